@@ -1,0 +1,1 @@
+"""Training callbacks as plugins."""

@@ -1,0 +1,28 @@
+"""The errors of onstage, and the did-you-mean in their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class OnstageError(Exception):
+    """The base of errors that are onstage's own (files, plugins, settings)."""
+
+
+class StateError(OnstageError, ValueError):
+    """A state file is damaged, of another kind, or does not fit."""
+
+
+class PluginError(OnstageError):
+    """A plugin is missing, broken, blocked, or claimed by two distributions."""
+
+
+class OnstageWarning(UserWarning):
+    """Something was worked around; training goes on."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Give ``"; did you mean 'x'?"`` for the closest known name, or ``""``."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""

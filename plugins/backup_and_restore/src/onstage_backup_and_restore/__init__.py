@@ -1,0 +1,1 @@
+"""Continues a killed training to the bit."""

@@ -1,0 +1,1 @@
+"""Writes one CSV row of metrics per epoch."""

@@ -1,0 +1,1 @@
+"""Stops training when a metric has stopped improving."""

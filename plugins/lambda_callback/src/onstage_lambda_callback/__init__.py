@@ -1,0 +1,1 @@
+"""A callback made of functions, one per stage."""

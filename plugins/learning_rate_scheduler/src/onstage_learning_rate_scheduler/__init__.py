@@ -1,0 +1,1 @@
+"""Sets the learning rate by a function of the epoch or batch."""

@@ -1,0 +1,1 @@
+"""Saves the model or its weights during training."""

@@ -1,0 +1,1 @@
+"""Shows progress and metrics on the terminal."""

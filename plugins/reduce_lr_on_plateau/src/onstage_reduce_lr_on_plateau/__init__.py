@@ -1,0 +1,1 @@
+"""Lowers the learning rate when a metric has stopped improving."""

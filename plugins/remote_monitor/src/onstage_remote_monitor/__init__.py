@@ -1,0 +1,1 @@
+"""Streams training events to an HTTP server."""

@@ -1,0 +1,1 @@
+"""Stops training when the loss is no longer finite."""
