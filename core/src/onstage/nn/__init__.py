@@ -1,0 +1,1 @@
+"""The embedded numpy backend: layers, losses, metrics, optimizers, Sequential."""

@@ -1,0 +1,239 @@
+"""Learning rates that change with every step of the optimizer."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+from onstage.nn import registry
+from onstage.nn.checks import flag, integer, number, optional_number
+
+
+class LearningRateSchedule:
+    """A learning rate as a function of the optimizer's steps.
+
+    Give one to an optimizer as its ``learning_rate``. For a schedule of your
+    own override ``__call__``, and ``get_config`` if the model is to be saved.
+    A schedule by epochs is the callback ``LearningRateScheduler``.
+    """
+
+    def __call__(self, step: int) -> float:
+        """Give the rate for a step; the first step is 0."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        raise NotImplementedError(f"{type(self).__name__} must define get_config(self) to be saved")
+
+
+class ExponentialDecay(LearningRateSchedule):
+    """``initial_learning_rate * decay_rate ** (step / decay_steps)``.
+
+    Parameters
+    ----------
+    initial_learning_rate
+        The rate at step 0.
+    decay_steps
+        Steps in which the rate is multiplied by `decay_rate` once.
+    decay_rate
+        The factor.
+    staircase
+        Whether the exponent is rounded down, so that the rate falls in stairs.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "ExponentialDecay",
+    ) -> None:
+        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate, 0)
+        self.decay_steps = integer("decay_steps", decay_steps, 1)
+        self.decay_rate = number("decay_rate", decay_rate, 0, exclude={0})
+        self.staircase = flag("staircase", staircase)
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        """Give the rate for a step; the first step is 0."""
+        exponent = step // self.decay_steps if self.staircase else step / self.decay_steps
+        return float(self.initial_learning_rate * self.decay_rate**exponent)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
+
+
+class CosineDecay(LearningRateSchedule):
+    """Half a cosine from the initial rate down, after a linear warm-up.
+
+    Parameters
+    ----------
+    initial_learning_rate
+        The rate at step 0.
+    decay_steps
+        Steps of the decay, after those of the warm-up.
+    alpha
+        The last rate, as a fraction of the rate that the decay starts from;
+        in [0, 1].
+    warmup_target
+        The rate after the warm-up, which the decay then starts from. None for
+        no warm-up.
+    warmup_steps
+        Steps of the warm-up.
+
+    References
+    ----------
+    Loshchilov, Hutter: *SGDR: Stochastic Gradient Descent with Warm Restarts*
+    (2017). Goyal et al.: *Accurate, Large Minibatch SGD* (2017), for the warm-up.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        alpha: float = 0.0,
+        name: str = "CosineDecay",
+        warmup_target: float | None = None,
+        warmup_steps: int = 0,
+    ) -> None:
+        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate, 0)
+        self.decay_steps = integer("decay_steps", decay_steps, 1)
+        self.alpha = number("alpha", alpha, 0, 1)
+        self.name = name
+        self.warmup_target = optional_number("warmup_target", warmup_target, 0)
+        self.warmup_steps = integer("warmup_steps", warmup_steps, 0)
+
+    def __call__(self, step: int) -> float:
+        """Give the rate for a step; the first step is 0."""
+        if self.warmup_target is None:
+            return self._decay(step, self.initial_learning_rate)
+        if step < self.warmup_steps:
+            rise = self.warmup_target - self.initial_learning_rate
+            return self.initial_learning_rate + rise * step / self.warmup_steps
+        return self._decay(step - self.warmup_steps, self.warmup_target)
+
+    def _decay(self, step: int, start: float) -> float:
+        done = min(step, self.decay_steps) / self.decay_steps
+        cosine = 0.5 * (1.0 + math.cos(math.pi * done))
+        return start * ((1.0 - self.alpha) * cosine + self.alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "alpha": self.alpha,
+            "name": self.name,
+            "warmup_target": self.warmup_target,
+            "warmup_steps": self.warmup_steps,
+        }
+
+
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """One rate up to and including each boundary, another after it.
+
+    Parameters
+    ----------
+    boundaries
+        Steps, strictly increasing. A boundary is the last step of its rate.
+    values
+        The rates, one more than boundaries.
+    """
+
+    def __init__(
+        self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant"
+    ) -> None:
+        self.boundaries = [number("boundaries", each) for each in boundaries]
+        self.values = [number("values", each, 0) for each in values]
+        self.name = name
+        if len(self.values) != len(self.boundaries) + 1:
+            raise ValueError(
+                f"values must be one more than boundaries, got {len(self.values)} for "
+                f"{len(self.boundaries)} boundaries; the first value is the rate before the first boundary"
+            )
+        if any(b <= a for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
+            raise ValueError(f"boundaries must be strictly increasing, got {list(boundaries)}")
+
+    def __call__(self, step: int) -> float:
+        """Give the rate for a step; the first step is 0."""
+        return self.values[bisect_left(self.boundaries, step)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"boundaries": list(self.boundaries), "values": list(self.values), "name": self.name}
+
+
+class PolynomialDecay(LearningRateSchedule):
+    """From one rate to another along a power of the steps that remain.
+
+    Parameters
+    ----------
+    initial_learning_rate
+        The rate at step 0.
+    decay_steps
+        Steps until `end_learning_rate` is reached.
+    end_learning_rate
+        The rate from then on.
+    power
+        1 falls along a line, 2 along a parabola.
+    cycle
+        Whether to start again, each time `decay_steps` is passed, over as many
+        times `decay_steps` as have begun.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str = "PolynomialDecay",
+    ) -> None:
+        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate, 0)
+        self.decay_steps = integer("decay_steps", decay_steps, 1)
+        self.end_learning_rate = number("end_learning_rate", end_learning_rate, 0)
+        self.power = number("power", power, 0, exclude={0})
+        self.cycle = flag("cycle", cycle)
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        """Give the rate for a step; the first step is 0."""
+        cycles = max(1, -(-step // self.decay_steps)) if self.cycle else 1
+        span = self.decay_steps * cycles
+        left = 1.0 - min(step, span) / span
+        fall = self.initial_learning_rate - self.end_learning_rate
+        return float(self.end_learning_rate + fall * left**self.power)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "end_learning_rate": self.end_learning_rate,
+            "power": self.power,
+            "cycle": self.cycle,
+            "name": self.name,
+        }
+
+
+_SCHEDULES: dict[str, type[LearningRateSchedule]] = registry.by_name(
+    [ExponentialDecay, CosineDecay, PiecewiseConstantDecay, PolynomialDecay]
+)
+
+
+def get(identifier: object) -> LearningRateSchedule:
+    """Give a schedule from an instance or from a saved configuration."""
+    if isinstance(identifier, LearningRateSchedule):
+        return identifier
+    return registry.make("schedule", identifier, _SCHEDULES)
