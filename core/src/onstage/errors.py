@@ -18,6 +18,10 @@ class PluginError(OnstageError):
     """A plugin is missing, broken, blocked, or claimed by two distributions."""
 
 
+class SettingsError(OnstageError, ValueError):
+    """A setting in pyproject.toml or the environment is unknown or wrong."""
+
+
 class OnstageWarning(UserWarning):
     """Something was worked around; training goes on."""
 

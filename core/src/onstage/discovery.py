@@ -1,0 +1,314 @@
+"""Which plugins are installed; each is imported only when somebody wants it.
+
+pluggy's own loader imports every plugin at once, stops at the first broken one
+and drops one of two that share a name. Here a list of what is installed costs
+no import, and a plugin that is broken, blocked or claimed twice says so when
+its name is used, in an error that names its distribution. The rest goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import import_module
+from types import FunctionType, ModuleType
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+from onstage import distributions
+from onstage.distributions import normalise
+from onstage.errors import PluginError, did_you_mean
+
+CALLBACKS = "onstage.callbacks"
+"""Entry-point group: name to callback class or factory."""
+AUTOUSE = "onstage.autouse"
+"""Entry-point group: objects, modules or classes active in every run."""
+COMMANDS = "onstage.cli"
+"""Entry-point group: click commands, added below ``onstage``."""
+
+Status = Literal["installed", "blocked", "duplicate", "shadowed", "broken"]
+Origin = tuple[str | None, str | None, str | None]
+
+_NOUN = {CALLBACKS: "callback", AUTOUSE: "autouse plugin", COMMANDS: "command"}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point of an installed distribution; nothing is imported yet."""
+
+    name: str
+    """The entry point's name, ``csv_logger``."""
+    value: str
+    """Where it is, ``onstage_csv_logger:CSVLogger``."""
+    group: str
+    distribution: str
+    """``onstage-csv-logger``, normalised."""
+    version: str
+    location: str
+    """The folder of the distribution's metadata."""
+    status: Status = "installed"
+    """``installed`` says that nothing is known against it, not that it imports."""
+    reason: str = ""
+    """Why it can't be used; empty while installed."""
+
+    @property
+    def attribute(self) -> str:
+        """The class or factory's own name, ``CSVLogger``; empty for a module."""
+        return self.value.partition(":")[2]
+
+    @property
+    def label(self) -> str:
+        """Name and distribution, as messages show them."""
+        return (
+            f"{_NOUN.get(self.group, 'plugin')} {self.name!r} of {self.distribution} {self.version}".rstrip()
+        )
+
+    def load(self) -> object:
+        """Import it and give what the entry point names.
+
+        Raises
+        ------
+        PluginError
+            It may not be used (blocked, duplicate, shadowed), importing it
+            raised (``SystemExit`` too), the attribute is missing or is not
+            what the group asks for. The cause is chained.
+        """
+        if self.status != "installed":
+            raise PluginError(f"{self.label} can't be used: {self.reason}")
+        if self not in _loaded:
+            target = self._import()
+            if wrong := _wrong_type(self.group, target):
+                raise PluginError(f"{self.label} is broken: {self.value} {wrong}")
+            _loaded[self] = target
+        return _loaded[self]
+
+    def _import(self) -> object:
+        module, _, attributes = self.value.partition(":")
+        try:
+            target: object = import_module(module)
+            for attribute in filter(None, attributes.split(".")):
+                target = getattr(target, attribute)
+        # A plugin's module can raise anything; Ctrl-C alone is the user's.
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"{self.label} is broken: importing {self.value} raised {type(error).__name__}: {error}; "
+                f"repair or uninstall {self.distribution} ({self.location})"
+            ) from error
+        return target
+
+
+_loaded: dict[Plugin, object] = {}
+_origins: WeakKeyDictionary[type | ModuleType | FunctionType, Origin] = WeakKeyDictionary()
+
+
+def _wrong_type(group: str, target: object) -> str:
+    """Say what is wrong with a loaded target, or give an empty string."""
+    got = f"got {type(target).__name__}"
+    if group == AUTOUSE:
+        return "" if _acts(target) else f"must have hook implementations, {got} without any"
+    if not callable(target):
+        what = "a callback class or a function that makes one" if group == CALLBACKS else "a click command"
+        return f"must be {what}, {got}"
+    if group == CALLBACKS and isinstance(target, type) and not _acts(target):
+        return "must be a callback class, got a class without any stage method (on_epoch_end, ...)"
+    return ""
+
+
+def _acts(target: object) -> bool:
+    """Whether it has a method named like a stage, or one marked with hookimpl."""
+    return any(
+        name.startswith("on_") or hasattr(getattr(target, name, None), "onstage_impl") for name in dir(target)
+    )
+
+
+def refresh() -> None:
+    """Forget what was found, so that what was installed since is seen."""
+    _scan.cache_clear()
+    _installed.cache_clear()
+    _loaded.clear()
+    _origins.clear()
+
+
+def _path() -> tuple[str, ...]:
+    # Tests and notebooks change sys.path; an empty entry means the current folder.
+    return tuple(sys.path) if "" not in sys.path else (*sys.path, os.getcwd())
+
+
+@lru_cache(maxsize=8)
+def _scan(path: tuple[str, ...]) -> distributions.Scan:
+    return distributions.scan()
+
+
+def installed(group: str = CALLBACKS, blocked: Iterable[str] = ()) -> list[Plugin]:
+    """List the plugins of a group, by name, without importing any.
+
+    Parameters
+    ----------
+    group
+        The entry-point group.
+    blocked
+        Names to block: entry points, distributions or classes, in any
+        spelling that `normalise` makes equal.
+
+    Returns
+    -------
+    list of Plugin
+        Sorted by name, then distribution. Those that can't be used are among
+        them, with their status and reason.
+    """
+    return list(_installed(_path(), group, frozenset(blocked)))
+
+
+@lru_cache(maxsize=64)
+def _installed(path: tuple[str, ...], group: str, blocked: Collection[str]) -> tuple[Plugin, ...]:
+    found = _scan(path)
+    plugins = [plugin for dist in found.distributions.values() for plugin in _plugins_of(dist, group)]
+    plugins = _mark_duplicates([_mark_blocked(plugin, blocked) for plugin in plugins])
+    for hidden, winner in found.shadowed:
+        reason = (
+            f"{hidden.name} {hidden.version} in {hidden.location} is hidden by version {winner.version} "
+            f"in {winner.location}; delete the one that was left behind"
+        )
+        plugins += [
+            replace(plugin, status="shadowed", reason=reason) for plugin in _plugins_of(hidden, group)
+        ]
+    return tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.distribution, plugin.location)))
+
+
+def _plugins_of(dist: distributions.Distribution, group: str) -> list[Plugin]:
+    return [
+        _checked(Plugin(name, value, group, dist.name, dist.version, dist.location))
+        for its_group, name, value in dist.entry_points
+        if its_group == group
+    ]
+
+
+def _checked(plugin: Plugin) -> Plugin:
+    module, colon, attribute = plugin.value.partition(":")
+    parts = f"{module}.{attribute}".split(".") if colon else module.split(".")
+    if all(part.isidentifier() for part in parts):
+        return plugin
+    reason = (
+        f"its entry point must be 'module:attribute', got {plugin.value!r}; reinstall {plugin.distribution}"
+    )
+    return replace(plugin, status="broken", reason=reason)
+
+
+def _mark_blocked(plugin: Plugin, blocked: Collection[str]) -> Plugin:
+    if not blocked:
+        return plugin
+    names = {normalise(plugin.name), plugin.distribution, normalise(plugin.attribute)}
+    by = sorted(name for name in blocked if normalise(name) in names)
+    return replace(plugin, status="blocked", reason=f"blocked by the name {by[0]!r}") if by else plugin
+
+
+def _mark_duplicates(plugins: list[Plugin]) -> list[Plugin]:
+    claims: dict[str, list[Plugin]] = {}
+    for plugin in plugins:
+        if plugin.status != "blocked":
+            claims.setdefault(plugin.name, []).append(plugin)
+
+    def marked(plugin: Plugin) -> Plugin:
+        rivals = claims.get(plugin.name, [])
+        if plugin.status == "blocked" or len(rivals) < 2:
+            return plugin
+        claimed = " and ".join(sorted(f"{one.distribution} {one.version} ({one.value})" for one in rivals))
+        reason = f"claimed by {claimed}; uninstall one, or block one by its distribution's name"
+        return replace(plugin, status="duplicate", reason=reason)
+
+    return [marked(plugin) for plugin in plugins]
+
+
+def find(name: str, group: str = CALLBACKS, blocked: Iterable[str] = ()) -> Plugin:
+    """Give the plugin of a name, which may also be that of its class.
+
+    Parameters
+    ----------
+    name
+        An entry point (``"csv_logger"``) or a class (``"CSVLogger"``).
+    group, blocked
+        As for `installed`.
+
+    Returns
+    -------
+    Plugin
+        Perhaps one whose status forbids its use: `Plugin.load` then says why.
+
+    Raises
+    ------
+    PluginError
+        None is called so, or several distributions have a class of that name.
+    """
+    plugin = _find(name, group, frozenset(blocked))
+    if plugin is None:
+        refresh()  # it may have been installed since, in a notebook say
+        plugin = _find(name, group, frozenset(blocked))
+    if plugin is None:
+        noun = _NOUN.get(group, "plugin")
+        known = sorted({plugin.name for plugin in installed(group) if plugin.status != "shadowed"})
+        listed = ", ".join(known) or "none"
+        classes = (plugin.attribute for plugin in installed(group))
+        hint = did_you_mean(name, [*known, *classes])
+        raise PluginError(f"no {noun} is called {name!r}{hint} (installed: {listed})")
+    return plugin
+
+
+def _find(name: str, group: str, blocked: Collection[str]) -> Plugin | None:
+    usable = [plugin for plugin in installed(group, blocked) if plugin.status != "shadowed"]
+    for found in (
+        [plugin for plugin in usable if plugin.name == name],
+        [plugin for plugin in usable if plugin.attribute == name],
+    ):
+        allowed = [plugin for plugin in found if plugin.status != "blocked"] or found
+        if len({plugin.name for plugin in allowed}) > 1:
+            claimed = " and ".join(f"{plugin.name!r} of {plugin.distribution}" for plugin in allowed)
+            raise PluginError(f"several plugins have a class {name!r}: {claimed}; use one of these names")
+        if allowed:
+            return allowed[0]
+    return None
+
+
+def load(name: str, group: str = CALLBACKS, blocked: Iterable[str] = ()) -> object:
+    """Import the plugin of a name: for a callback, its class or factory.
+
+    Raises
+    ------
+    PluginError
+        As `find` and `Plugin.load` raise it.
+    """
+    return find(name, group, blocked).load()
+
+
+def origin(thing: object) -> Origin:
+    """Tell where an object's class (or a class) comes from.
+
+    Returns
+    -------
+    tuple
+        ``(entry point, distribution, version)``. The entry point is None for a
+        class that is none; all are None for one that no distribution holds,
+        such as a class of the user's own program. Modules count as classes do.
+    """
+    kind = thing if isinstance(thing, (type, ModuleType, FunctionType)) else type(thing)
+    if kind not in _origins:
+        module = kind.__name__ if isinstance(kind, ModuleType) else kind.__module__
+        _origins[kind] = _origin(kind, module)
+    return _origins[kind]
+
+
+def _origin(target: object, module: str) -> Origin:
+    found = _scan(_path()).distributions
+    top = module.partition(".")[0]
+    owner = found.get("onstage-core" if top == "onstage" else normalise(top))
+    for dist in found.values():
+        for _, name, value in dist.entry_points:
+            its_module, _, attribute = value.partition(":")
+            loaded = sys.modules.get(its_module)
+            if loaded is not None and target is (getattr(loaded, attribute, None) if attribute else loaded):
+                return name, dist.name, dist.version
+            if f"{module}.".startswith(f"{its_module}."):
+                owner = dist
+    return (None, owner.name, owner.version) if owner else (None, None, None)
