@@ -1,0 +1,77 @@
+"""History: the record of a run, the last callback but the progress bar."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from onstage.callback import Callback
+from onstage.logs import Logs
+from onstage.means import as_number
+from onstage.model import State
+
+
+class History(Callback):
+    """What ``fit`` returns: every metric of every epoch, and how it ended.
+
+    Attributes
+    ----------
+    history
+        Metric name to the list of its values, one for each epoch that had it.
+    epoch
+        The epochs that ran, counted from 0.
+    epochs_of
+        Metric name to the epochs of its values: shorter than `epoch` for
+        validation metrics under ``validation_freq``.
+    stop_reason, stopped_by
+        Why training was stopped before its last epoch and by which callback;
+        None when nobody asked.
+    plugins
+        The callbacks that took part, in order: dicts of ``name``,
+        ``distribution``, ``version``, ``options``.
+    disabled
+        Names of the callbacks that failed and were taken out on the way.
+    """
+
+    adds_logs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        self.params = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        self.history: dict[str, list[Any]] = {}
+        self.epoch: list[int] = []
+        self.epochs_of: dict[str, list[int]] = {}
+        self.stop_reason: str | None = None
+        self.stopped_by: str | None = None
+        self.plugins: list[dict[str, Any]] = []
+        self.disabled: list[str] = []
+
+    def on_train_begin(self) -> None:
+        """Forget an earlier run: one History never mixes two."""
+        self._reset()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Append the epoch's values, those that other callbacks added too."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(as_number(value))
+            self.epochs_of.setdefault(name, []).append(epoch)
+
+    def state_dict(self) -> State:
+        """Give the whole record."""
+        return {
+            "history": {name: list(values) for name, values in self.history.items()},
+            "epoch": list(self.epoch),
+            "epochs_of": {name: list(epochs) for name, epochs in self.epochs_of.items()},
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue an earlier record."""
+        self.history = {name: list(values) for name, values in state["history"].items()}
+        self.epoch = list(state["epoch"])
+        self.epochs_of = {name: list(epochs) for name, epochs in state["epochs_of"].items()}
+
+    def __repr__(self) -> str:
+        ended = f", stopped by {self.stopped_by}: {self.stop_reason}" if self.stop_reason else ""
+        return f"<History: {len(self.epoch)} epochs of {', '.join(self.history) or 'nothing'}{ended}>"

@@ -1,0 +1,161 @@
+"""The iterators of a Run: they open a stage, and close it at the next turn.
+
+Objects and not generators: a generator cannot tell a ``break`` from an error.
+What a ``break`` leaves open is closed by whatever is opened next, or by the end
+of the ``with`` block; after an error nothing is closed, on_exception fires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from onstage.logs import Logs
+from onstage.means import Means, sample_count
+from onstage.model import State, Totals
+
+if TYPE_CHECKING:
+    from onstage.run import Run
+
+Kind = Literal["train", "test", "predict"]
+
+_END = object()
+_STOP_FLAGS = {"train": "stop_training", "test": "stop_evaluating", "predict": "stop_predicting"}
+_BEGIN = {"train": "batch_begin", "test": "on_test_batch_begin", "predict": "on_predict_batch_begin"}
+_FINISH = {"train": "batch_end", "test": "on_test_batch_end", "predict": "on_predict_batch_end"}
+
+
+class BatchLoop:
+    """The batches of one stage; opens and closes each as the loop turns."""
+
+    def __init__(self, run: Run, kind: Kind, data: Iterable[Any], totals: Totals) -> None:
+        self.run = run
+        self.kind = kind
+        self.data = data
+        self.totals = totals
+        self.batch = -1
+        self.is_open = False
+        self.over = False
+        self._batches: Iterator[Any] | None = None
+        self._skip = 0
+        self._logged: Logs = {}
+        self._samples: float | None = None
+        self._stages = run.bus.stages
+        self._begin, self._finish = _BEGIN[kind], _FINISH[kind]
+
+    def __iter__(self) -> Self:
+        if self._batches is None:
+            self.run.enter_loop(self)
+            self._batches = islice(self.data, self._skip, None) if self._skip else iter(self.data)
+        return self
+
+    def __next__(self) -> Any:
+        run = self.run
+        if self._batches is None:
+            iter(self)
+        if self.over:
+            raise StopIteration
+        run.close_loops(above=self)
+        if self.is_open:
+            self.close_batch()
+        if self._stopped():
+            self.end()
+            raise StopIteration
+        data = next(self._batches, _END)  # type: ignore[arg-type]  # __iter__ has set it
+        if data is _END:
+            self.end()
+            raise StopIteration
+        self.batch += 1
+        run.batch = self.batch
+        run.batch_data = data
+        self.is_open = True
+        begin = getattr(self._stages, self._begin)
+        if begin is not None:
+            begin(self.batch, {}, run)
+        return data
+
+    def _stopped(self) -> bool:
+        # As in Keras, one batch runs even when a begin stage has asked to stop.
+        return self.batch >= 0 and bool(getattr(self.run.flags, _STOP_FLAGS[self.kind], False))
+
+    def log(self, values: Logs, samples: float | None) -> None:
+        """Keep values for this batch's end; a name given again replaces."""
+        self._logged.update(values)
+        self._samples = samples
+
+    def close_batch(self) -> None:
+        """Fire the batch's end."""
+        self.is_open = False
+        run = self.run
+        if self._logged:
+            self._fold_logged()
+        emit = getattr(self._stages, self._finish)
+        if emit is not None:
+            logs = self._batch_end_logs() if emit.reads_logs else {}
+            emit(self.batch, logs, run)
+
+    def _batch_end_logs(self) -> Logs:
+        if self.kind == "predict":
+            return dict(self.totals.batch_logs())
+        return self.totals.logs()
+
+    def _fold_logged(self) -> None:
+        if not isinstance(self.totals, Means):
+            raise RuntimeError("run.log must not be used in a loop whose totals a model fills")
+        samples = sample_count(self.run.batch_data) if self._samples is None else self._samples
+        self.totals.add(self._logged, samples)
+        self._logged, self._samples = {}, None
+
+    def end(self) -> None:
+        """Close what is open, and the stage with it."""
+        if self.over:
+            return
+        if self.is_open:
+            self.close_batch()
+        self.over = True
+        self.run.leave_loop(self)
+
+    def resume(self, state: State) -> None:
+        """Begin behind the batches of a stage that are done."""
+        self.batch = state["batch"] - 1
+        if state["totals"] is not None:
+            self.totals.load_state_dict(state["totals"])
+        if hasattr(self.data, "load_state_dict"):
+            self.data.load_state_dict(state["data"])
+        else:
+            self._skip = state["batch"]
+
+
+class StepLoop(BatchLoop):
+    """Training batches without epochs: one epoch, opened and closed with the loop."""
+
+    def end(self) -> None:
+        """Close the loop, its epoch and the training."""
+        if not self.over:
+            super().end()
+            self.run.close_training()
+
+
+class EpochLoop:
+    """The epochs of a training; the end of the loop ends the training."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._next = run.initial_epoch
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> int:
+        run = self.run
+        run.close_epoch()
+        epochs = run.params["epochs"]
+        stopped = run.stopping and self._next > run.initial_epoch
+        if stopped or not run.is_training or (epochs is not None and self._next >= epochs):
+            run.close_training()
+            raise StopIteration
+        epoch = self._next
+        self._next += 1
+        run.open_epoch(epoch)
+        return epoch

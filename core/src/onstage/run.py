@@ -1,0 +1,431 @@
+"""Run: where a training is. The only thing that fires stages.
+
+`trainer.Trainer.fit` is written on the public methods of this class, and a
+loop of your own uses the same ones::
+
+    with onstage.Run(model=model, callbacks=[EarlyStopping(), "csv_logger"], epochs=10) as run:
+        for epoch in run.epochs():
+            for x, y in run.batches(loader):
+                run.log(loss=step(x, y))
+            for x, y in run.test_batches(validation_loader):
+                run.log(loss=evaluate(x, y))
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+
+from onstage import setup
+from onstage.bus import Bus
+from onstage.logs import Logs
+from onstage.loops import BatchLoop, EpochLoop, StepLoop
+from onstage.means import Means
+from onstage.model import State, Totals
+
+
+class Run:
+    """One training, evaluation or prediction, and the callbacks in it.
+
+    Parameters
+    ----------
+    model
+        What callbacks get as ``self.model``; may be None in a loop of one's own.
+    callbacks
+        Instances, names of installed callbacks, ``{"name": {option: value}}``;
+        nested lists are fine.
+    epochs
+        The index after the last epoch, as in Keras; None: until somebody stops it.
+    initial_epoch
+        The first epoch.
+    steps, batch_size, samples
+        Of an epoch, for `params`; None where unknown.
+    verbose
+        0 silent, 1 a progress bar, 2 a line per epoch, "auto" by the terminal.
+    metric_names
+        All names that a model will put into the logs of on_epoch_end, where
+        that is known: a misspelt ``monitor`` is then refused before the first step.
+    profile
+        Print at the end what each callback cost, stage by stage; None: as set
+        in the environment or the project's settings.
+
+    Attributes
+    ----------
+    bus
+        The `Bus`; ``run.bus.register(plugin)`` works at any time.
+    history
+        The `History` of this run.
+    params
+        What callbacks get as ``self.params``.
+    epoch, batch
+        Where the run is, from 0; None outside.
+    batch_data
+        What the data gave for the current batch. Its arrays may be reused for
+        the next one: copy what you keep.
+    stop_reason, stopped_by
+        What was given to `stop`, and by which callback; None until then.
+    test_logs
+        The metrics of the last evaluation or validation, without ``val_``.
+    resumed
+        Whether `load_state_dict` was called: files are continued, not begun.
+    rank
+        Of this process among several; 0 when there is one.
+    """
+
+    def __init__(
+        self,
+        model: Any = None,
+        callbacks: Any = None,
+        *,
+        epochs: int | None = 1,
+        initial_epoch: int = 0,
+        steps: int | None = None,
+        batch_size: int | None = None,
+        samples: int | None = None,
+        verbose: int | str = 0,
+        metric_names: Iterable[str] | None = None,
+        profile: bool | None = None,
+    ) -> None:
+        self._entered = self._over = False
+        self.model = model
+        self.params: dict[str, Any] = {
+            "verbose": verbose,
+            "epochs": epochs,
+            "steps": steps,
+            "batch_size": batch_size,
+            "samples": samples,
+        }
+        self.initial_epoch = initial_epoch
+        self.metric_names = None if metric_names is None else tuple(metric_names)
+        self.rank: int = getattr(model, "rank", 0)
+        self.epoch: int | None = None
+        self.batch: int | None = None
+        self.batch_data: Any = None
+        self.stop_reason: str | None = None
+        self.stopped_by: str | None = None
+        self.test_logs: Logs = {}
+        self.resumed = False
+        self.is_training = False
+        self.flags = _stop_flags(model)
+        plugins, self.history = setup.plugins_of(callbacks, verbose, self.rank)
+        self._report = setup.report(profile)
+        self.bus = Bus(plugins, instrument=self._report.instrument if self._report else None)
+        self.bus.run = self
+        self._loops: list[BatchLoop] = []
+        self._train_loop: BatchLoop | None = None
+        self._epoch_open = self._epoch_ending = False
+        self._epoch_logs: Logs = {}
+        self._last_logs: Logs = {}
+        self._resume: State | None = None
+
+    # -- the with block
+
+    def __enter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("a Run must be entered once; make a new one for another training")
+        self._entered = True
+        try:
+            self.flags.stop_training = False
+            for _, plugin in self.bus.plugins():
+                for setter, value in (
+                    ("set_model", self.model),
+                    ("set_params", self.params),
+                    ("set_run", self),
+                ):
+                    if hasattr(plugin, setter):
+                        getattr(plugin, setter)(value)
+        except BaseException as error:
+            self._end(error)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self.close_training()
+                self.close_loops()
+            except BaseException as late:
+                self._end(late)
+                raise
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._over = True
+        if error is not None:
+            self.bus.call_isolated("on_exception", {"exception": error, "run": self}, error)
+        failed = self.bus.call_isolated("on_teardown", {"run": self}, error, backwards=True)
+        if self._report:
+            self._report.close()
+        if error is None and failed is not None:
+            raise failed
+
+    def __del__(self) -> None:
+        if self._entered and not self._over:
+            warnings.warn("a Run was entered and never left; use it in a with statement", ResourceWarning, 2)
+
+    # -- the loops
+
+    def epochs(self) -> EpochLoop:
+        """Iterate over the epochs that are left; opens the training."""
+        self.open_training()
+        return EpochLoop(self)
+
+    def batches(self, data: Iterable[Any], totals: Totals | None = None) -> BatchLoop:
+        """Iterate over training batches of an epoch.
+
+        Parameters
+        ----------
+        data
+            Gives whatever a step takes.
+        totals
+            Where a `Model` adds its metrics; None: what `log` is given is averaged.
+        """
+        if not self._epoch_open:
+            raise RuntimeError(
+                "run.batches must be inside `for epoch in run.epochs()`; "
+                "for a loop without epochs use run.steps(data)"
+            )
+        return BatchLoop(self, "train", data, totals or Means())
+
+    def steps(self, data: Iterable[Any]) -> StepLoop:
+        """Iterate over training batches without epochs: the whole is epoch 0."""
+        self.open_training()
+        self.open_epoch(self.initial_epoch)
+        return StepLoop(self, "train", data, Means())
+
+    def test_batches(self, data: Iterable[Any], totals: Totals | None = None) -> BatchLoop:
+        """Iterate over batches of an evaluation; inside an epoch, its validation.
+
+        A training batch that is open is closed first: log it before.
+        """
+        return BatchLoop(self, "test", data, totals or Means())
+
+    def predict_batches(self, data: Iterable[Any]) -> BatchLoop:
+        """Iterate over batches of a prediction; log each one's ``outputs``."""
+        return BatchLoop(self, "predict", data, Means())
+
+    def log(
+        self, values: Mapping[str, Any] | None = None, /, *, samples: float | None = None, **named: Any
+    ) -> None:
+        """Record values of the current batch, each the mean over its samples.
+
+        Outside a batch they go into the logs of the epoch as they are.
+
+        Parameters
+        ----------
+        values, **named
+            Numbers or scalar tensors of any library; read when somebody looks.
+        samples
+            How many samples they stand for; None: the length of the batch.
+        """
+        given = {**(values or {}), **named}
+        if self._loops and self._loops[-1].is_open:
+            self._loops[-1].log(given, samples)
+        elif self._epoch_open:
+            self._epoch_logs.update(given)
+        else:
+            raise RuntimeError("run.log must be inside an epoch or a batch; open one with run.epochs()")
+
+    # -- what callbacks use
+
+    @property
+    def batch_logs(self) -> Logs:
+        """The current batch's own values; its running means are in ``logs``."""
+        return self._loops[-1].totals.batch_logs() if self._loops else {}
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody has asked for the end."""
+        return bool(self.flags.stop_training)
+
+    def stop(self, reason: str, by: object | None = None) -> None:
+        """End the training: no further batch or epoch, but every end fires.
+
+        Parameters
+        ----------
+        reason
+            For people; it is in the History.
+        by
+            The callback that asks; None: found from the caller.
+        """
+        if not isinstance(reason, str) or not reason:
+            raise ValueError(f"reason must be a non-empty string, got {reason!r}")
+        if self.stop_reason is None:
+            asker = by if by is not None else sys._getframe(1).f_locals.get("self")
+            self.stop_reason = reason
+            self.stopped_by = None if asker is None else self.bus.get_name(asker)
+        self.flags.stop_training = True
+
+    def emit(self, stage: str, **arguments: Any) -> None:
+        """Fire a stage that a plugin package added with ``bus.add_hookspecs``."""
+        if not self.bus.is_stage(stage):
+            raise ValueError(f"stage must be one that bus.add_hookspecs added, got {stage!r}")
+        self.bus.emit(stage, self, arguments)
+
+    def where(self) -> str:
+        """Say where the run is: ``", epoch 3, batch 7"``."""
+        epoch = "" if self.epoch is None else f", epoch {self.epoch}"
+        return epoch if self.batch is None else f"{epoch}, batch {self.batch}"
+
+    # -- resume
+
+    def state_dict(self) -> State:
+        """Copy everything that a resumed run needs, to the bit.
+
+        To be called in a stage that ends something: in on_epoch_end that epoch
+        counts as done, in a batch's end that batch. Only what is registered
+        with ``trylast`` sees the state of all the others.
+        """
+        loop = self._train_loop
+        if loop is not None and loop.is_open:
+            raise RuntimeError("run.state_dict must be called in a stage that ends, not inside a batch")
+        in_epoch = self._epoch_open and not self._epoch_ending
+        epoch = self.initial_epoch if self.epoch is None else self.epoch + (not in_epoch)
+        return {
+            "epoch": epoch,
+            "batch": loop.batch + 1 if loop and in_epoch else 0,
+            "totals": loop.totals.state_dict() if loop and in_epoch else None,
+            "data": loop.data.state_dict() if loop and hasattr(loop.data, "state_dict") else None,
+            "model": self.model.state_dict() if hasattr(self.model, "state_dict") else None,
+            "callbacks": {
+                name: plugin.state_dict()
+                for name, plugin in self.bus.plugins()
+                if hasattr(plugin, "state_dict")
+            },
+            "plugins": self.history.plugins,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue where `state_dict` was taken.
+
+        To be called in on_train_begin or earlier. Model and callbacks are
+        restored where the saved run was: behind all on_train_begin, and for a
+        state from the middle of an epoch behind its on_epoch_begin too, so
+        that what those did is overwritten.
+        """
+        if self.epoch is not None:
+            raise RuntimeError("run.load_state_dict must be called before the first epoch")
+        self.initial_epoch = state["epoch"]
+        self._resume = state
+        self.resumed = True
+
+    def _restore(self, *, in_epoch: bool) -> None:
+        state = self._resume
+        if state is None or bool(state["batch"]) is not in_epoch:
+            return
+        if state["model"] is not None:
+            self.model.load_state_dict(state["model"])
+        present = dict(self.bus.plugins())
+        for name, saved in state["callbacks"].items():
+            plugin: Any = present.get(name)
+            if plugin is not None:
+                plugin.load_state_dict(saved)
+            elif saved:
+                setup.warn(
+                    f"callback {name} was in the saved run and is not in this one: its state is left out"
+                )
+
+    # -- opening and closing; for the loops
+
+    def open_training(self) -> None:
+        """Fire on_train_begin, once."""
+        if not self._entered or self._over:
+            raise RuntimeError("a Run must be used inside its with block: `with Run(…) as run:`")
+        if self.is_training:
+            raise RuntimeError("a Run trains once: make a new one for another training")
+        self.is_training = True
+        self.bus.fire("on_train_begin", {}, self)
+        self.history.plugins = setup.took_part(self.bus.plugins())
+        self._restore(in_epoch=False)
+
+    def open_epoch(self, epoch: int) -> None:
+        """Fire on_epoch_begin."""
+        self.epoch = epoch
+        self._epoch_open = True
+        self._epoch_logs = {}
+        self._train_loop = None
+        self.bus.fire("on_epoch_begin", epoch, {}, self)
+        self._restore(in_epoch=True)
+
+    def close_epoch(self) -> None:
+        """Close what is open in the epoch, and fire on_epoch_end."""
+        self.close_loops()
+        if not self._epoch_open:
+            return
+        ran = self._train_loop is not None and self._train_loop.batch >= 0
+        train_logs = self._train_loop.totals.logs() if self._train_loop and ran else {}
+        self._last_logs = {**train_logs, **self._epoch_logs}
+        self._epoch_ending = True
+        self.bus.fire("on_epoch_end", self.epoch, dict(self._last_logs), self)
+        self._epoch_open = self._epoch_ending = False
+
+    def close_training(self) -> None:
+        """Close what is open, and fire on_train_end."""
+        if not self.is_training:
+            return
+        self.close_epoch()
+        self.is_training = False
+        if hasattr(self.model, "finalize_weights"):
+            self.model.finalize_weights()
+        if self.stopping and self.stop_reason is None:
+            self.stop_reason = "model.stop_training was set"
+        self.history.stop_reason, self.history.stopped_by = self.stop_reason, self.stopped_by
+        self.bus.fire("on_train_end", dict(self._last_logs), self)
+
+    def enter_loop(self, loop: BatchLoop) -> None:
+        """Open a batch loop: inside the training's where that goes on, else alone."""
+        if loop.kind == "train":
+            self.close_loops()
+            self._begin_training_loop(loop)
+        elif self._loops and self._loops[-1].kind == "train":
+            if self._loops[-1].is_open:
+                self._loops[-1].close_batch()
+        else:
+            self.close_loops()
+        self._loops.append(loop)
+        if loop.kind != "train":
+            self.bus.fire(f"on_{loop.kind}_begin", {}, self)
+
+    def _begin_training_loop(self, loop: BatchLoop) -> None:
+        earlier = self._train_loop
+        self._train_loop = loop
+        if earlier is not None:
+            loop.batch = earlier.batch
+            if isinstance(earlier.totals, Means) and isinstance(loop.totals, Means):
+                loop.totals = earlier.totals
+        elif self._resume is not None and self._resume["epoch"] == self.epoch:
+            state, self._resume = self._resume, None
+            loop.resume(state)
+
+    def leave_loop(self, loop: BatchLoop) -> None:
+        """Take a closed loop off, and fire the end of its stage."""
+        self._loops.remove(loop)
+        outer = self._loops[-1] if self._loops else None
+        self.batch = outer.batch if outer else None
+        self.batch_data = None
+        if loop.kind == "test":
+            self.test_logs = dict(loop.totals.logs())
+            if self._epoch_open:
+                self._epoch_logs.update({f"val_{name}": value for name, value in self.test_logs.items()})
+            self.bus.fire("on_test_end", dict(self.test_logs), self)
+        elif loop.kind == "predict":
+            self.bus.fire("on_predict_end", {}, self)
+
+    def close_loops(self, above: BatchLoop | None = None) -> None:
+        """Close batch loops that were left open, the innermost first."""
+        while self._loops and self._loops[-1] is not above:
+            self._loops[-1].end()
+
+
+def _stop_flags(model: Any) -> Any:
+    """Give what carries ``stop_training``: the model, or a stand-in for it."""
+    try:
+        model.stop_training = False
+    except AttributeError:
+        return SimpleNamespace(stop_training=False)
+    return model

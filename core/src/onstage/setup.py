@@ -1,0 +1,88 @@
+"""What a run begins with: its callbacks in their order, and what it reports."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+from onstage import choosing, discovery
+from onstage.errors import OnstageWarning, PluginError
+from onstage.history import History
+from onstage.order import arrange
+
+PROGRESS_BAR = "progbar_logger"
+
+
+def plugins_of(callbacks: Any, verbose: int | str, rank: int) -> tuple[list[object], History]:
+    """Put the callbacks of a run in order.
+
+    Always-on plugins first, then the list as given (but for ``before`` and
+    ``after``), then History, then the progress bar. On a rank above 0 only
+    those with ``ranks = "all"``.
+
+    Raises
+    ------
+    TypeError, ValueError, PluginError
+        A name is unknown, an option doesn't exist, an order is circular.
+    """
+    if verbose not in (0, 1, 2, "auto"):
+        raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}")
+    chosen = arrange(choosing.resolve(callbacks))
+    histories = [plugin for plugin in chosen if isinstance(plugin, History)]
+    if len(histories) > 1:
+        raise ValueError(f"callbacks must hold one History at most, got {len(histories)}")
+    bars = [plugin for plugin in chosen if type(plugin).__name__ == "ProgbarLogger"]
+    others = [plugin for plugin in chosen if plugin not in histories and plugin not in bars]
+    history = histories[0] if histories else History()
+    if verbose and not bars and rank == 0:
+        bars = progress_bar(verbose)
+    plugins = [*choosing.autouse(), *others, history, *bars]
+    return [plugin for plugin in plugins if rank == 0 or getattr(plugin, "ranks", "all") == "all"], history
+
+
+def progress_bar(verbose: int | str) -> list[object]:
+    """Make the progress bar, if it is installed; "auto" goes without."""
+    try:
+        return [discovery.load(PROGRESS_BAR)()]
+    except PluginError as error:
+        if verbose != "auto":
+            warn(f"verbose={verbose!r} shows nothing: {error}")
+        return []
+
+
+def took_part(named: list[tuple[str, object]]) -> list[dict[str, Any]]:
+    """Record the plugins of a run: name, distribution, version, options; in order."""
+    record = []
+    for name, plugin in named:
+        _, distribution, version = discovery.origin(plugin)
+        record.append(
+            {"name": name, "distribution": distribution, "version": version, "options": options_of(plugin)}
+        )
+    return record
+
+
+def options_of(plugin: object) -> dict[str, Any]:
+    """Give the constructor's arguments that a plugin keeps under their own names.
+
+    Only plain values: what JSON can hold. Names that begin with an underscore,
+    and secrets (``token``, ``headers``), are left out.
+    """
+    try:
+        parameters = inspect.signature(type(plugin)).parameters
+    except (TypeError, ValueError):
+        return {}
+    kept = {name: getattr(plugin, name, None) for name in parameters if name not in ("token", "headers")}
+    return {name: value for name, value in kept.items() if isinstance(value, (str, int, float, bool))}
+
+
+def warn(message: str) -> None:
+    """Warn the user, from wherever the run was made."""
+    warnings.warn(message, OnstageWarning, stacklevel=4)
+
+
+def report(profile: bool | None) -> Any:
+    """Give what traces or times this run's calls; None when nobody asked."""
+    from onstage.profile import report_for  # imported when a run begins, not with onstage
+
+    return report_for(profile, choosing.settings())

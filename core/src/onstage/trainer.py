@@ -1,0 +1,354 @@
+"""fit, evaluate and predict: the loops, over any Model, on a Run.
+
+`Trainer` is a base class: what fills in the steps of `onstage.model.Model`
+gets these methods. Names, order and defaults of the arguments are Keras's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from onstage import data as batching
+from onstage.history import History
+from onstage.model import Batch, Direction, Totals
+from onstage.run import Run
+
+
+class Trainer:
+    """The training methods of a model.
+
+    A backend gives the steps of the `Model` protocol, and may override
+    `make_batches` (what data it takes), `prepare` (what it checks before the
+    first stage) and `join_outputs`.
+    """
+
+    stop_training: bool = False
+    stop_evaluating: bool = False
+    stop_predicting: bool = False
+    history: History | None = None
+
+    # -- what a backend fills in
+
+    def new_totals(self) -> Totals:
+        """Make empty totals for one stage."""
+        raise NotImplementedError
+
+    def train_step(self, batch: Batch, totals: Totals) -> None:
+        """Forward, backward, update; adds the metrics from before the update."""
+        raise NotImplementedError
+
+    def test_step(self, batch: Batch, totals: Totals) -> None:
+        """Forward without training behaviour; adds the metrics."""
+        raise NotImplementedError
+
+    def predict_step(self, batch: Batch) -> Any:
+        """Give the outputs of a batch, an array that the caller may keep."""
+        raise NotImplementedError
+
+    def metric_directions(self) -> Mapping[str, Direction | None]:
+        """Name the metrics in log order, and whether down or up is better."""
+        raise NotImplementedError
+
+    def prepare(self, batches: Any, *, mode: str) -> None:
+        """Build the model for this data, and refuse what doesn't fit.
+
+        Called before the first stage fires.
+        """
+
+    def reseed(self, seed: int) -> np.random.Generator:
+        """Set the model's randomness; gives the generator that shuffles."""
+        return np.random.default_rng(seed)
+
+    def shuffle_rng(self) -> np.random.Generator:
+        """Give the generator that shuffles when ``fit`` got no seed."""
+        return np.random.default_rng()
+
+    def make_batches(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
+        """Turn data into batches; the options are those of `data.as_batches`."""
+        return batching.as_batches(x, y, sample_weight, **options)
+
+    def join_outputs(self, outputs: list[Any]) -> Any:
+        """Join the outputs of the batches of a prediction."""
+        return np.concatenate(outputs)
+
+    # -- training
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[Any, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+        *,
+        seed: int | None = None,
+        profile: bool | None = None,
+    ) -> History:
+        """Train, and tell the callbacks of every stage.
+
+        Parameters
+        ----------
+        x, y
+            Arrays with one row per sample (numpy, memmap, lists of numbers), or
+            x alone: an iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``.
+        batch_size
+            Samples of a step, for arrays; None is 32. The last may be smaller.
+        epochs
+            The index after the last epoch: with ``initial_epoch=2, epochs=5``
+            three epochs run.
+        verbose
+            0 silent, 1 a progress bar, 2 a line an epoch, "auto": a bar on a
+            terminal and lines elsewhere.
+        callbacks
+            Instances, names of installed callbacks, ``{"name": {option: value}}``.
+        validation_split
+            The last part of the arrays, in (0, 1), is kept for validation.
+        validation_data
+            ``(x, y)``, ``(x, y, sample_weight)`` or an iterable of batches;
+            wins over validation_split.
+        shuffle
+            Shuffle the rows of arrays before each epoch.
+        class_weight
+            Class to weight; a class that is missing counts 1.
+        sample_weight
+            Shape ``(n,)``.
+        initial_epoch
+            The first epoch.
+        steps_per_epoch, validation_steps
+            Batches of an epoch and of a validation; needed for endless iterables.
+        validation_batch_size
+            None is `batch_size`.
+        validation_freq
+            Validate every so many epochs, or in the epochs of a list, from 1.
+        seed
+            Makes shuffling and dropout repeatable to the bit; None goes on
+            with the model's own randomness.
+        profile
+            Print what each callback cost.
+
+        Returns
+        -------
+        History
+            Also at ``self.history``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Before the first stage fires, when an argument or the data doesn't fit.
+        """
+        _check_count("epochs", epochs, least=0)
+        _check_count("initial_epoch", initial_epoch, least=0)
+        _check_count("steps_per_epoch", steps_per_epoch, least=1, optional=True)
+        _check_count("validation_steps", validation_steps, least=1, optional=True)
+        due = _validation_epochs(validation_freq)
+        rng = self.shuffle_rng() if seed is None else self.reseed(_checked_seed(seed))
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = batching.split_validation(
+                x, y, sample_weight, validation_split
+            )
+        train = self.make_batches(
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            rng=rng,
+            steps=steps_per_epoch,
+            class_weight=class_weight,
+        )
+        self.prepare(train, mode="train")
+        validation = None
+        if validation_data is not None:
+            validation = self._validation_batches(
+                validation_data, validation_batch_size or batch_size, validation_steps
+            )
+            self.prepare(validation, mode="validation")
+        run = Run(
+            self,
+            callbacks,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            steps=train.steps,
+            batch_size=train.batch_size,
+            samples=train.samples,
+            verbose=verbose,
+            metric_names=self._log_names(validation is not None),
+            profile=profile,
+        )
+        self.history = run.history
+        with run:
+            for epoch in run.epochs():
+                totals = self.new_totals()
+                for batch in run.batches(train, totals):
+                    self.train_step(batch, totals)
+                if validation is not None and due(epoch):
+                    self._test(run, validation)
+        return run.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Measure loss and metrics on data.
+
+        Returns
+        -------
+        dict, list or float
+            With return_dict a dict; else a list in the order of
+            `metrics_names`, or the loss alone when there are no metrics.
+        """
+        _check_count("steps", steps, least=1, optional=True)
+        batches = self.make_batches(x, y, sample_weight, batch_size=batch_size, steps=steps)
+        self.prepare(batches, mode="test")
+        self.stop_evaluating = False
+        with self._run_over(batches, callbacks, verbose) as run:
+            self._test(run, batches)
+        if return_dict:
+            return run.test_logs
+        values: list[float] = list(run.test_logs.values())
+        return values[0] if len(values) == 1 else values
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Compute the outputs for data, batch by batch.
+
+        Returns
+        -------
+        array
+            Shape ``(n, …)``.
+        """
+        _check_count("steps", steps, least=1, optional=True)
+        batches = self.make_batches(x, batch_size=batch_size, steps=steps)
+        self.prepare(batches, mode="predict")
+        self.stop_predicting = False
+        outputs: list[Any] = []
+        with self._run_over(batches, callbacks, verbose) as run:
+            for batch in run.predict_batches(batches):
+                outputs.append(self.predict_step(batch))
+                run.log(outputs=outputs[-1])
+        return self.join_outputs(outputs)
+
+    # -- one batch, no stages
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Train on one batch; no callback hears of it."""
+        return self._one_batch(self.train_step, "train", x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Measure one batch; no callback hears of it."""
+        return self._one_batch(self.test_step, "test", x, y, sample_weight, None, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Compute the outputs for one batch; no callback hears of it."""
+        batches = self.make_batches(x, batch_size=len(x))
+        self.prepare(batches, mode="predict")
+        return self.predict_step(next(iter(batches)))
+
+    # -- parts of the above
+
+    def _one_batch(
+        self,
+        step: Callable[[Batch, Totals], None],
+        mode: str,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        return_dict: bool,
+    ) -> Any:
+        batches = self.make_batches(x, y, sample_weight, batch_size=len(x), class_weight=class_weight)
+        self.prepare(batches, mode=mode)
+        totals = self.new_totals()
+        step(next(iter(batches)), totals)
+        logs = dict(totals.logs())
+        values = list(logs.values())
+        return logs if return_dict else values[0] if len(values) == 1 else values
+
+    def _test(self, run: Run, batches: Any) -> None:
+        totals = self.new_totals()
+        for batch in run.test_batches(batches, totals):
+            self.test_step(batch, totals)
+
+    def _run_over(self, batches: Any, callbacks: Any, verbose: int | str) -> Run:
+        return Run(
+            self,
+            callbacks,
+            steps=batches.steps,
+            batch_size=batches.batch_size,
+            samples=batches.samples,
+            verbose=verbose,
+        )
+
+    def _validation_batches(self, data: Any, batch_size: int | None, steps: int | None) -> Any:
+        if not isinstance(data, (tuple, list)):
+            return self.make_batches(data, batch_size=batch_size, steps=steps)
+        if len(data) not in (2, 3):
+            raise ValueError(
+                f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} items"
+            )
+        return self.make_batches(*data, batch_size=batch_size, steps=steps)
+
+    def _log_names(self, validated: bool) -> list[str]:
+        names = list(self.metric_directions())
+        return names + [f"val_{name}" for name in names] if validated else names
+
+
+def _check_count(name: str, value: Any, *, least: int, optional: bool = False) -> None:
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer{' or None' if optional else ''}, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more, got {value}")
+
+
+def _checked_seed(seed: Any) -> int:
+    _check_count("seed", seed, least=0)
+    return int(seed)
+
+
+def _validation_epochs(validation_freq: Any) -> Callable[[int], bool]:
+    """Say for an epoch, from 0, whether validation is due after it."""
+    if isinstance(validation_freq, (int, np.integer)) and not isinstance(validation_freq, bool):
+        _check_count("validation_freq", validation_freq, least=1)
+        return lambda epoch: (epoch + 1) % int(validation_freq) == 0
+    if isinstance(validation_freq, Iterable) and not isinstance(validation_freq, str):
+        epochs = {int(epoch) for epoch in validation_freq}
+        return lambda epoch: epoch + 1 in epochs
+    raise TypeError(f"validation_freq must be an integer or a list of epochs from 1, got {validation_freq!r}")
