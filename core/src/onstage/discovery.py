@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
@@ -132,14 +133,35 @@ def refresh() -> None:
     _origins.clear()
 
 
+@contextmanager
+def searching(folders: Sequence[str]) -> Iterator[None]:
+    """See only what is installed in these folders, in a with block: for tests.
+
+    Holds for the whole process. Importing what is found is the caller's matter.
+    """
+    global _folders
+    before, _folders = _folders, tuple(folders)
+    refresh()
+    try:
+        yield
+    finally:
+        _folders = before
+        refresh()
+
+
+_folders: tuple[str, ...] | None = None
+
+
 def _path() -> tuple[str, ...]:
+    if _folders is not None:
+        return _folders
     # Tests and notebooks change sys.path; an empty entry means the current folder.
     return tuple(sys.path) if "" not in sys.path else (*sys.path, os.getcwd())
 
 
 @lru_cache(maxsize=8)
 def _scan(path: tuple[str, ...]) -> distributions.Scan:
-    return distributions.scan()
+    return distributions.scan(_folders)
 
 
 def installed(group: str = CALLBACKS, blocked: Iterable[str] = ()) -> list[Plugin]:

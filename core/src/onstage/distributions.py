@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
@@ -55,10 +55,16 @@ def normalise(name: str) -> str:
     return _SEPARATORS.sub("-", name).lower()
 
 
-def scan() -> Scan:
-    """Read every distribution on ``sys.path``; the first of a name wins."""
+def scan(path: Sequence[str] | None = None) -> Scan:
+    """Read every distribution on a path; the first of a name wins.
+
+    Parameters
+    ----------
+    path
+        Folders and zip files; None: ``sys.path``, and custom finders.
+    """
     result = Scan({})
-    for found in _on_path():
+    for found in _on_path(sys.path if path is None else path, with_finders=path is None):
         winner = result.distributions.setdefault(found.name, found)
         # An editable install is often seen twice, in site-packages and beside its
         # source; only another version means that something was left behind.
@@ -67,9 +73,9 @@ def scan() -> Scan:
     return result
 
 
-def _on_path() -> Iterator[Distribution]:
+def _on_path(path: Sequence[str], with_finders: bool) -> Iterator[Distribution]:
     seen = set()
-    for entry in sys.path:
+    for entry in path:
         folder = os.path.realpath(entry or os.curdir)
         if folder in seen:
             continue
@@ -78,7 +84,8 @@ def _on_path() -> Iterator[Distribution]:
             yield from _in_folder(folder)
         elif os.path.isfile(folder):
             yield from _from_zip(folder)
-    yield from _from_custom_finders()
+    if with_finders:
+        yield from _from_custom_finders()
 
 
 def _in_folder(folder: str) -> Iterator[Distribution]:
