@@ -6,10 +6,10 @@ import inspect
 import warnings
 from typing import Any
 
-from onstage import choosing, discovery
+from onstage import choosing, config, discovery
 from onstage.errors import OnstageWarning, PluginError
 from onstage.history import History
-from onstage.order import arrange
+from onstage.order import ordered
 
 PROGRESS_BAR = "progbar_logger"
 
@@ -28,7 +28,7 @@ def plugins_of(callbacks: Any, verbose: int | str, rank: int) -> tuple[list[obje
     """
     if verbose not in (0, 1, 2, "auto"):
         raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}")
-    chosen = arrange(choosing.resolve(callbacks))
+    chosen = ordered(choosing.resolve(callbacks))
     histories = [plugin for plugin in chosen if isinstance(plugin, History)]
     if len(histories) > 1:
         raise ValueError(f"callbacks must hold one History at most, got {len(histories)}")
@@ -85,4 +85,4 @@ def report(profile: bool | None) -> Any:
     """Give what traces or times this run's calls; None when nobody asked."""
     from onstage.profile import report_for  # imported when a run begins, not with onstage
 
-    return report_for(profile, choosing.settings())
+    return report_for(profile, config.settings())
