@@ -18,7 +18,7 @@ def names_of(callback: object) -> tuple[str, ...]:
     return (kind,) if entry_point is None else (kind, entry_point)
 
 
-def arrange(callbacks: Sequence[object], names: Callable[[object], Sequence[str]] = names_of) -> list[object]:
+def ordered(callbacks: Sequence[object], names: Callable[[object], Sequence[str]] = names_of) -> list[object]:
     """Put callbacks into an order that honours their ``before`` and ``after``.
 
     List order, but for those that have such an attribute: they move no further
