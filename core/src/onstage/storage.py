@@ -21,8 +21,9 @@ import stat
 import struct
 import warnings
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -101,7 +102,7 @@ def save(path: StrPath, state: State) -> None:
             "keep long lists of numbers as numpy arrays"
         )
     length = struct.pack("<Q", len(header))
-    data = [memoryview(array.reshape(-1).view(np.uint8)) for _, array in ordered]
+    data = [array.reshape(-1).view(np.uint8).data for _, array in ordered]
     digest = hashlib.sha256(length + header)
     for chunk in data:
         digest.update(chunk)
@@ -159,8 +160,9 @@ def _plain(array: Array, place: tuple[str, ...]) -> Array:
     code = _CODES.get(f"{array.dtype.kind}{array.dtype.itemsize}")
     if code is None or isinstance(array, np.ma.MaskedArray):
         got = "a masked array" if code else f"dtype {array.dtype}"
+        at = "/".join(place)
         raise TypeError(
-            f"state must hold arrays of bool, integers or floats of at most 64 bits, got {got} at {'/'.join(place)!r}"
+            f"state must hold arrays of bool, integers or floats of at most 64 bits, got {got} at {at!r}"
         )
     return np.asarray(array, dtype=_DTYPES[code], order="C")
 
@@ -221,7 +223,7 @@ class _Entry(NamedTuple):
     end: int
 
 
-def _read(file: BinaryIO) -> State:
+def _read(file: BufferedReader) -> State:
     size = os.fstat(file.fileno()).st_size
     length = file.read(8)
     if len(length) < 8:
@@ -242,9 +244,9 @@ def _read(file: BinaryIO) -> State:
     for entry in entries:
         array = arrays[entry.name] = _empty(entry)
         content = array.reshape(-1).view(np.uint8)
-        if file.readinto(memoryview(content)) != content.size:
+        if file.readinto(content.data) != content.size:
             raise _Damage("it was cut short while it was read")
-        digest.update(memoryview(content))
+        digest.update(content.data)
         if entry.dtype == "|b1" and content.max(initial=0) > 1:
             raise _Damage(f"array {entry.name!r} holds bytes that are no booleans")
     if digest.hexdigest().encode() != header[_DIGEST]:
