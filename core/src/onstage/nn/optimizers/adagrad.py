@@ -1,0 +1,75 @@
+"""Adagrad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn.checks import number
+from onstage.nn.optimizers.base import Optimizer
+from onstage.nn.optimizers.block import Block
+from onstage.nn.optimizers.options import Options
+from onstage.nn.schedules import LearningRateSchedule
+
+
+class Adagrad(Optimizer):
+    """Divides each gradient by the root of the sum of its squares so far.
+
+    ``a += g²``, then ``w -= rate * g / sqrt(a + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate
+        A number >= 0, or a schedule.
+    initial_accumulator_value
+        The sum before the first step, >= 0.
+    epsilon
+        Added under the root, >= 0.
+    **options
+        Those of `Optimizer`: weight_decay, clipping, moving average, name.
+
+    References
+    ----------
+    Duchi, Hazan, Singer: *Adaptive Subgradient Methods for Online Learning and
+    Stochastic Optimization* (2011).
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.initial_accumulator_value = number("initial_accumulator_value", initial_accumulator_value, 0)
+        self.epsilon = number("epsilon", epsilon, 0)
+
+    def slots(self) -> Mapping[str, float]:
+        """Name the values kept for each parameter, with what they start from."""
+        return {"square_sum": self.initial_accumulator_value}
+
+    def constants(self, rate: float) -> tuple[float, ...]:
+        """Give the numbers of one step."""
+        return self.epsilon, rate
+
+    def update(self, block: Block, constants: tuple[Array, ...]) -> None:
+        """Change a block's weights and sum in place."""
+        epsilon, step = constants
+        weights, gradients, change = block.weights, block.gradients, block.scratch
+        (square_sum,) = block.slots
+        np.multiply(gradients, gradients, change)
+        np.add(square_sum, change, square_sum)
+        np.add(square_sum, epsilon, change)
+        np.sqrt(change, change)
+        np.divide(gradients, change, change)
+        np.multiply(change, step, change)
+        np.subtract(weights, change, weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments, as plain values."""
+        own = ("initial_accumulator_value", "epsilon")
+        return super().get_config() | {name: getattr(self, name) for name in own}

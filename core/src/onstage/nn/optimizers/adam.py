@@ -1,0 +1,125 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn.checks import flag, number
+from onstage.nn.optimizers.base import Optimizer
+from onstage.nn.optimizers.block import Block
+from onstage.nn.optimizers.options import Options, OtherOptions
+from onstage.nn.schedules import LearningRateSchedule
+
+
+class Adam(Optimizer):
+    """Steps along the mean gradient, divided by the root of its mean square.
+
+    ``m = beta_1 * m + (1 - beta_1) * g``, ``v = beta_2 * v + (1 - beta_2) * g²``,
+    and at step t, the first being 1, ``w -= rate * sqrt(1 - beta_2^t) /
+    (1 - beta_1^t) * m / (sqrt(v) + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate
+        A number >= 0, or a schedule.
+    beta_1, beta_2
+        The parts of the means that stay at each step, in [0, 1).
+    epsilon
+        Added to the root, >= 0; the paper's "epsilon hat".
+    amsgrad
+        Whether to divide by the greatest `v` so far.
+    **options
+        Those of `Optimizer`: weight_decay, clipping, moving average, name.
+
+    References
+    ----------
+    Kingma, Ba: *Adam: A Method for Stochastic Optimization* (2015), the form
+    before section 2.1. Reddi, Kale, Kumar: *On the Convergence of Adam and
+    Beyond* (2018), for `amsgrad`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.beta_1 = number("beta_1", beta_1, 0, 1, exclude={1})
+        self.beta_2 = number("beta_2", beta_2, 0, 1, exclude={1})
+        self.epsilon = number("epsilon", epsilon, 0)
+        self.amsgrad = flag("amsgrad", amsgrad)
+
+    # The means are kept as discounted sums, 1/(1 - beta) times as large: that
+    # saves two passes over the gradients. The factors are in the step and epsilon.
+
+    def slots(self) -> Mapping[str, float]:
+        """Name the values kept for each parameter, with what they start from."""
+        names = ["gradient_sum", "square_sum"] + ["greatest_square_sum"] * self.amsgrad
+        return dict.fromkeys(names, 0.0)
+
+    def constants(self, rate: float) -> tuple[float, ...]:
+        """Compute the numbers of one step, the bias correction among them."""
+        t = self.iterations + 1
+        root = math.sqrt(1.0 - self.beta_2)
+        step = rate * math.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
+        return self.beta_1, self.beta_2, self.epsilon / root, step * (1.0 - self.beta_1) / root
+
+    def update(self, block: Block, constants: tuple[Array, ...]) -> None:
+        """Change a block's weights and slots in place."""
+        beta_1, beta_2, epsilon, step = constants
+        weights, gradients, change = block.weights, block.gradients, block.scratch
+        gradient_sum, square_sum = block.slots[:2]
+        np.multiply(gradient_sum, beta_1, gradient_sum)
+        np.add(gradient_sum, gradients, gradient_sum)
+        np.multiply(square_sum, beta_2, square_sum)
+        np.multiply(gradients, gradients, change)
+        np.add(square_sum, change, square_sum)
+        if self.amsgrad:
+            square_sum = np.maximum(block.slots[2], square_sum, block.slots[2])
+        np.sqrt(square_sum, change)
+        np.add(change, epsilon, change)
+        np.divide(gradient_sum, change, change)
+        np.multiply(change, step, change)
+        np.subtract(weights, change, weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments, as plain values."""
+        own = ("beta_1", "beta_2", "epsilon", "amsgrad")
+        return super().get_config() | {name: getattr(self, name) for name in own}
+
+
+class AdamW(Adam):
+    """`Adam` with weight decay from the start.
+
+    Parameters
+    ----------
+    weight_decay
+        Before each update the weights lose this fraction of themselves, times
+        the learning rate.
+
+    References
+    ----------
+    Loshchilov, Hutter: *Decoupled Weight Decay Regularization* (2019).
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **options: Unpack[OtherOptions],
+    ) -> None:
+        decay = number("weight_decay", weight_decay, 0)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=decay, **options)

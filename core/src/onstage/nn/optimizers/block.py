@@ -1,0 +1,50 @@
+"""The stretches in which an optimizer goes over the flat buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from onstage.model import Array
+
+BLOCK = 8192
+"""Values that are updated at once: all buffers of a block fit the second cache."""
+
+
+class Block(NamedTuple):
+    """A stretch of the flat buffers: views of one length.
+
+    `slots` come in the order of `Optimizer.slots`. `scratch` may be written to
+    and means nothing afterwards; `gradients` must stay as they are. `part` is
+    where the stretch lies.
+    """
+
+    weights: Array
+    gradients: Array
+    slots: tuple[Array, ...]
+    scratch: Array
+    part: slice
+
+
+def cut(weights: Array, gradients: Array, slots: Sequence[Array]) -> list[Block]:
+    """Cut flat buffers of one length into blocks, which share their scratch.
+
+    Raises
+    ------
+    ValueError
+        The gradients are not of the weights' shape and type.
+    """
+    if gradients.shape != weights.shape or gradients.dtype != weights.dtype:
+        raise ValueError(
+            f"gradients must be of shape {weights.shape} and {weights.dtype} as the parameters, "
+            f"got {gradients.shape} and {gradients.dtype}"
+        )
+    scratch = np.empty(min(BLOCK, weights.size), weights.dtype)
+    blocks = []
+    for start in range(0, weights.size, BLOCK):
+        part = slice(start, min(start + BLOCK, weights.size))
+        own = tuple(slot[part] for slot in slots)
+        blocks.append(Block(weights[part], gradients[part], own, scratch[: part.stop - start], part))
+    return blocks

@@ -1,0 +1,51 @@
+"""Limits to the gradients' length or size, before an update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn.checks import number
+
+Clip: TypeAlias = Callable[[Array, Sequence[slice]], None]
+"""Changes flat gradients in place, given where each variable lies in them."""
+
+
+def choose(clipnorm: float | None, clipvalue: float | None, global_clipnorm: float | None) -> Clip | None:
+    """Give the function for whichever limit is not None; None for no limit.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A limit is not a number > 0, or there is more than one.
+    """
+    limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+    given = {name: value for name, value in limits.items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"at most one of clipnorm, clipvalue and global_clipnorm must be given, got {given}")
+    functions = {"clipnorm": _clip_norms, "clipvalue": _clip_values, "global_clipnorm": _clip_global_norm}
+    for name, value in given.items():
+        return partial(functions[name], number(name, value, 0, exclude={0}))
+    return None
+
+
+def _clip_norms(limit: float, gradients: Array, slices: Sequence[slice]) -> None:
+    for each in slices:
+        _clip_global_norm(limit, gradients[each], slices)
+
+
+def _clip_global_norm(limit: float, gradients: Array, slices: Sequence[slice]) -> None:
+    norm = math.sqrt(np.dot(gradients, gradients))
+    # Written so that a NaN norm is not taken for a short one. An infinite one
+    # cannot be scaled back: it shows as NaN everywhere, as in Keras.
+    if not norm <= limit:
+        np.multiply(gradients, limit / norm if norm < math.inf else math.nan, gradients)
+
+
+def _clip_values(limit: float, gradients: Array, slices: Sequence[slice]) -> None:
+    np.clip(gradients, -limit, limit, out=gradients)

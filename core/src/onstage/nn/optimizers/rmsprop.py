@@ -1,0 +1,108 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn.checks import flag, number
+from onstage.nn.optimizers.base import Optimizer
+from onstage.nn.optimizers.block import Block
+from onstage.nn.optimizers.options import Options
+from onstage.nn.schedules import LearningRateSchedule
+
+
+class RMSprop(Optimizer):
+    """Divides each gradient by the root of its recent mean square.
+
+    ``v = rho * v + (1 - rho) * g²``, then ``w -= rate * g / sqrt(v + epsilon)``.
+    Centered, the square of the gradients' own mean is taken off `v` in the
+    root, which leaves their variance. With momentum the change is added to
+    `momentum` times the last change.
+
+    Parameters
+    ----------
+    learning_rate
+        A number >= 0, or a schedule.
+    rho
+        The part of the mean that stays at each step, in [0, 1).
+    momentum
+        The part of the last change that is made again, in [0, 1].
+    epsilon
+        Added under the root, >= 0.
+    centered
+        Whether to divide by the deviation rather than by the mean square.
+    **options
+        Those of `Optimizer`: weight_decay, clipping, moving average, name.
+
+    References
+    ----------
+    Tieleman, Hinton: *Neural Networks for Machine Learning*, lecture 6.5 (2012).
+    Graves: *Generating Sequences With Recurrent Neural Networks* (2013), for
+    the centered form.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.rho = number("rho", rho, 0, 1, exclude={1})
+        self.momentum = number("momentum", momentum, 0, 1)
+        self.epsilon = number("epsilon", epsilon, 0)
+        self.centered = flag("centered", centered)
+
+    # The means are kept as discounted sums, 1/(1 - rho) times as large: that
+    # saves a pass over the gradients. The factor is in the step and epsilon.
+
+    def slots(self) -> Mapping[str, float]:
+        """Name the values kept for each parameter, with what they start from."""
+        names = ["square_sum"] + ["gradient_sum"] * self.centered + ["velocity"] * (self.momentum > 0)
+        return dict.fromkeys(names, 0.0)
+
+    def constants(self, rate: float) -> tuple[float, ...]:
+        """Compute the numbers of one step, with the scale of the sums."""
+        scale = 1.0 - self.rho
+        return self.rho, self.momentum, self.epsilon / scale, rate / math.sqrt(scale), -scale
+
+    def update(self, block: Block, constants: tuple[Array, ...]) -> None:
+        """Change a block's weights and slots in place."""
+        rho, momentum, epsilon, step, minus_scale = constants
+        weights, gradients, change = block.weights, block.gradients, block.scratch
+        square_sum, *others = block.slots
+        np.multiply(square_sum, rho, square_sum)
+        np.multiply(gradients, gradients, change)
+        np.add(square_sum, change, square_sum)
+        spread = square_sum
+        if self.centered:
+            gradient_sum, *others = others
+            np.multiply(gradient_sum, rho, gradient_sum)
+            np.add(gradient_sum, gradients, gradient_sum)
+            np.multiply(gradient_sum, gradient_sum, change)
+            np.multiply(change, minus_scale, change)
+            np.add(square_sum, change, change)
+            # Never below zero but by rounding, which could exceed epsilon.
+            spread = np.maximum(change, 0.0, change)
+        np.add(spread, epsilon, change)
+        np.sqrt(change, change)
+        np.divide(gradients, change, change)
+        np.multiply(change, step, change)
+        if self.momentum:
+            (velocity,) = others
+            np.multiply(velocity, momentum, velocity)
+            change = np.add(velocity, change, velocity)
+        np.subtract(weights, change, weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments, as plain values."""
+        own = ("rho", "momentum", "epsilon", "centered")
+        return super().get_config() | {name: getattr(self, name) for name in own}

@@ -1,0 +1,80 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn.checks import flag, number
+from onstage.nn.optimizers.base import Optimizer
+from onstage.nn.optimizers.block import Block
+from onstage.nn.optimizers.options import Options
+from onstage.nn.schedules import LearningRateSchedule
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if wanted.
+
+    ``v = momentum * v - rate * g``; then ``w += v``, or with Nesterov's
+    momentum ``w += momentum * v - rate * g``. Without momentum ``w -= rate * g``.
+
+    Parameters
+    ----------
+    learning_rate
+        A number >= 0, or a schedule.
+    momentum
+        The part of the last change that is made again, in [0, 1].
+    nesterov
+        Whether to look ahead by the momentum; without effect if that is 0.
+    **options
+        Those of `Optimizer`: weight_decay, clipping, moving average, name.
+
+    References
+    ----------
+    Sutskever, Martens, Dahl, Hinton: *On the importance of initialization and
+    momentum in deep learning* (2013).
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.momentum = number("momentum", momentum, 0, 1)
+        self.nesterov = flag("nesterov", nesterov)
+
+    def slots(self) -> Mapping[str, float]:
+        """Name the values kept for each parameter, with what they start from."""
+        return {"velocity": 0.0} if self.momentum else {}
+
+    def constants(self, rate: float) -> tuple[float, ...]:
+        """Give the numbers of one step."""
+        return rate, self.momentum
+
+    def update(self, block: Block, constants: tuple[Array, ...]) -> None:
+        """Change a block's weights and velocity in place."""
+        step, momentum = constants
+        weights, change = block.weights, block.scratch
+        np.multiply(block.gradients, step, change)
+        if not self.momentum:
+            np.subtract(weights, change, weights)
+            return
+        (velocity,) = block.slots
+        np.multiply(velocity, momentum, velocity)
+        np.subtract(velocity, change, velocity)
+        if not self.nesterov:
+            np.add(weights, velocity, weights)
+            return
+        np.subtract(weights, change, weights)
+        np.multiply(velocity, momentum, change)
+        np.add(weights, change, weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments, as plain values."""
+        return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}
