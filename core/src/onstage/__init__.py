@@ -1,1 +1,90 @@
-"""Training callbacks as plugins."""
+"""onstage: training callbacks as plugins.
+
+A trainer calls one hook at each stage of training through pluggy; a callback is
+a plugin; installing a package adds one. The same plugin runs in the built-in
+numpy trainer, on PyTorch, and in a loop of your own.
+
+Start reading at `onstage.hookspecs`, the contract.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onstage.bus import Bus as Bus
+    from onstage.callback import Callback as Callback
+    from onstage.choosing import callback as callback
+    from onstage.errors import OnstageError as OnstageError
+    from onstage.errors import OnstageWarning as OnstageWarning
+    from onstage.errors import PluginError as PluginError
+    from onstage.errors import StateError as StateError
+    from onstage.history import History as History
+    from onstage.hookspecs import hookimpl as hookimpl
+    from onstage.hookspecs import hookspec as hookspec
+    from onstage.logs import Logs as Logs
+    from onstage.model import Model as Model
+    from onstage.nn import activations as activations
+    from onstage.nn import initializers as initializers
+    from onstage.nn import layers as layers
+    from onstage.nn import losses as losses
+    from onstage.nn import metrics as metrics
+    from onstage.nn import optimizers as optimizers
+    from onstage.nn import regularizers as regularizers
+    from onstage.nn import schedules as schedules
+    from onstage.nn.sequential import Sequential as Sequential
+    from onstage.nn.sequential import load_model as load_model
+    from onstage.run import Run as Run
+    from onstage.trainer import Trainer as Trainer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Bus": "onstage.bus",
+    "Callback": "onstage.callback",
+    "History": "onstage.history",
+    "Logs": "onstage.logs",
+    "Model": "onstage.model",
+    "OnstageError": "onstage.errors",
+    "OnstageWarning": "onstage.errors",
+    "PluginError": "onstage.errors",
+    "Run": "onstage.run",
+    "Sequential": "onstage.nn.sequential",
+    "StateError": "onstage.errors",
+    "Trainer": "onstage.trainer",
+    "callback": "onstage.choosing",
+    "hookimpl": "onstage.hookspecs",
+    "hookspec": "onstage.hookspecs",
+    "load_model": "onstage.nn.sequential",
+}
+_MODULES = {
+    name: f"onstage.nn.{name}"
+    for name in (
+        "activations",
+        "initializers",
+        "layers",
+        "losses",
+        "metrics",
+        "optimizers",
+        "regularizers",
+        "schedules",
+    )
+} | {"callbacks": "onstage.callbacks", "testing": "onstage.testing"}
+
+__all__ = sorted([*_HOMES, *_MODULES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: a plugin needs no numpy layers."""
+    if name in _MODULES:
+        return import_module(_MODULES[name])
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'onstage' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -258,7 +258,7 @@ class Bus(pluggy.PluginManager):
 
     def _failed(self, stage: str, impl: HookImpl, error: BaseException) -> bool:
         """Note who failed; True when that plugin was taken out instead."""
-        if isinstance(error, Exception) and getattr(impl.plugin, "on_error", "raise") == "disable":
+        if isinstance(error, Exception) and plugin_checks.error_policy(impl) == "disable":
             self._disable(stage, impl, error)
             return True
         self._note(stage, impl, error)

@@ -135,6 +135,13 @@ def describe(impl: HookImpl) -> str:
     return f"callback {impl.plugin_name}{where}"
 
 
+def error_policy(impl: HookImpl) -> str:
+    """Say what an error in a plugin does: ``"raise"`` or ``"disable"``."""
+    from onstage.choosing import error_policy  # imported late: the user's settings have a say
+
+    return error_policy(impl.plugin)
+
+
 def raised_by(error: BaseException, impls: Sequence[HookImpl]) -> HookImpl | None:
     """Find the implementation in which an error was raised, by its traceback."""
     codes = {_code(impl.function): impl for impl in impls}

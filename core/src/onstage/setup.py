@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from onstage import choosing, config, discovery
 from onstage.errors import OnstageWarning, PluginError
 from onstage.history import History
 from onstage.order import ordered
+from onstage.profile import Profile, Trace
 
 PROGRESS_BAR = "progbar_logger"
 
@@ -44,7 +47,7 @@ def plugins_of(callbacks: Any, verbose: int | str, rank: int) -> tuple[list[obje
 def progress_bar(verbose: int | str) -> list[object]:
     """Make the progress bar, if it is installed; "auto" goes without."""
     try:
-        return [discovery.load(PROGRESS_BAR)()]
+        return [choosing.callback(PROGRESS_BAR)]
     except PluginError as error:
         if verbose != "auto":
             warn(f"verbose={verbose!r} shows nothing: {error}")
@@ -81,8 +84,30 @@ def warn(message: str) -> None:
     warnings.warn(message, OnstageWarning, stacklevel=4)
 
 
-def report(profile: bool | None) -> Any:
-    """Give what traces or times this run's calls; None when nobody asked."""
-    from onstage.profile import report_for  # imported when a run begins, not with onstage
+class Report:
+    """What traces or times the calls of a run, as asked for."""
 
-    return report_for(profile, config.settings())
+    def __init__(self, profile: Profile | None, trace: Trace | None) -> None:
+        self._profile = profile
+        self._trace = trace
+
+    def instrument(self, stage: str, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a method that a stage will call."""
+        for instrument in (self._profile, self._trace):
+            if instrument is not None:
+                method = instrument.wrap(stage, name, method)
+        return method
+
+    def close(self) -> None:
+        """Print the table of a profile."""
+        if self._profile is not None:
+            print(self._profile.table(), file=sys.stderr)
+
+
+def report(profile: bool | None) -> Report | None:
+    """Give what traces or times this run's calls; None when nobody asked."""
+    settings = config.settings()
+    timed = settings.profile if profile is None else profile
+    if not (timed or settings.trace):
+        return None
+    return Report(Profile() if timed else None, Trace() if settings.trace else None)
