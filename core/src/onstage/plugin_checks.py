@@ -145,13 +145,14 @@ def error_policy(impl: HookImpl) -> str:
 def raised_by(error: BaseException, impls: Sequence[HookImpl]) -> HookImpl | None:
     """Find the implementation in which an error was raised, by its traceback."""
     codes = {_code(impl.function): impl for impl in impls}
+    deepest = None  # a wrapper around the one that failed is in the traceback too
     trace = error.__traceback__
     while trace is not None:
         impl = codes.get(trace.tb_frame.f_code)
         if impl is not None and _plugin_of(trace.tb_frame, impl):
-            return impl
+            deepest = impl
         trace = trace.tb_next
-    return None
+    return deepest
 
 
 def _code(function: Callable[..., Any]) -> types.CodeType | None:

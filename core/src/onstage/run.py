@@ -89,7 +89,7 @@ class Run:
         metric_names: Iterable[str] | None = None,
         profile: bool | None = None,
     ) -> None:
-        self._entered = self._over = False
+        self._entered = self._over = self._trained = False
         self.model = model
         self.params: dict[str, Any] = {
             "verbose": verbose,
@@ -336,9 +336,9 @@ class Run:
         """Fire on_train_begin, once."""
         if not self._entered or self._over:
             raise RuntimeError("a Run must be used inside its with block: `with Run(…) as run:`")
-        if self.is_training:
+        if self._trained:
             raise RuntimeError("a Run trains once: make a new one for another training")
-        self.is_training = True
+        self._trained = self.is_training = True
         self.bus.fire("on_train_begin", {}, self)
         self.history.plugins = setup.took_part(self.bus.plugins())
         self._restore(in_epoch=False)

@@ -1,0 +1,46 @@
+"""A callback that records every stage, for all tests."""
+
+import inspect
+
+import pytest
+
+from onstage.hookspecs import STAGES, Stages
+
+
+class Recording:
+    """Keeps ``(stage, index, logs)`` of every call, logs as a plain dict."""
+
+    def __init__(self, name=""):
+        self.name = name
+        self.calls = []
+
+    @property
+    def stages(self):
+        return [call[0] for call in self.calls]
+
+
+def _method(stage):
+    arguments = list(inspect.signature(getattr(Stages, stage)).parameters)[1:-1]
+    if arguments == []:
+        return lambda self: self.calls.append((stage,))
+    if arguments == ["exception"]:
+        return lambda self, exception: self.calls.append((stage, type(exception).__name__))
+    if arguments == ["logs"]:
+        return lambda self, logs: self.calls.append((stage, dict(logs)))
+    if arguments == ["epoch", "logs"]:
+        return lambda self, epoch, logs: self.calls.append((stage, epoch, dict(logs)))
+    return lambda self, batch, logs: self.calls.append((stage, batch, dict(logs)))
+
+
+for _stage in STAGES:
+    setattr(Recording, _stage, _method(_stage))
+
+
+@pytest.fixture
+def recording():
+    return Recording()
+
+
+@pytest.fixture
+def new_recording():
+    return Recording
