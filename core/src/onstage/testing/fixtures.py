@@ -1,0 +1,42 @@
+"""pytest fixtures for plugin authors.
+
+In a ``conftest.py``::
+
+    from onstage.testing.fixtures import plugin_site
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from onstage.testing.site import PluginSite
+
+
+@pytest.fixture
+def plugin_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginSite]:
+    """No plugin is installed but those that the test adds, no setting holds.
+
+    Yields a `PluginSite` on ``sys.path``. The current folder is an empty one
+    without a pyproject.toml of onstage's above it, ``ONSTAGE_*`` variables are
+    unset, and modules imported from the site are forgotten at the end.
+    """
+    site = PluginSite(tmp_path / "site")
+    project = tmp_path / "project"
+    project.mkdir()
+    # A table of its own: the search upward ends here.
+    (project / "pyproject.toml").write_text("[tool.onstage]\n", encoding="utf-8")
+    monkeypatch.chdir(project)
+    for variable in [name for name in os.environ if name.startswith("ONSTAGE_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.syspath_prepend(str(site.folder))
+    before = set(sys.modules)
+    with site.isolated():
+        yield site
+    for name in set(sys.modules) - before:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
