@@ -53,7 +53,6 @@ _HOMES = {
     "Sequential": "onstage.nn.sequential",
     "StateError": "onstage.errors",
     "Trainer": "onstage.trainer",
-    "callback": "onstage.choosing",
     "hookimpl": "onstage.hookspecs",
     "hookspec": "onstage.hookspecs",
     "load_model": "onstage.nn.sequential",
@@ -70,7 +69,7 @@ _MODULES = {
         "regularizers",
         "schedules",
     )
-} | {"callbacks": "onstage.callbacks", "testing": "onstage.testing"}
+} | {name: f"onstage.{name}" for name in ("callback", "callbacks", "testing")}
 
 __all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 

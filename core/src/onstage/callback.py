@@ -6,6 +6,8 @@ a `stop` that says who asked, and ``super().on_…()`` that is always there.
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from onstage.model import State
@@ -142,3 +144,15 @@ class Callback:
 
     def on_teardown(self, *args: Any, **kwargs: Any) -> None:
         """Close what is open; always called, once, last."""
+
+
+class _CallableModule(ModuleType):
+    # Python binds `onstage.callback` to this module as soon as anybody imports it,
+    # so the module itself answers to onstage.callback("early_stopping", patience=3).
+    def __call__(self, name: str, /, **options: Any) -> Any:
+        from onstage.choosing import callback
+
+        return callback(name, **options)
+
+
+sys.modules[__name__].__class__ = _CallableModule
