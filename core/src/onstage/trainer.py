@@ -174,7 +174,7 @@ class Trainer:
         validation = None
         if validation_data is not None:
             validation = self._validation_batches(
-                validation_data, validation_batch_size or batch_size, validation_steps
+                validation_data, batch_size, validation_batch_size, validation_steps
             )
             self.prepare(validation, mode="validation")
         run = Run(
@@ -315,14 +315,15 @@ class Trainer:
             verbose=verbose,
         )
 
-    def _validation_batches(self, data: Any, batch_size: int | None, steps: int | None) -> Any:
+    def _validation_batches(
+        self, data: Any, batch_size: int | None, own_batch_size: int | None, steps: int | None
+    ) -> Any:
+        name = "validation_data"
         if not isinstance(data, (tuple, list)):
-            return self.make_batches(data, batch_size=batch_size, steps=steps)
+            return self.make_batches(data, batch_size=own_batch_size, steps=steps, name=name)
         if len(data) not in (2, 3):
-            raise ValueError(
-                f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} items"
-            )
-        return self.make_batches(*data, batch_size=batch_size, steps=steps)
+            raise ValueError(f"{name} must be (x, y) or (x, y, sample_weight), got {len(data)} items")
+        return self.make_batches(*data, batch_size=own_batch_size or batch_size, steps=steps, name=name)
 
     def _log_names(self, validated: bool) -> list[str]:
         names = list(self.metric_directions())
