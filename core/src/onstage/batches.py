@@ -134,16 +134,14 @@ class Epochs(ABC):
         return False
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._resumed:
-            self._resumed = False
-        else:
+        if not self._resumed:
             self.end_epoch()
+        elif self._in_pass:
+            self._begin()  # Even where nothing is left of the pass: its order was drawn.
+        self._resumed = False
         while self._in_epoch != self._limit:
             fresh = self._in_pass == 0
-            if self._pass is None:
-                self._rng_at_pass = self._rng_state()
-                self._pass = self._open_pass(self._in_pass)
-            batch = next(self._pass, None)
+            batch = next(self._pass or self._begin(), None)
             if batch is not None:
                 # Counted before it is handed out: a state that is saved while
                 # the batch is worked on goes on with the next one.
@@ -161,6 +159,11 @@ class Epochs(ABC):
         self._in_epoch = 0
         if self._limit is None or self._in_pass == self._length:
             self._leave_pass()
+
+    def _begin(self) -> Iterator[Batch]:
+        self._rng_at_pass = self._rng_state()
+        self._pass = self._open_pass(self._in_pass)
+        return self._pass
 
     def _end_pass(self) -> None:
         if self._in_pass:
@@ -225,6 +228,11 @@ class Epochs(ABC):
             raise StateError(
                 f"{self._name}'s saved place must be counts of batches, got {in_pass!r}, {in_epoch!r}"
             )
+        if in_epoch > (self._limit or in_epoch) or in_pass > (self._length or in_pass):
+            raise StateError(
+                f"{self._name} must give the {max(in_pass, in_epoch)} batches it had given when it was "
+                f"saved, got {self.steps}; resume with the same data and steps"
+            )
         if (rng is None) != (self._rng is None):
             raise StateError(f"{self._name} must be shuffled as when it was saved; pass the same shuffle")
         if self._rng is not None:
@@ -232,5 +240,5 @@ class Epochs(ABC):
                 self._rng.bit_generator.state = rng
             except (ValueError, TypeError, KeyError) as error:
                 raise StateError(f"{self._name}'s random state can't be restored: {error}") from error
-        self._leave_pass()
+        self._pass = None
         self._in_pass, self._in_epoch, self._resumed = in_pass, in_epoch, True

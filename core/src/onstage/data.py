@@ -33,6 +33,8 @@ DEFAULT_BATCH_SIZE = 32
 Arrays: TypeAlias = tuple[Array, Array | None, Array | None]
 """``(x, y, sample_weight)`` of all the data."""
 
+Gatherer: TypeAlias = Callable[[NDArray[np.int64]], Array | None]
+
 
 def as_batches(
     x: object,
@@ -114,7 +116,7 @@ def as_batches(
 def _is_array_like(x: object) -> bool:
     if isinstance(x, list | tuple | range | str | bytes | bytearray | memoryview | Mapping) or is_sparse(x):
         return True
-    if any(hasattr(x, attribute) for attribute in ("__array__", "__array_interface__", "__dlpack__")):
+    if hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
         return True
     # What is neither is refused as an array would be.
     return not (hasattr(x, "__iter__") or (hasattr(x, "__len__") and hasattr(x, "__getitem__")))
@@ -172,15 +174,13 @@ class ArrayBatches(Epochs):
         return label_range(self._y)
 
     def _open_pass(self, start: int) -> Iterator[Batch]:
-        n, size = len(self._x), self._size
-        begins = range(start * size, n, size)
         if self._rng is None:
-            return self._slices(begins)
-        return self._gathered(begins, self._rng.permutation(n))
+            return self._slices(start)
+        return self._gathered(start, self._rng.permutation(len(self._x)))
 
-    def _slices(self, begins: range) -> Iterator[Batch]:
-        x, y, sample_weight, size = self._x, self._y, self._sample_weight, begins.step
-        for begin in begins:
+    def _slices(self, start: int) -> Iterator[Batch]:
+        x, y, sample_weight, size = self._x, self._y, self._sample_weight, self._size
+        for begin in range(start * size, len(x), size):
             end = begin + size
             yield (
                 x[begin:end],
@@ -188,29 +188,30 @@ class ArrayBatches(Epochs):
                 None if sample_weight is None else sample_weight[begin:end],
             )
 
-    def _gathered(self, begins: range, order: NDArray[np.int64]) -> Iterator[Batch]:
-        size = begins.step
-        x, y, sample_weight = (_gatherer(array, size) for array in (self._x, self._y, self._sample_weight))
-        for begin in begins:
-            rows = order[begin : begin + size]
+    def _gathered(self, start: int, order: NDArray[np.int64]) -> Iterator[Batch]:
+        whole = len(order) - len(order) % self._size
+        x, y, sample_weight = self._gatherers(self._size)
+        for rows in order[:whole].reshape(-1, self._size)[start:]:
+            yield x(rows), y(rows), sample_weight(rows)
+        if whole < len(order) and start * self._size <= whole:
+            rows = order[whole:]
+            x, y, sample_weight = self._gatherers(len(rows))
             yield x(rows), y(rows), sample_weight(rows)
 
+    def _gatherers(self, size: int) -> tuple[Gatherer, Gatherer, Gatherer]:
+        return _gatherer(self._x, size), _gatherer(self._y, size), _gatherer(self._sample_weight, size)
 
-def _gatherer(array: Array | None, size: int) -> Callable[[NDArray[np.int64]], Array | None]:
-    """Make the function that picks rows of an array into its buffer."""
+
+def _gatherer(array: Array | None, size: int) -> Gatherer:
+    """Make the function that picks `size` rows of an array into its buffer."""
     if array is None:
         return lambda rows: None
     # take() first copies a whole array that isn't contiguous; indexing doesn't.
     if not (array.flags.c_contiguous and array.flags.aligned):
         return array.__getitem__
-    buffer = np.empty((min(size, len(array)), *array.shape[1:]), array.dtype)
-    take = array.take
-
-    def gather(rows: NDArray[np.int64]) -> Array:
-        # "clip": under "raise" take() fills a temporary and copies that.
-        return take(rows, 0, buffer if len(rows) == size else buffer[: len(rows)], "clip")
-
-    return gather
+    take, buffer = array.take, np.empty((size, *array.shape[1:]), array.dtype)
+    # "clip": under "raise" take() fills a temporary and copies that.
+    return lambda rows: take(rows, 0, buffer, "clip")
 
 
 def split_validation(

@@ -62,7 +62,7 @@ def as_array(value: object, name: str) -> Array:
     try:
         array: Array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise type(error)(f"{name} must be an array of numbers, got what makes none: {error}") from error
+        raise ValueError(f"{name} must be an array of numbers, got what makes none: {error}") from error
     _check_numbers(array, value, name)
     return array
 
@@ -151,7 +151,7 @@ def label_range(y: Array | None) -> tuple[int, int] | None:
 
     Looks at the first 2**26 elements.
     """
-    if y is None or y.dtype.kind not in "iu":
+    if y is None or y.dtype.kind not in "iu" or y.size == 0:
         return None
     bounds = [(int(chunk.min()), int(chunk.max())) for _, chunk in _chunks(y)]
     return min(low for low, _ in bounds), max(high for _, high in bounds)

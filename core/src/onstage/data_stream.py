@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -60,10 +60,10 @@ class StreamBatches(Epochs):
         if draws and rng is None:
             rng = np.random.default_rng()
         super().__init__(name, limit, _length(source), rng if draws else None)
-        self._once = not self._indexed and iter(source) is source
+        self._waiting: Iterator[Any] | None = None if self._indexed else iter(source)
+        self._once = self._waiting is source
         self._ended = False
         self._fetched = 0
-        self._waiting: Iterator[Any] | None = None
         x, y, _ = self._check(self._peek(), 0)
         self.x_spec = _spec(x)
         self.y_spec = None if y is None else _spec(y)
@@ -72,17 +72,16 @@ class StreamBatches(Epochs):
             warn_of_nan(x, f"{name}'s first batch")
 
     def _peek(self) -> Any:
-        if self._indexed:
-            if self._length:
-                return self._source[0]
+        if self._waiting is None:
+            first = [self._source[0]] if self._length else []
         else:
-            items = iter(self._source)
-            for first in items:
-                self._waiting = chain([first], items)
-                return first
-        raise ValueError(
-            f"{self._name} must give at least one batch, got an empty {type(self._source).__name__}"
-        )
+            first = list(islice(self._waiting, 1))
+            self._waiting = chain(first, self._waiting)
+        if not first:
+            raise ValueError(
+                f"{self._name} must give at least one batch, got an empty {type(self._source).__name__}"
+            )
+        return first[0]
 
     @property
     def exhausted(self) -> bool:
@@ -100,16 +99,16 @@ class StreamBatches(Epochs):
 
     def _open_pass(self, start: int) -> Iterator[Batch]:
         if self._indexed:
-            return self._picked(start)
-        if self.exhausted:
+            length = self._length or 0
+            order = range(length) if self._rng is None else self._rng.permutation(length)
+            return self._picked(order[start:])
+        if self.exhausted and not start:
             return iter(())
         return self._streamed(start)
 
-    def _picked(self, start: int) -> Iterator[Batch]:
-        length = self._length or 0
-        order = range(length) if self._rng is None else self._rng.permutation(length)
-        for number in order[start:]:
-            yield self._check(self._source[int(number)], int(number))
+    def _picked(self, numbers: Iterable[int]) -> Iterator[Batch]:
+        for number in map(int, numbers):
+            yield self._check(self._source[number], number)
 
     def _streamed(self, start: int) -> Iterator[Batch]:
         items, self._waiting = self._waiting or iter(self._source), None
@@ -124,6 +123,10 @@ class StreamBatches(Epochs):
 
     def _check(self, item: Any, number: int) -> Batch:
         """Give a batch as ``(x, y, sample_weight)``, or say what is wrong with it."""
+        if self._class_weight is None and type(item) is tuple and len(item) == 2:
+            x, y = item
+            if _is_plain(x) and _is_plain(y) and len(x) == len(y):
+                return x, y, None  # What nearly every source gives needs no words.
         parts = tuple(item) if isinstance(item, tuple | list) else (item,)
         if not 1 <= len(parts) <= 3:
             raise ValueError(
@@ -153,6 +156,10 @@ def _length(source: Any) -> int | None:
         return len(source)
     except TypeError:  # It has none, or (a loader over a stream) can't tell it.
         return None
+
+
+def _is_plain(part: Any) -> bool:
+    return type(part) is np.ndarray and part.dtype.kind in "fiub" and part.ndim > 0 and len(part) > 0
 
 
 def _spec(part: Any) -> Spec:
