@@ -2,16 +2,15 @@
 
 pluggy builds a dict of arguments and a list of results at every call, which
 costs about ten times the calls themselves. The set of callbacks hardly ever
-changes during a run, so each stage is compiled once into a loop over bound
-methods. What such a loop can't do (wrappers, call monitors) goes through pluggy.
+changes during a run, so each stage is compiled once into a function that calls
+the bound methods one after the other. What such a function can't do (wrappers,
+call monitors) goes through pluggy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import groupby
-from operator import length_hint
 from typing import Any, Protocol
 
 from pluggy import HookImpl
@@ -30,28 +29,28 @@ class Emit(Protocol):
 Failed = Callable[[HookImpl, BaseException], bool]
 """Told of the error of an implementation; True when the others should go on."""
 
-# The iterator outlives the error, so the loop can go on behind the one that
-# failed, and what is left in it tells which one that was.
-_LOOP = """
-        pending = iter(methods{n})
-        while True:
-            try:
-                for method in pending:
-                    method({given})
-                break
-            except BaseException as error:
-                if not failed(impls{n}[~length_hint(pending)], error):
-                    raise
+_FIRST_CALL_LINE = 5
+
+
+@lru_cache(maxsize=512)
+def _builder(spec: tuple[str, ...], calls: tuple[tuple[str, ...], ...]) -> Callable[..., Any]:
+    """Write the function; every name in it is an argument of a hook specification.
+
+    One call to a line: the traceback's line then tells which one failed, so
+    that nothing has to be counted while all goes well.
+    """
+    names = ", ".join(f"method{n}" for n in range(len(calls)))
+    lines = "".join(f"            method{n}({', '.join(given)})\n" for n, given in enumerate(calls))
+    source = f"""def build(methods, failed):
+    {names}, = methods
+    def emit({", ".join(spec)}):
+        try:
+{lines}        except BaseException as error:
+            if not failed(error, ({", ".join(spec)},)):
+                raise
+    return emit
 """
-
-
-@lru_cache(maxsize=256)
-def _builder(spec: tuple[str, ...], signatures: tuple[tuple[str, ...], ...]) -> Callable[..., Any]:
-    """Write the loops; every name in them is an argument of a hook specification."""
-    loops = "".join(_LOOP.format(n=n, given=", ".join(given)) for n, given in enumerate(signatures))
-    unpack = "".join(f"\n    impls{n}, methods{n} = groups[{n}]" for n in range(len(signatures)))
-    source = f"def build(groups, failed):{unpack}\n    def emit({', '.join(spec)}):{loops}\n    return emit"
-    namespace: dict[str, Any] = {"length_hint": length_hint}
+    namespace: dict[str, Any] = {}
     exec(source, namespace)
     build: Callable[..., Any] = namespace["build"]
     return build
@@ -83,14 +82,20 @@ def compile_stage(
     """
     if not impls:
         return None
-    groups: list[tuple[tuple[HookImpl, ...], tuple[Callable[..., Any], ...]]] = []
-    signatures: list[tuple[str, ...]] = []
-    for signature, members in groupby(impls, lambda impl: arguments(impl, spec)):
-        group = tuple(members)
-        groups.append((group, tuple(prepare(impl) for impl in group)))
-        signatures.append(signature)
-    emit: Emit = _builder(spec, tuple(signatures))(groups, failed)
-    emit.reads_logs = any({"logs", "logs=logs"} & set(signature) for signature in signatures)
+    calls = tuple(arguments(impl, spec) for impl in impls)
+
+    def one_failed(error: BaseException, args: tuple[Any, ...]) -> bool:
+        assert error.__traceback__ is not None
+        at = max(error.__traceback__.tb_lineno - _FIRST_CALL_LINE, 0)
+        if not failed(impls[at], error):
+            return False
+        rest = compile_stage(impls[at + 1 :], spec, failed, prepare)
+        if rest is not None:
+            rest(*args)
+        return True
+
+    emit: Emit = _builder(spec, calls)([prepare(impl) for impl in impls], one_failed)
+    emit.reads_logs = any({"logs", "logs=logs"} & set(given) for given in calls)
     return emit
 
 

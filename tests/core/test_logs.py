@@ -1,0 +1,126 @@
+"""Logs that are computed at the first look are a dict to whoever looks."""
+
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from onstage.logs import PendingLogs
+from onstage.means import Means, sample_count
+
+VALUES = {"loss": 1.0, "accuracy": 2.0}
+LOOKS = {
+    "item": lambda logs: logs["loss"] == 1.0,
+    "get": lambda logs: logs.get("accuracy") == 2.0 and logs.get("f1") is None,
+    "in": lambda logs: "accuracy" in logs and "f1" not in logs,
+    "len": lambda logs: len(logs) == 2,
+    "truth": bool,
+    "order": lambda logs: list(logs) == list(VALUES),
+    "reversed": lambda logs: list(reversed(logs)) == ["accuracy", "loss"],
+    "keys": lambda logs: logs.keys() == VALUES.keys(),
+    "values": lambda logs: list(logs.values()) == [1.0, 2.0],
+    "items": lambda logs: list(logs.items()) == list(VALUES.items()),
+    "equal": lambda logs: logs == VALUES and VALUES == logs,
+    "unequal": lambda logs: not logs != VALUES,
+    "dict": lambda logs: dict(logs) == VALUES,
+    "unpacked": lambda logs: {**logs} == VALUES,
+    "updated from": lambda logs: {"f1": 1} | logs == {"f1": 1, **VALUES},
+    "joined": lambda logs: logs | {"f1": 1} == {**VALUES, "f1": 1},
+    "json": lambda logs: json.loads(json.dumps(logs)) == VALUES,
+    "json, indented": lambda logs: json.loads(json.dumps(logs, indent=1)) == VALUES,
+    "format": lambda logs: "{loss:.1f}".format(**logs) == "1.0",
+    "format_map": lambda logs: "{loss:.1f}".format_map(logs) == "1.0",
+    "repr": lambda logs: repr(logs) == repr(VALUES),
+    "copy": lambda logs: copy.copy(logs) == VALUES and logs.copy() == VALUES,
+    "deepcopy": lambda logs: copy.deepcopy(logs) == VALUES,
+    "pickle": lambda logs: pickle.loads(pickle.dumps(logs)) == VALUES,
+    "pop": lambda logs: logs.pop("loss") == 1.0 and len(logs) == 1,
+    "setdefault": lambda logs: logs.setdefault("loss", 9.0) == 1.0,
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_pending_logs_look_like_the_dict_that_they_become(look):
+    reads = []
+    logs = PendingLogs(lambda: reads.append(1) or VALUES)
+    assert reads == []
+
+    assert look(logs)
+    assert look(PendingLogs(lambda: VALUES))
+    assert reads == [1]
+
+
+def test_a_value_added_before_the_first_look_is_kept():
+    logs = PendingLogs(lambda: VALUES)
+
+    logs["f1"] = 0.5
+
+    assert logs == {**VALUES, "f1": 0.5}
+
+
+def test_means_weigh_by_samples():
+    means = Means()
+    means.add({"loss": 1.0}, samples=3)
+    means.add({"loss": np.float32(5.0)}, samples=1)
+
+    assert means.logs() == {"loss": 2.0}
+    assert means.batch_logs() == {"loss": 5.0}
+
+
+def test_means_taken_earlier_do_not_change():
+    means = Means()
+    total = np.array(1.0)
+    means.add({"loss": total}, samples=1)
+    early = means.logs()
+    means.add({"loss": 3.0}, samples=1)
+
+    assert early == {"loss": 1.0}
+    assert means.logs() == {"loss": 2.0}
+
+
+def test_means_pass_on_what_has_no_mean():
+    means = Means()
+    means.add({"loss": 1.0, "phase": "warm-up", "image": np.eye(2)}, samples=2)
+    means.add({"loss": 2.0, "phase": "full"}, samples=2)
+
+    logs = means.logs()
+
+    assert logs["loss"] == 1.5
+    assert logs["phase"] == "full"
+
+
+def test_restored_means_go_on_to_the_same_bits():
+    means, whole = Means(), Means()
+    values = np.random.default_rng(0).normal(size=20)
+    for value in values:
+        whole.add({"loss": value}, samples=3)
+    for value in values[:7]:
+        means.add({"loss": value}, samples=3)
+
+    restored = Means()
+    restored.load_state_dict(means.state_dict())
+    for value in values[7:]:
+        restored.add({"loss": value}, samples=3)
+
+    assert restored.logs()["loss"] == whole.logs()["loss"]
+
+
+@pytest.mark.parametrize(
+    ("data", "samples"),
+    [
+        (np.zeros((5, 2)), 5),
+        ((np.zeros((5, 2)), np.zeros(5)), 5),
+        ([np.zeros((4, 2)), None], 4),
+        ({"ids": np.zeros((3, 7)), "mask": None}, 3),
+        (({"ids": np.zeros((3, 7))}, np.zeros(3)), 3),
+        ([1.0, 2.0], 2),
+        (np.float32(1.0), 1),
+        (7, 1),
+        ("text", 1),
+        (None, 1),
+    ],
+)
+def test_samples_of_a_batch_are_counted_in_its_first_array(data, samples):
+    assert sample_count(data) == samples

@@ -1,0 +1,41 @@
+"""Every Python block of every README runs, one after the other."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+READMES = [ROOT / "README.md", ROOT / "core/README.md", *sorted(ROOT.glob("plugins/*/README.md"))]
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_python_blocks_run(readme, tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
+    if readme.parent.name == "torch":
+        pytest.importorskip("torch")
+    assert blocks, "a README shows how to use what it is about"
+    monkeypatch.chdir(tmp_path)
+    namespace = _what_readmes_take_for_granted()
+
+    for block in blocks:
+        exec(compile(block, str(readme), "exec"), namespace)
+
+
+def _what_readmes_take_for_granted():
+    """A compiled model, its data, and a loop's loader and step."""
+    from onstage import Sequential, layers
+
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+    y = (x.sum(axis=1) > 0).astype("int64")
+    model = Sequential([layers.Dense(2, activation="softmax")], seed=0)
+    model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return {
+        "__name__": "readme",
+        "model": model,
+        "x": x,
+        "y": y,
+        "loader": [(x[:32], y[:32]), (x[32:], y[32:])],
+        "step": lambda batch: float(batch[0].mean() ** 2),
+    }
