@@ -1,0 +1,75 @@
+"""Recorder: a callback that writes down every stage of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from onstage.callback import Callback
+from onstage.hookspecs import STAGES
+from onstage.logs import Logs
+
+
+class Event(NamedTuple):
+    """One stage, as a callback saw it."""
+
+    stage: str
+    number: int | None
+    """The epoch or batch; None where the stage has none."""
+    keys: tuple[str, ...]
+    """The sorted names in logs; of on_exception the exception's class."""
+
+
+class Recorder(Callback):
+    """Writes down every stage it sees, over all its runs.
+
+    Attributes
+    ----------
+    trace
+        The `Event` of each stage, in order; they compare with plain tuples.
+    logs
+        A copy of the logs of each event, in the same order; ``{}`` without.
+
+    Examples
+    --------
+    >>> recorder = Recorder()
+    >>> run = replay(recorder, [{"loss": 0.5}])
+    >>> recorder.trace[1]
+    Event(stage='on_epoch_begin', number=0, keys=())
+    """
+
+    def __init__(self) -> None:
+        self.trace: list[Event] = []
+        self.logs: list[Logs] = []
+
+    @property
+    def stages(self) -> list[str]:
+        """The names of the stages alone, in order."""
+        return [event.stage for event in self.trace]
+
+
+def _recording(stage: str) -> Callable[..., None]:
+    def record(
+        self: Recorder,
+        epoch: int | None = None,
+        batch: int | None = None,
+        logs: Logs | None = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        seen = dict(logs or {})
+        keys = tuple(sorted(seen)) if exception is None else (type(exception).__name__,)
+        self.trace.append(Event(stage, epoch if batch is None else batch, keys))
+        self.logs.append(seen)
+
+    record.__name__ = stage
+    record.__qualname__ = f"Recorder.{stage}"
+    record.__doc__ = f"Write down {stage}."
+    return record
+
+
+def _record_all(kind: Any) -> None:
+    for stage in STAGES:
+        setattr(kind, stage, _recording(stage))
+
+
+_record_all(Recorder)
