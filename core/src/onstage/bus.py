@@ -23,6 +23,7 @@ from onstage.hookspecs import PROJECT, Stages
 
 if TYPE_CHECKING:
     from onstage.run import Run
+    from onstage.stage_calls import StageCalls
 
 Instrument = Callable[[str, str, Callable[..., Any]], Callable[..., Any]]
 """``(stage, plugin name, method) -> method``: wraps what is called, to time it."""
@@ -92,6 +93,9 @@ class Bus(pluggy.PluginManager):
     >>> _ = bus.hook.on_epoch_end(epoch=0, logs={"loss": 0.5})
     0 0.5
     """
+
+    if TYPE_CHECKING:
+        hook: StageCalls  # type: ignore[assignment, misc]  # pluggy's relay, with the stages spelt out
 
     def __init__(self, plugins: Iterable[object] = (), *, instrument: Instrument | None = None) -> None:
         super().__init__(PROJECT)
