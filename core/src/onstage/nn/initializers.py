@@ -88,7 +88,7 @@ class RandomInitializer(Initializer):
     ) -> Array:
         """Give a new array, drawn from `rng` or by the initializer's seed."""
         rng = rng if self.seed is None else np.random.default_rng(self.seed)
-        return self.draw(tuple(shape), rng).astype(dtype, copy=False)
+        return self.draw(tuple(shape), rng).astype(dtype, order="C", copy=False)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Draw float64 values of a shape."""
@@ -330,7 +330,7 @@ class _FromFunction(Initializer):
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
     ) -> Array:
         extra = {"rng": rng} if self._takes_rng else {}
-        values = np.asarray(self.function(tuple(shape), dtype=dtype, **extra), dtype)
+        values = np.array(self.function(tuple(shape), dtype=dtype, **extra), dtype, order="C")
         return _of_shape(values, shape, f"initializer {getattr(self.function, '__name__', self.function)}")
 
     def get_config(self) -> dict[str, Any]:
@@ -348,7 +348,7 @@ class _FromArray(Initializer):
     def __call__(
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
     ) -> Array:
-        return _of_shape(self.values.astype(dtype), shape, "initializer array")
+        return _of_shape(self.values.astype(dtype, order="C"), shape, "initializer array")
 
     def get_config(self) -> dict[str, Any]:
         raise TypeError("initializer array cannot be saved; use one of the initializers by name")

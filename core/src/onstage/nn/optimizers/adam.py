@@ -68,9 +68,11 @@ class Adam(Optimizer):
 
     def constants(self, rate: float) -> tuple[float, ...]:
         """Compute the numbers of one step, the bias correction among them."""
-        t = self.iterations + 1
+        # The powers in the weights' own precision, as Keras computes them: in
+        # float32 the first corrections differ by 1e-5 from those in float64.
+        t, precise = self.iterations + 1, self.dtype.type
+        step = rate * math.sqrt(1.0 - precise(self.beta_2) ** t) / float(1.0 - precise(self.beta_1) ** t)
         root = math.sqrt(1.0 - self.beta_2)
-        step = rate * math.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
         return self.beta_1, self.beta_2, self.epsilon / root, step * (1.0 - self.beta_1) / root
 
     def update(self, block: Block, constants: tuple[Array, ...]) -> None:
@@ -84,7 +86,7 @@ class Adam(Optimizer):
         np.multiply(gradients, gradients, change)
         np.add(square_sum, change, square_sum)
         if self.amsgrad:
-            square_sum = np.maximum(block.slots[2], square_sum, block.slots[2])
+            square_sum = np.maximum(block.slots[2], square_sum, out=block.slots[2])
         np.sqrt(square_sum, change)
         np.add(change, epsilon, change)
         np.divide(gradient_sum, change, change)

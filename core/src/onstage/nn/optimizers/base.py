@@ -197,6 +197,11 @@ class Optimizer:
         self._rate = new
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the parameters."""
+        return self._built().dtype
+
+    @property
     def ema_average(self) -> Array | None:
         """The moving average of the flat parameters; None without `use_ema`."""
         return None if self._average is None else self._average.values

@@ -91,7 +91,7 @@ class RMSprop(Optimizer):
             np.multiply(change, minus_scale, change)
             np.add(square_sum, change, change)
             # Never below zero but by rounding, which could exceed epsilon.
-            spread = np.maximum(change, 0.0, change)
+            spread = np.maximum(change, 0.0, out=change)
         np.add(spread, epsilon, change)
         np.sqrt(change, change)
         np.divide(gradients, change, change)
