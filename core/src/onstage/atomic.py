@@ -45,7 +45,8 @@ def write_atomic(path: StrPath, chunks: Iterable[bytes | memoryview]) -> None:
     OSError
         Names the file and the cause (no space, no permission, …), as the
         subclass that fits the cause. The old file is untouched then, and the
-        temporary one removed.
+        temporary one removed. Only where the very last step fails, the flush
+        of the directory, is the new file in place; the message says so.
     """
     target = os.path.abspath(os.fspath(path))
     directory = os.path.dirname(target)
@@ -69,7 +70,7 @@ def write_atomic(path: StrPath, chunks: Iterable[bytes | memoryview]) -> None:
         raise
     finally:
         _in_flight.discard(name)
-    _sync_directory(directory)
+    _sync_directory(directory, target)
 
 
 def _write_synced(path: str, chunks: Iterable[bytes | memoryview]) -> None:
@@ -86,7 +87,7 @@ def _write_synced(path: str, chunks: Iterable[bytes | memoryview]) -> None:
         os.close(descriptor)
 
 
-def _sync_directory(directory: str) -> None:
+def _sync_directory(directory: str, target: str) -> None:
     if os.name != "posix":
         return  # A directory can't be opened there; the rename is journalled.
     descriptor = os.open(directory, os.O_RDONLY)
@@ -95,7 +96,8 @@ def _sync_directory(directory: str) -> None:
     except OSError as error:
         # Some network file systems know no fsync of a directory.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
+            cause = f"{error.strerror}; the file was written, but a power cut may bring the older one back"
+            raise OSError(error.errno, cause, target) from error
     finally:
         os.close(descriptor)
 

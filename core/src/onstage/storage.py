@@ -229,12 +229,12 @@ def _read(file: BufferedReader) -> State:
     if len(length) < 8:
         raise _Damage(f"it has {size} bytes, too few for any state; it was cut short")
     (header_size,) = struct.unpack("<Q", length)
-    if header_size > MAX_HEADER or header_size < _DIGEST.stop:
+    if header_size > MAX_HEADER:
         raise _Damage(f"its header can't be {header_size:,} bytes long; it is damaged or no state file")
     if header_size > size - 8:
         raise _Damage(f"its header needs {header_size:,} bytes, {size - 8:,} are there; it was cut short")
     header = file.read(header_size)
-    if not header.startswith(_BEFORE_DIGEST):
+    if not header.startswith(_BEFORE_DIGEST) or len(header) < _DIGEST.stop:
         raise _Damage("its header doesn't begin as onstage writes it; it is damaged or another program's")
 
     digest = hashlib.sha256(length + header[: _DIGEST.start] + _ZEROS.encode() + header[_DIGEST.stop :])
