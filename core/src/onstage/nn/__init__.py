@@ -1,1 +1,4 @@
-"""The embedded numpy backend: layers, losses, metrics, optimizers, Sequential."""
+"""The embedded numpy backend: layers, losses, metrics, optimizers, Sequential.
+
+Start reading at `steps`, the one mechanism, then `plan` and `sequential`.
+"""

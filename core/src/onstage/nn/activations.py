@@ -1,0 +1,343 @@
+"""Activations: functions of one array, with their derivatives.
+
+``activations.relu(x)`` computes; ``Dense(3, activation="relu")`` or
+``activation=activations.LeakyReLU(0.1)`` use one in a layer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.polynomial.chebyshev import Chebyshev, chebval
+
+from onstage.model import Array
+from onstage.nn import registry
+from onstage.nn.checks import flag, number
+from onstage.nn.steps import LogSoftmax, Place, SigmoidLogits, Step, inside
+
+
+class Activation:
+    """A function of one array; made to be subclassed by `value` and `slope`."""
+
+    in_place = True
+    """Whether `slope` does without x, so that `value` may write over it."""
+
+    def value(self, x: Array, out: Array) -> None:
+        """Write the function of x; `out` may be x where `in_place` says so."""
+        raise NotImplementedError(f"{type(self).__name__} must define value(self, x, out)")
+
+    def slope(self, x: Array, out: Array, slope: Array) -> None:
+        """Write the derivative; `out` is the function's value at x.
+
+        x is overwritten by then if `in_place`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define slope(self, x, out, slope)")
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step that applies this to x; see `steps`."""
+        out = x if place.may_overwrite and self.in_place else np.empty(x.shape, place.dtype)
+        slope = np.empty(x.shape, place.dtype) if place.training else out
+
+        def forward(x: Array) -> Array:
+            self.value(x, out)
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            self.slope(x, out, slope)
+            return np.multiply(gradient, slope, slope)
+
+        return [Step(out, forward, backward)]
+
+    def __call__(self, x: Any) -> Array:
+        """Give the function of an array whose last axis is that of the channels."""
+        values = np.asarray(x)
+        if values.dtype.kind != "f":
+            values = values.astype(np.float32)
+        values = np.atleast_1d(values)
+        place = Place(values.dtype, np.random.default_rng(0), False, False, False)
+        (step,) = self.bind(inside(values), place)
+        out = inside(step.forward(inside(values)))
+        return np.ascontiguousarray(out).reshape(np.shape(x))
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {}
+
+
+class Linear(Activation):
+    """x itself."""
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make no step."""
+        return []
+
+    def __call__(self, x: Any) -> Array:
+        """Give x as an array."""
+        return np.asarray(x)
+
+
+class ReLU(Activation):
+    """max(x, 0); the derivative at 0 is 0."""
+
+    def value(self, x: Array, out: Array) -> None:
+        """Write the function of x."""
+        np.maximum(x, np.zeros((), x.dtype), out)
+
+    def slope(self, x: Array, out: Array, slope: Array) -> None:
+        """Write the derivative."""
+        np.sign(out, slope)
+
+
+class LeakyReLU(Activation):
+    """x where it is positive, `negative_slope` * x elsewhere.
+
+    Parameters
+    ----------
+    negative_slope
+        In [0, 1].
+    """
+
+    def __init__(self, negative_slope: float = 0.2) -> None:
+        self.negative_slope = number("negative_slope", negative_slope, 0, 1)
+
+    def value(self, x: Array, out: Array) -> None:
+        """Write the function of x."""
+        # The slope is at most 1, so the greater of the two lines is the right one.
+        np.maximum(x, x * x.dtype.type(self.negative_slope), out)
+
+    def slope(self, x: Array, out: Array, slope: Array) -> None:
+        """Write the derivative."""
+        slope.fill(self.negative_slope)
+        np.copyto(slope, 1.0, where=out > 0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"negative_slope": self.negative_slope}
+
+
+class ELU(Activation):
+    """x where it is positive, `alpha` * (exp(x) - 1) elsewhere.
+
+    References
+    ----------
+    Clevert, Unterthiner, Hochreiter: *Fast and Accurate Deep Network Learning
+    by Exponential Linear Units* (2016).
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = number("alpha", alpha, 0, exclude={0})
+
+    def value(self, x: Array, out: Array) -> None:
+        """Write the function of x."""
+        # The minimum keeps exp from overflowing where its value is not used.
+        below = np.expm1(np.minimum(x, 0)) * x.dtype.type(self.alpha)
+        np.maximum(x, 0, out)
+        np.add(out, below, out)
+
+    def slope(self, x: Array, out: Array, slope: Array) -> None:
+        """Write the derivative: alpha * exp(x) is the value + alpha below 0."""
+        np.minimum(out, 0, slope)
+        slope += self.alpha
+        np.copyto(slope, 1.0, where=out > 0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"alpha": self.alpha}
+
+
+class GELU(Activation):
+    """x * Φ(x), Φ the distribution function of the standard normal.
+
+    Parameters
+    ----------
+    approximate
+        Whether to take the tanh formula for Φ, as GPT-2 does.
+
+    References
+    ----------
+    Hendrycks, Gimpel: *Gaussian Error Linear Units* (2016).
+    """
+
+    in_place = False
+
+    def __init__(self, approximate: bool = False) -> None:
+        self.approximate = flag("approximate", approximate)
+
+    def value(self, x: Array, out: Array) -> None:
+        """Write the function of x."""
+        np.multiply(x, self._distribution(x), out)
+
+    def slope(self, x: Array, out: Array, slope: Array) -> None:
+        """Write the derivative, Φ(x) + x Φ'(x)."""
+        distribution = self._distribution(x)
+        if self.approximate:
+            inner = math.sqrt(8 / math.pi) * (1 + 3 * 0.044715 * x * x)
+            density = distribution * (1 - distribution) * inner
+        else:
+            density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        np.add(distribution, x * density, slope)
+
+    def _distribution(self, x: Array) -> Array:
+        if self.approximate:
+            return 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+        return 0.5 * (1 + _erf(x * math.sqrt(0.5)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"approximate": self.approximate}
+
+
+class Sigmoid(Activation):
+    """1 / (1 + exp(-x)); keeps x for a binary cross-entropy."""
+
+    in_place = False
+
+    def value(self, x: Array, out: Array) -> None:
+        """Write the function of x."""
+        # By tanh, which cannot overflow.
+        np.multiply(x, 0.5, out)
+        np.tanh(out, out)
+        out += 1
+        out *= 0.5
+
+    def slope(self, x: Array, out: Array, slope: Array) -> None:
+        """Write the derivative."""
+        np.subtract(1, out, slope)
+        slope *= out
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step that applies this to x."""
+        return [replace(step, logits=SigmoidLogits(x)) for step in super().bind(x, place)]
+
+
+class Tanh(Activation):
+    """The hyperbolic tangent."""
+
+    def value(self, x: Array, out: Array) -> None:
+        """Write the function of x."""
+        np.tanh(x, out)
+
+    def slope(self, x: Array, out: Array, slope: Array) -> None:
+        """Write the derivative."""
+        np.multiply(out, out, slope)
+        np.subtract(1, slope, slope)
+
+
+class Softplus(Activation):
+    """log(1 + exp(x))."""
+
+    def value(self, x: Array, out: Array) -> None:
+        """Write the function of x."""
+        np.logaddexp(x, np.zeros((), x.dtype), out)
+
+    def slope(self, x: Array, out: Array, slope: Array) -> None:
+        """Write the derivative, the sigmoid, which is 1 - exp(-value)."""
+        np.negative(out, slope)
+        np.expm1(slope, slope)
+        np.negative(slope, slope)
+
+
+class Softmax(Activation):
+    """exp(x) / sum of exp(x) over the channels; keeps the logits for a cross-entropy."""
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step that applies this to x."""
+        shifted = x if place.may_overwrite else np.empty(x.shape, place.dtype)
+        out = np.empty(x.shape, place.dtype)
+        total = np.empty(x.shape[1:], place.dtype)
+
+        def forward(x: Array) -> Array:
+            # max subtracted: exp cannot overflow
+            np.maximum.reduce(x, axis=0, out=total)
+            np.subtract(x, total, shifted)
+            np.exp(shifted, out)
+            np.add.reduce(out, axis=0, out=total)
+            np.divide(out, total, out)
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            # The logits are not needed any more; their buffer takes the gradient.
+            np.multiply(gradient, out, shifted)
+            shifted_sum = np.add.reduce(shifted, axis=0)
+            np.multiply(out, shifted_sum, gradient)
+            return np.subtract(shifted, gradient, shifted)
+
+        return [Step(out, forward, backward, logits=LogSoftmax(shifted, total))]
+
+
+linear = Linear()
+relu = ReLU()
+leaky_relu = LeakyReLU()
+elu = ELU()
+gelu = GELU()
+sigmoid = Sigmoid()
+tanh = Tanh()
+softplus = Softplus()
+softmax = Softmax()
+
+_CLASSES: dict[str, type[Activation]] = {
+    "linear": Linear,
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "elu": ELU,
+    "gelu": GELU,
+    "sigmoid": Sigmoid,
+    "tanh": Tanh,
+    "softplus": Softplus,
+    "softmax": Softmax,
+}
+TABLE = registry.by_name(_CLASSES.values(), **_CLASSES)
+"""Every name that `get` knows."""
+
+
+def get(identifier: object) -> Activation:
+    """Give an activation by name, configuration or instance; None is linear.
+
+    Raises
+    ------
+    ValueError
+        The name is unknown.
+    TypeError
+        It is something else; a plain function has no derivative to train by.
+    """
+    if identifier is None:
+        return linear
+    if isinstance(identifier, Activation):
+        return identifier
+    if callable(identifier) and not isinstance(identifier, type):
+        raise TypeError(
+            f"activation must be a name or an Activation, got the function {identifier!r}; "
+            "subclass onstage.activations.Activation with value() and slope()"
+        )
+    return registry.make("activation", identifier, TABLE)
+
+
+@lru_cache(maxsize=2)
+def _erfc_fit(degree: int) -> tuple[list[float], float]:
+    """Fit log(erfc(z) / t) + z² over t = 2 / (2 + z), 0 <= z <= 6, which is smooth.
+
+    References
+    ----------
+    Press et al.: *Numerical Recipes* (2007), section 6.2.2, for the form.
+    """
+    low = 0.25
+
+    def smooth(t: Array) -> Array:
+        z = 2 / t - 2
+        return np.array([math.log(math.erfc(each)) for each in z]) - np.log(t) + z * z
+
+    return list(Chebyshev.interpolate(smooth, degree, domain=(low, 1.0)).coef), low
+
+
+def _erf(x: Array) -> Array:
+    """Give the error function, to the precision of x; numpy has none."""
+    coefficients, low = _erfc_fit(20 if x.dtype.itemsize > 4 else 10)
+    z = np.minimum(np.abs(x), 6)  # erf(6) is 1 in float64
+    t = 2 / (2 + z)
+    erfc = t * np.exp(chebval((2 * t - 1 - low) / (1 - low), coefficients) - z * z)
+    erf: Array = np.copysign(1 - erfc, x)
+    return erf

@@ -1,0 +1,48 @@
+"""Layers: what a `Sequential` is made of."""
+
+from __future__ import annotations
+
+from onstage.nn import registry
+from onstage.nn.layers.base import Layer, Variable
+from onstage.nn.layers.convolution import Conv2D
+from onstage.nn.layers.core import Activation, Dense, Dropout, Flatten, Input, Reshape
+from onstage.nn.layers.embedding import Embedding
+from onstage.nn.layers.normalization import BatchNormalization, LayerNormalization
+from onstage.nn.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, MaxPooling2D
+
+__all__ = [
+    "Activation",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "Conv2D",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GlobalAveragePooling2D",
+    "Input",
+    "Layer",
+    "LayerNormalization",
+    "MaxPooling2D",
+    "Reshape",
+    "Variable",
+]
+
+TABLE: dict[str, type[Layer]] = registry.by_name(
+    (
+        Activation,
+        AveragePooling2D,
+        BatchNormalization,
+        Conv2D,
+        Dense,
+        Dropout,
+        Embedding,
+        Flatten,
+        GlobalAveragePooling2D,
+        Input,
+        LayerNormalization,
+        MaxPooling2D,
+        Reshape,
+    )
+)
+"""Every layer that a saved configuration may name."""

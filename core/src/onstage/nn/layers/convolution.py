@@ -1,0 +1,163 @@
+"""Conv2D: patches of an image, and one product of matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Unpack
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn.checks import choice, integer
+from onstage.nn.layers.base import LayerOptions, Shape
+from onstage.nn.layers.core import WeightedLayer
+from onstage.nn.layers.windows import Tap, checked_image, checked_pair, output_length, taps
+from onstage.nn.steps import Place, Step
+
+
+class Conv2D(WeightedLayer):
+    """A kernel that slides over images; channels are the last axis.
+
+    Parameters
+    ----------
+    filters
+        Channels of what comes out.
+    kernel_size, strides, dilation_rate
+        An integer, or a pair for rows and columns.
+    padding
+        ``"valid"`` for none, ``"same"`` for as many zeros as make the output,
+        with strides of 1, as large as the input.
+    activation
+        A name, or an `activations.Activation`; None for none.
+
+    Attributes
+    ----------
+    kernel, bias : Variable
+        Shapes ``(rows, columns, channels, filters)`` and ``(filters,)``.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1),
+        padding: str = "valid",
+        dilation_rate: int | Sequence[int] = (1, 1),
+        activation: object = None,
+        use_bias: bool = True,
+        kernel_initializer: object = "glorot_uniform",
+        bias_initializer: object = "zeros",
+        kernel_regularizer: object = None,
+        bias_regularizer: object = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            **options,
+        )
+        self.filters = integer("filters", filters, 1)
+        self.kernel_size = checked_pair("kernel_size", kernel_size)
+        self.strides = checked_pair("strides", strides)
+        self.padding = choice("padding", padding, ("valid", "same"))
+        self.dilation_rate = checked_pair("dilation_rate", dilation_rate)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                f"strides or dilation_rate must be 1, got {self.strides} and {self.dilation_rate}"
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        """Make kernel and bias."""
+        channels = checked_image(input_shape)[-1]
+        self.add_kernel_and_bias((*self.kernel_size, channels, self.filters))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Give the shape of the filtered images."""
+        rows, columns = self._output_lengths(*checked_image(input_shape)[:2])
+        if rows < 1 or columns < 1:
+            raise ValueError(
+                f"has a kernel of {self.kernel_size}, dilated by {self.dilation_rate}, that is larger than "
+                f"its images of {input_shape[1:3]}"
+            )
+        return (None, rows, columns, self.filters)
+
+    def _output_lengths(self, rows: int, columns: int) -> tuple[int, int]:
+        row, column = (
+            output_length(n, size, stride, dilation, self.padding)
+            for n, size, stride, dilation in zip(
+                (rows, columns), self.kernel_size, self.strides, self.dilation_rate, strict=True
+            )
+        )
+        return row, column
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the steps of the product and of the activation."""
+        filtered = self._bind_product(x, place)
+        return [filtered, *self.bind_activation(filtered.out, place)]
+
+    def _bind_product(self, x: Array, place: Place) -> Step:
+        channels, rows, columns, batch = x.shape
+        out = np.empty((self.filters, *self._output_lengths(rows, columns), batch), place.dtype)
+        out_rows = out.reshape(self.filters, -1)
+        window = taps((rows, columns), self.kernel_size, self.strides, self.dilation_rate, self.padding)
+        # Zeros on the padding, which nothing ever writes to.
+        patches = np.zeros((*self.kernel_size, channels, *out.shape[1:]), place.dtype)
+        patch_rows = patches.reshape(-1, out_rows.shape[1])
+        kernel = self.kernel.value.reshape(-1, self.filters)
+        kernel_gradient = self.kernel.gradient.reshape(-1, self.filters)
+        transposed = kernel.T
+        # The batch as it came has another memory order: turned once, not for each tap.
+        images = np.empty(x.shape, place.dtype) if place.first else x
+        add_bias, sum_bias = self.bind_bias(out_rows)
+        spread = _bind_spread(x, patches, window, kernel, place) if place.wants_gradient else None
+
+        def forward(x: Array) -> Array:
+            if place.first:
+                np.copyto(images, x)
+            for tap in window:
+                np.copyto(patches[tap.row, tap.column][tap.target], images[tap.source])
+            np.dot(transposed, patch_rows, out_rows)
+            add_bias()
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            gradient = gradient.reshape(out_rows.shape)
+            np.dot(patch_rows, gradient.T, kernel_gradient)
+            sum_bias(gradient)
+            return gradient if spread is None else spread(gradient)
+
+        return Step(out, forward, backward, reads_out=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {
+            "filters": self.filters,
+            "kernel_size": list(self.kernel_size),
+            "strides": list(self.strides),
+            "padding": self.padding,
+            "dilation_rate": list(self.dilation_rate),
+            **super().get_config(),
+        }
+
+
+def _bind_spread(
+    x: Array, patches: Array, window: list[Tap], kernel: Array, place: Place
+) -> Callable[[Array], Array]:
+    """Make the function from the output's gradient to that of the images."""
+    patch_gradients = np.empty_like(patches)
+    patch_rows = patch_gradients.reshape(kernel.shape[0], -1)
+    x_gradient = np.empty(x.shape, place.dtype)
+
+    def spread(gradient: Array) -> Array:
+        np.dot(kernel, gradient, patch_rows)
+        x_gradient.fill(0)
+        for tap in window:
+            seen = x_gradient[tap.source]
+            np.add(seen, patch_gradients[tap.row, tap.column][tap.target], seen)
+        return x_gradient
+
+    return spread

@@ -1,0 +1,334 @@
+"""The layers of every network: Input, Dense, Activation, Dropout, Flatten, Reshape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Unpack
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn import activations, initializers, registry, regularizers
+from onstage.nn.checks import flag, integer, number
+from onstage.nn.layers.base import Layer, LayerOptions, Shape, checked_shape
+from onstage.nn.steps import Place, Step
+
+
+class Input(Layer):
+    """Says the shape of one sample; stands first and is not counted as a layer.
+
+    Parameters
+    ----------
+    shape
+        Without the batch axis.
+    """
+
+    def __init__(self, shape: Sequence[int], name: str | None = None) -> None:
+        super().__init__(name=name, input_shape=checked_shape("shape", shape))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample, without the batch axis."""
+        assert self.given_input_shape is not None
+        return self.given_input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"shape": list(self.shape), "name": self.given_name}
+
+
+class WeightedLayer(Layer):
+    """The base of Dense and Conv2D: a kernel, a bias, an activation."""
+
+    def __init__(
+        self,
+        activation: object = None,
+        use_bias: bool = True,
+        kernel_initializer: object = "glorot_uniform",
+        bias_initializer: object = "zeros",
+        kernel_regularizer: object = None,
+        bias_regularizer: object = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(**options)
+        self.activation = activations.get(activation)
+        self.use_bias = flag("use_bias", use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+
+    def add_kernel_and_bias(self, kernel_shape: Sequence[int]) -> None:
+        """Make the variables; the bias is as long as the kernel's last axis."""
+        self.kernel = self.add_weight(
+            kernel_shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                kernel_shape[-1:], self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
+
+    def bind_bias(self, rows: Array) -> tuple[Callable[[], None], Callable[[Array], None]]:
+        """Make two functions: add the bias to `rows`, and write its gradient.
+
+        Parameters
+        ----------
+        rows
+            The product's buffer, shape ``(units, samples)``.
+        """
+        if not self.use_bias:
+            return (lambda: None), (lambda gradient: None)
+        column, bias_gradient = self.bias.value[:, None], self.bias.gradient
+        ones = np.ones(rows.shape[1], rows.dtype)
+
+        def add_bias() -> None:
+            np.add(rows, column, rows)
+
+        def sum_bias(gradient: Array) -> None:
+            # A product with ones sums faster than numpy's sum of short rows.
+            np.dot(gradient, ones, bias_gradient)
+
+        return add_bias, sum_bias
+
+    def bind_activation(self, out: Array, place: Place) -> list[Step]:
+        """Make the steps of the activation, in place upon the product's buffer."""
+        return self.activation.bind(out, replace(place, wants_gradient=True, may_overwrite=True))
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "activation": registry.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": registry.serialize(self.kernel_initializer),
+            "bias_initializer": registry.serialize(self.bias_initializer),
+            "kernel_regularizer": self.kernel_regularizer and registry.serialize(self.kernel_regularizer),
+            "bias_regularizer": self.bias_regularizer and registry.serialize(self.bias_regularizer),
+        }
+
+
+class Dense(WeightedLayer):
+    """``activation(x @ kernel + bias)`` along the last axis.
+
+    Parameters
+    ----------
+    units
+        The length of the last axis of what comes out.
+    activation
+        A name, or an `activations.Activation`; None for none.
+
+    Attributes
+    ----------
+    kernel, bias : Variable
+        Shapes ``(d_in, units)`` and ``(units,)``.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: object = None,
+        use_bias: bool = True,
+        kernel_initializer: object = "glorot_uniform",
+        bias_initializer: object = "zeros",
+        kernel_regularizer: object = None,
+        bias_regularizer: object = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            **options,
+        )
+        self.units = integer("units", units, 1)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make kernel and bias."""
+        if len(input_shape) < 2:
+            raise ValueError(f"takes input of at least 2 axes, (batch, features), got {input_shape}")
+        d_in = input_shape[-1]
+        assert d_in is not None
+        self.add_kernel_and_bias((d_in, self.units))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Give the input's shape with `units` as the last axis."""
+        return (*input_shape[:-1], self.units)
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the steps of the product and of the activation."""
+        affine = self._bind_product(x, place)
+        return [affine, *self.bind_activation(affine.out, place)]
+
+    def _bind_product(self, x: Array, place: Place) -> Step:
+        kernel, kernel_gradient = self.kernel.value, self.kernel.gradient
+        transposed = kernel.T
+        d_in, samples = x.shape[0], math.prod(x.shape[1:])
+        out = np.empty((self.units, *x.shape[1:]), place.dtype)
+        rows = out.reshape(self.units, samples)
+        x_gradient = np.empty(x.shape if place.wants_gradient else (d_in, 0), place.dtype)
+        x_rows = x_gradient.reshape(d_in, -1)
+        add_bias, sum_bias = self.bind_bias(rows)
+
+        def forward(x: Array) -> Array:
+            np.dot(transposed, x.reshape(d_in, samples), rows)
+            add_bias()
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            gradient = gradient.reshape(rows.shape)
+            np.dot(x.reshape(d_in, samples), gradient.T, kernel_gradient)
+            sum_bias(gradient)
+            if place.wants_gradient:
+                np.dot(kernel, gradient, x_rows)
+            return x_gradient
+
+        return Step(out, forward, backward, reads_out=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"units": self.units, **super().get_config()}
+
+
+class Activation(Layer):
+    """Applies an activation.
+
+    Parameters
+    ----------
+    activation
+        A name, or an `activations.Activation`.
+    """
+
+    def __init__(self, activation: object, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
+        self.activation = activations.get(activation)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Give the input's shape."""
+        return input_shape
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the activation's step."""
+        return self.activation.bind(x, place)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"activation": registry.serialize(self.activation), **super().get_config()}
+
+
+class Dropout(Layer):
+    """Sets values to 0 at random in training, and scales the others up.
+
+    Parameters
+    ----------
+    rate
+        The fraction that is dropped, in [0, 1). The others are divided by
+        1 - rate, so that the mean stays.
+
+    References
+    ----------
+    Srivastava et al.: *Dropout* (2014).
+    """
+
+    def __init__(self, rate: float, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
+        self.rate = number("rate", rate, 0, 1, exclude={1})
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Give the input's shape."""
+        return input_shape
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step, in training; none otherwise."""
+        if not place.training or self.rate == 0:
+            return []
+        out = x if place.may_overwrite else np.empty(x.shape, place.dtype)
+        factors = np.empty(x.shape, place.dtype)
+        kept = np.empty(x.shape, np.bool_)
+        scale = place.dtype.type(1 / (1 - self.rate))
+        rng, dtype = place.rng, place.dtype.type
+
+        def forward(x: Array) -> Array:
+            rng.random(dtype=dtype, out=factors)
+            np.greater_equal(factors, self.rate, kept)
+            np.multiply(kept, scale, factors)
+            return np.multiply(x, factors, out)
+
+        def backward(x: Array, gradient: Array) -> Array:
+            return np.multiply(gradient, factors, gradient)
+
+        return [Step(out, forward, backward, reads_out=False)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"rate": self.rate, **super().get_config()}
+
+
+class Reshape(Layer):
+    """Gives each sample another shape, in row-major order.
+
+    Parameters
+    ----------
+    target_shape
+        Without the batch axis; one length may be -1 and follows from the others.
+    """
+
+    def __init__(self, target_shape: Sequence[int], **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
+        lengths = tuple(target_shape)
+        checked_shape("target_shape, its one -1 apart,", [1 if n == -1 else n for n in lengths])
+        if not lengths or lengths.count(-1) > 1:
+            raise ValueError(f"target_shape must have at least one axis and at most one -1, got {lengths}")
+        self.target_shape = lengths
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Give the target shape, -1 replaced."""
+        size = math.prod(n for n in input_shape[1:] if n is not None)
+        fixed = math.prod(n for n in self.target_shape if n != -1)
+        if size % fixed or (-1 not in self.target_shape and size != fixed):
+            raise ValueError(
+                f"cannot give {size} values, of shape {input_shape[1:]}, the shape {self.target_shape}"
+            )
+        return (None, *(size // fixed if n == -1 else n for n in self.target_shape))
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step that copies; none where the shape stays."""
+        shape = self.compute_output_shape((None, *x.shape[1:-1], x.shape[0]))[1:]
+        if (*x.shape[1:-1], x.shape[0]) == shape:
+            return []
+        # Row-major order has the channels last, before the batch.
+        usual = np.empty((*x.shape[1:-1], x.shape[0], x.shape[-1]), place.dtype)
+        reshaped = np.moveaxis(usual.reshape(*shape, x.shape[-1]), -2, 0)  # type: ignore[arg-type]
+        out = np.empty(reshaped.shape, place.dtype)
+        x_gradient = np.empty(x.shape, place.dtype)
+
+        def forward(x: Array) -> Array:
+            np.copyto(usual, np.moveaxis(x, 0, -2))
+            np.copyto(out, reshaped)
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            np.copyto(reshaped, gradient)
+            np.copyto(x_gradient, np.moveaxis(usual, -2, 0))
+            return x_gradient
+
+        return [Step(out, forward, backward, reads_out=False)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"target_shape": list(self.target_shape), **super().get_config()}
+
+
+class Flatten(Reshape):
+    """Gives each sample one axis, in row-major order."""
+
+    def __init__(self, **options: Unpack[LayerOptions]) -> None:
+        super().__init__((-1,), **options)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return Layer.get_config(self)

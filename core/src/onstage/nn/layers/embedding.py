@@ -1,0 +1,116 @@
+"""Embedding: a row of a table for each integer."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn import initializers, registry, regularizers
+from onstage.nn.checks import integer
+from onstage.nn.layers.base import Layer, LayerOptions, Shape
+from onstage.nn.steps import Place, Step
+
+
+class Embedding(Layer):
+    """A row of a table for each integer.
+
+    Parameters
+    ----------
+    input_dim
+        Rows: integers are in [0, input_dim).
+    output_dim
+        The length of a row, which becomes the last axis.
+
+    Attributes
+    ----------
+    embeddings : Variable
+        Shape ``(input_dim, output_dim)``.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: object = "uniform",
+        embeddings_regularizer: object = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(**options)
+        self.input_dim = integer("input_dim", input_dim, 1)
+        self.output_dim = integer("output_dim", output_dim, 1)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the table."""
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim),
+            self.embeddings_initializer,
+            regularizer=self.embeddings_regularizer,
+            name="embeddings",
+        )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Give the input's shape and one axis more."""
+        return (*input_shape, self.output_dim)
+
+    def input_dtype(self, dtype: np.dtype[np.floating]) -> np.dtype[Any]:
+        """Give the type of an index."""
+        return np.dtype(np.intp)
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step that looks up."""
+        table, table_gradient = self.embeddings.value, self.embeddings.gradient
+        numbers = np.empty(x.size, np.intp)
+        rows = np.empty((x.size, self.output_dim), place.dtype)
+        # For samples (batch, d1, d2) x is (d2, d1, batch); the output has them
+        # the other way round but for the new axis, which comes first.
+        order = (*range(1, x.ndim - 1), 0, x.ndim - 1) if x.ndim > 1 else (0,)
+        lengths = [x.shape[axis] for axis in order]
+        out = np.empty((self.output_dim, *lengths), place.dtype)
+        out_rows = out.reshape(self.output_dim, -1)
+        x_gradient = np.empty((*x.shape[:-1], 0), place.dtype)
+
+        def forward(x: Array) -> Array:
+            np.copyto(numbers.reshape(lengths), x.transpose(order), casting="unsafe")
+            self._check(numbers)
+            np.take(table, numbers, axis=0, out=rows, mode="clip")
+            np.copyto(out_rows, rows.T)
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            # Sorted, the rows of one integer lie together and are summed in one go.
+            ascending = np.argsort(numbers, kind="stable")
+            used, starts = np.unique(numbers[ascending], return_index=True)
+            np.take(gradient.reshape(self.output_dim, -1).T, ascending, axis=0, out=rows, mode="clip")
+            table_gradient.fill(0)
+            table_gradient[used] = np.add.reduceat(rows, starts, axis=0)
+            return x_gradient
+
+        return [Step(out, forward, backward, reads_out=False)]
+
+    def check_input(self, x: Array) -> None:
+        """Refuse integers outside the table."""
+        if x.size:
+            self._check(x)
+
+    def _check(self, numbers: Array) -> None:
+        low, high = numbers.min(), numbers.max()
+        if low < 0 or high >= self.input_dim:
+            raise ValueError(
+                f"x must hold integers in [0, {self.input_dim}) for the layer {self.name!r}, "
+                f"got {low} to {high}; input_dim must be larger than every integer"
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        regularizer = self.embeddings_regularizer
+        return {
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "embeddings_initializer": registry.serialize(self.embeddings_initializer),
+            "embeddings_regularizer": regularizer and registry.serialize(regularizer),
+            **super().get_config(),
+        }

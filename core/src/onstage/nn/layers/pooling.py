@@ -1,0 +1,177 @@
+"""Pooling: the greatest or the mean value of each window of an image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn.checks import choice, flag
+from onstage.nn.layers.base import Layer, LayerOptions, Shape
+from onstage.nn.layers.windows import Tap, checked_image, checked_pair, output_length, taps
+from onstage.nn.steps import Place, Step
+
+
+class _Pooling2D(Layer):
+    """The window's settings."""
+
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = (2, 2),
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(**options)
+        self.pool_size = checked_pair("pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else checked_pair("strides", strides)
+        self.padding = choice("padding", padding, ("valid", "same"))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Give the shape of the pooled images."""
+        rows, columns, channels = checked_image(input_shape)
+        lengths = tuple(
+            output_length(n, size, stride, 1, self.padding)
+            for n, size, stride in zip((rows, columns), self.pool_size, self.strides, strict=True)
+        )
+        if min(lengths) < 1:
+            raise ValueError(f"has a window of {self.pool_size}, larger than its images of {(rows, columns)}")
+        return (None, *lengths, channels)
+
+    def _buffers(self, x: Array, place: Place) -> tuple[Array, Array, list[Tap]]:
+        channels, rows, columns, batch = x.shape
+        lengths = self.compute_output_shape((None, rows, columns, channels))[1:3]
+        out = np.empty((channels, *lengths, batch), place.dtype)
+        window = taps((rows, columns), self.pool_size, self.strides, (1, 1), self.padding)
+        return out, np.empty(x.shape, place.dtype), window
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {
+            "pool_size": list(self.pool_size),
+            "strides": list(self.strides),
+            "padding": self.padding,
+            **super().get_config(),
+        }
+
+
+class MaxPooling2D(_Pooling2D):
+    """The greatest value of each window; of equal ones the first has the gradient.
+
+    Parameters
+    ----------
+    pool_size, strides
+        An integer, or a pair for rows and columns; strides of None are the
+        window's size.
+    padding
+        ``"valid"`` for none, ``"same"`` for windows that reach over the edge;
+        what lies there is not counted.
+    """
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step."""
+        out, x_gradient, window = self._buffers(x, place)
+        hits, part = np.empty(out.shape, np.bool_), np.empty(out.shape, place.dtype)
+
+        def forward(x: Array) -> Array:
+            out.fill(-np.inf)
+            for tap in window:
+                seen = out[tap.target]
+                np.maximum(seen, x[tap.source], seen)
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            x_gradient.fill(0)
+            for tap in window:
+                rest = gradient[tap.target]
+                here = part[tap.target]
+                np.equal(x[tap.source], out[tap.target], hits[tap.target])
+                np.multiply(rest, hits[tap.target], here)
+                # What one place has received, none of the next does.
+                np.subtract(rest, here, rest)
+                received = x_gradient[tap.source]
+                np.add(received, here, received)
+            return x_gradient
+
+        return [Step(out, forward, backward)]
+
+
+class AveragePooling2D(_Pooling2D):
+    """The mean of each window.
+
+    Parameters
+    ----------
+    pool_size, strides, padding
+        As for `MaxPooling2D`.
+    """
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step."""
+        out, x_gradient, window = self._buffers(x, place)
+        counts = np.zeros((1, *out.shape[1:3], 1), place.dtype)
+        for tap in window:
+            counts[tap.target] += 1
+        shares = 1 / counts
+
+        def forward(x: Array) -> Array:
+            out.fill(0)
+            for tap in window:
+                seen = out[tap.target]
+                np.add(seen, x[tap.source], seen)
+            return np.multiply(out, shares, out)
+
+        def backward(x: Array, gradient: Array) -> Array:
+            np.multiply(gradient, shares, gradient)
+            x_gradient.fill(0)
+            for tap in window:
+                received = x_gradient[tap.source]
+                np.add(received, gradient[tap.target], received)
+            return x_gradient
+
+        return [Step(out, forward, backward, reads_out=False)]
+
+
+class GlobalAveragePooling2D(Layer):
+    """The mean of each channel of an image.
+
+    Parameters
+    ----------
+    keepdims
+        Whether rows and columns stay, as axes of length 1.
+    """
+
+    def __init__(self, keepdims: bool = False, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
+        self.keepdims = flag("keepdims", keepdims)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Give the shape of the means."""
+        channels = checked_image(input_shape)[-1]
+        return (None, 1, 1, channels) if self.keepdims else (None, channels)
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step."""
+        channels, rows, columns, batch = x.shape
+        middle = (1, 1) if self.keepdims else ()
+        out = np.empty((channels, *middle, batch), place.dtype)
+        means = out.reshape(channels, 1, 1, batch)
+        x_gradient = np.empty(x.shape, place.dtype)
+        share = place.dtype.type(1 / math.prod((rows, columns)))
+
+        def forward(x: Array) -> Array:
+            np.add.reduce(x, axis=(1, 2), out=means, keepdims=True)
+            np.multiply(out, share, out)
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            np.multiply(gradient.reshape(means.shape), share, x_gradient)
+            return x_gradient
+
+        return [Step(out, forward, backward, reads_out=False)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"keepdims": self.keepdims, **super().get_config()}

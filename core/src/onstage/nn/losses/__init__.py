@@ -1,0 +1,65 @@
+"""Losses: what training makes small."""
+
+from __future__ import annotations
+
+from onstage.nn import registry
+from onstage.nn.losses.base import BoundLoss, ElementLoss, Loss
+from onstage.nn.losses.crossentropy import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+)
+from onstage.nn.losses.elements import Hinge, Huber, MeanAbsoluteError, MeanSquaredError
+from onstage.nn.losses.function import FunctionLoss
+
+__all__ = [
+    "BinaryCrossentropy",
+    "BoundLoss",
+    "CategoricalCrossentropy",
+    "ElementLoss",
+    "FunctionLoss",
+    "Hinge",
+    "Huber",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "get",
+]
+
+_CLASSES: tuple[type[Loss], ...] = (
+    MeanSquaredError,
+    MeanAbsoluteError,
+    Huber,
+    Hinge,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+)
+TABLE: dict[str, type[Loss]] = registry.by_name(
+    _CLASSES,
+    mse=MeanSquaredError,
+    MSE=MeanSquaredError,
+    mae=MeanAbsoluteError,
+    MAE=MeanAbsoluteError,
+    bce=BinaryCrossentropy,
+    BCE=BinaryCrossentropy,
+)
+"""Every name that `get` knows."""
+
+
+def get(identifier: object) -> Loss:
+    """Give a loss by name, configuration, class, instance, or function.
+
+    Raises
+    ------
+    ValueError
+        The name is unknown.
+    TypeError
+        It is none of them.
+    """
+    if isinstance(identifier, Loss):
+        return identifier
+    if callable(identifier) and not isinstance(identifier, type):
+        return FunctionLoss(identifier)
+    return registry.make("loss", identifier, TABLE)

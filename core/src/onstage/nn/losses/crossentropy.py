@@ -1,0 +1,277 @@
+"""The cross-entropies, on logits wherever a softmax or a sigmoid stands last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn import activations
+from onstage.nn.checks import flag, number
+from onstage.nn.losses.base import EPSILON, BoundLoss, Loss, batch_shape, bind_elements, target_taker
+from onstage.nn.steps import LogSoftmax, Place, SigmoidLogits, Step, inside
+
+
+class Crossentropy(Loss):
+    """The base of the three.
+
+    Parameters
+    ----------
+    from_logits
+        Whether the predictions are logits rather than probabilities.
+    """
+
+    def __init__(self, from_logits: bool = False) -> None:
+        self.from_logits = flag("from_logits", from_logits)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"from_logits": self.from_logits}
+
+
+class BinaryCrossentropy(Crossentropy):
+    """mean(-y log(p) - (1 - y) log(1 - p)).
+
+    Parameters
+    ----------
+    from_logits
+        Whether the predictions are logits rather than probabilities.
+    label_smoothing
+        In [0, 1]: y is moved by this fraction of the way to 1/2.
+    """
+
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
+        super().__init__(from_logits)
+        self.label_smoothing = number("label_smoothing", label_smoothing, 0, 1)
+
+    def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
+        """Tie the loss to the buffer of a plan's predictions."""
+        take = smoothed(target_taker(predictions, y_shape), self.label_smoothing, 0.5)
+        if self.from_logits:
+            probabilities = np.empty_like(predictions)
+
+            def on_logits(y: Array, values: Array, slopes: Array) -> None:
+                activations.sigmoid.value(predictions, probabilities)
+                _binary_of_logits(take(y), predictions, probabilities, values, slopes)
+
+            return bind_elements(predictions, on_logits)
+
+        if last is not None and isinstance(last.logits, SigmoidLogits):
+            logits = last.logits.logits
+
+            def below_sigmoid(y: Array, values: Array, slopes: Array) -> None:
+                _binary_of_logits(take(y), logits, predictions, values, slopes)
+
+            return bind_elements(predictions, below_sigmoid, passes_last=True)
+
+        def on_probabilities(y: Array, values: Array, slopes: Array) -> None:
+            _binary_of_probabilities(take(y), predictions, values, slopes)
+
+        return bind_elements(predictions, on_probabilities)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+def _binary_of_logits(
+    target: Array, logits: Array, probabilities: Array, values: Array, slopes: Array
+) -> None:
+    # max(z, 0) - z y + log(1 + exp(-|z|)): the exponent is never positive.
+    np.absolute(logits, values)
+    np.negative(values, values)
+    np.exp(values, values)
+    np.log1p(values, values)
+    np.multiply(logits, target, slopes)
+    np.subtract(values, slopes, values)
+    np.maximum(logits, 0, slopes)
+    np.add(values, slopes, values)
+    np.subtract(probabilities, target, slopes)
+
+
+def _binary_of_probabilities(target: Array, predictions: Array, values: Array, slopes: Array) -> None:
+    p = np.clip(predictions, EPSILON, 1 - EPSILON)
+    np.log(p, values)
+    np.multiply(values, -target, values)
+    values -= (1 - target) * np.log1p(-p)
+    np.divide(p - target, p * (1 - p), slopes)
+    slopes *= p == predictions  # clipped values have no slope
+
+
+class CategoricalCrossentropy(Crossentropy):
+    """-sum(y log(p)), y being a distribution over the classes, such as a one-hot row.
+
+    Parameters
+    ----------
+    from_logits
+        Whether the predictions are logits rather than probabilities.
+    label_smoothing
+        In [0, 1]: y is moved by this fraction of the way to 1 / classes.
+    """
+
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
+        super().__init__(from_logits)
+        self.label_smoothing = number("label_smoothing", label_smoothing, 0, 1)
+
+    def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
+        """Tie the loss to the buffer of a plan's predictions."""
+        take = smoothed(target_taker(predictions, y_shape), self.label_smoothing, 1 / predictions.shape[0])
+        softmax = find_softmax(predictions, last, self.from_logits)
+        if softmax is None:
+            return _bind_clipped(predictions, take)
+        probabilities, (shifted, total), fill, passes_last = softmax
+        values = np.empty_like(total)
+        scratch = np.empty_like(predictions)
+        factor = predictions.dtype.type(1 / values.size)
+
+        def forward(y: Array) -> None:
+            fill()
+            target = take(y)
+            np.multiply(target, shifted, scratch)
+            np.add.reduce(scratch, axis=0, out=values)
+            mass = np.add.reduce(target, axis=0)
+            np.subtract(np.log(total) * mass, values, values)
+            # Made here, while y is at hand; the probabilities are still to be read.
+            np.multiply(probabilities, mass, scratch)
+            np.subtract(scratch, target, scratch)
+
+        def backward(weights: Array | None) -> Array:
+            np.multiply(scratch, factor, scratch)
+            if weights is not None:
+                np.multiply(scratch, weights, scratch)
+            return scratch
+
+        return BoundLoss(values, forward, backward, passes_last)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+class SparseCategoricalCrossentropy(Crossentropy):
+    """-log(p[y]), y being the number of the class, in [0, classes).
+
+    Parameters
+    ----------
+    from_logits
+        Whether the predictions are logits rather than probabilities.
+
+    References
+    ----------
+    Goodfellow, Bengio, Courville: *Deep Learning* (2016), section 6.2.2.3.
+    """
+
+    sparse = True
+
+    def check_target(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
+        """Refuse a y that doesn't fit; shapes are without the batch axis."""
+        if y_shape not in (output_shape[:-1], (*output_shape[:-1], 1)):
+            raise ValueError(
+                f"y must have shape {batch_shape(output_shape[:-1])} and hold class numbers for the loss "
+                f"{self.name!r}, got {batch_shape(y_shape)}; for one-hot rows take 'categorical_crossentropy'"
+            )
+
+    def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
+        """Tie the loss to the buffer of a plan's predictions."""
+        classes = predictions.shape[0]
+        labels = np.empty(predictions.shape[1:], np.intp)
+        y_inside = (predictions.shape[-1], *predictions.shape[1:-1])
+
+        def take_labels(y: Array) -> None:
+            np.copyto(labels, inside(y.reshape(y_inside)), casting="unsafe")
+            # One look finds both ends: as unsigned, a negative number is a large one.
+            if np.maximum.reduce(labels.view(np.uintp), axis=None) >= classes:
+                raise ValueError(
+                    f"y must hold class numbers in [0, {classes}), got {labels.min()} to {labels.max()}"
+                )
+
+        softmax = find_softmax(predictions, last, self.from_logits)
+        if softmax is None:
+            numbers = np.arange(classes).reshape(-1, *[1] * labels.ndim)
+            one_hot = np.empty_like(predictions)
+
+            def take(y: Array) -> Array:
+                take_labels(y)
+                np.copyto(one_hot, numbers == labels)
+                return one_hot
+
+            return _bind_clipped(predictions, take)
+
+        probabilities, (shifted, total), fill, passes_last = softmax
+        places = np.arange(labels.size).reshape(labels.shape)
+        index = np.empty_like(labels)
+        values = np.empty_like(total)
+        picked = np.empty_like(total)
+        factor = predictions.dtype.type(1 / values.size)
+        flat_shifted, flat_probabilities = shifted.reshape(-1), probabilities.reshape(-1)
+
+        def forward(y: Array) -> None:
+            fill()
+            take_labels(y)
+            np.multiply(labels, labels.size, index)
+            np.add(index, places, index)
+            flat_shifted.take(index, out=picked, mode="clip")
+            np.log(total, values)
+            np.subtract(values, picked, values)
+
+        def backward(weights: Array | None) -> Array:
+            flat_probabilities[index] -= 1
+            np.multiply(probabilities, factor, probabilities)
+            if weights is not None:
+                np.multiply(probabilities, weights, probabilities)
+            return probabilities
+
+        return BoundLoss(values, forward, backward, passes_last)
+
+
+def find_softmax(
+    predictions: Array, last: Step | None, from_logits: bool
+) -> tuple[Array, LogSoftmax, Callable[[], object], bool] | None:
+    """Find the softmax to work below, or make one upon logits.
+
+    Returns
+    -------
+    tuple or None
+        Its probabilities, what it kept, what to call before they are read, and
+        whether it is the model's last step. None: only probabilities are known.
+    """
+    if from_logits:
+        place = Place(predictions.dtype, np.random.default_rng(0), False, False, may_overwrite=False)
+        (own,) = activations.softmax.bind(predictions, place)
+        assert isinstance(own.logits, LogSoftmax)
+        return own.out, own.logits, lambda: own.forward(predictions), False
+    if last is not None and isinstance(last.logits, LogSoftmax):
+        return predictions, last.logits, lambda: None, True
+    return None
+
+
+def _bind_clipped(predictions: Array, take: Callable[[Array], Array]) -> BoundLoss:
+    """Tie -sum(y log(p)) to probabilities that came from anywhere, as Keras does."""
+    values = np.empty(predictions.shape[1:], predictions.dtype)
+    slopes = np.empty_like(predictions)
+
+    def forward(y: Array) -> None:
+        target = take(y)
+        total = predictions.sum(axis=0)
+        shares = predictions / total
+        clipped = np.clip(shares, EPSILON, 1 - EPSILON)
+        np.negative((target * np.log(clipped)).sum(axis=0), values)
+        by_share = -target / clipped * (clipped == shares)
+        np.divide(by_share - (by_share * shares).sum(axis=0), total, slopes)
+
+    def backward(weights: Array | None) -> Array:
+        np.multiply(slopes, 1 / values.size, slopes)
+        if weights is not None:
+            np.multiply(slopes, weights, slopes)
+        return slopes
+
+    return BoundLoss(values, forward, backward)
+
+
+def smoothed(take: Callable[[Array], Array], amount: float, middle: float) -> Callable[[Array], Array]:
+    """Make `take` move its targets by `amount` of the way to `middle`."""
+    if amount == 0:
+        return take
+    return lambda y: take(y) * (1 - amount) + amount * middle

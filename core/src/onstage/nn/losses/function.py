@@ -1,0 +1,92 @@
+"""A user's own function as a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn.losses.base import BoundLoss, Loss
+from onstage.nn.steps import Step, inside
+
+
+class FunctionLoss(Loss):
+    """A function ``f(y_true, y_pred)`` as a loss.
+
+    Parameters
+    ----------
+    function
+        Gets arrays of the usual order and gives the loss of each sample, shape
+        ``(batch,)`` or with more axes, over which the mean is taken; or a pair
+        of shapes ``(batch,)`` and of `y_pred`: that loss, and its derivatives.
+        Without derivatives they are estimated, by calling it on float64 twice
+        for each output: to about eight digits, and slow with many outputs.
+        Each sample's loss must depend on that sample alone.
+    """
+
+    def __init__(self, function: Callable[[Array, Array], Any]) -> None:
+        self.function = function
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+    def check_target(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
+        """Refuse nothing: what y must be, only the function knows."""
+
+    def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
+        """Tie the loss to the buffer of a plan's predictions."""
+        values = np.empty(predictions.shape[-1], predictions.dtype)
+        slopes = np.empty_like(predictions)
+        pending: list[tuple[Array, Array]] = []
+
+        def forward(y: Array) -> None:
+            y_pred = np.ascontiguousarray(inside(predictions))
+            result = self.function(y, y_pred)
+            if isinstance(result, tuple):
+                result, gradient = result
+                np.copyto(slopes, inside(np.asarray(gradient).reshape(y_pred.shape)), casting="same_kind")
+            else:
+                pending[:] = [(y, y_pred)]
+            values[:] = self._per_sample(result, len(y_pred))
+
+        def backward(weights: Array | None) -> Array:
+            if pending:
+                np.copyto(slopes, inside(self._slopes(*pending.pop())), casting="same_kind")
+            np.multiply(slopes, 1 / values.size, slopes)
+            if weights is not None:
+                np.multiply(slopes, weights, slopes)
+            return slopes
+
+        return BoundLoss(values, forward, backward)
+
+    def _per_sample(self, result: Any, n: int) -> Array:
+        values = np.asarray(result)
+        if values.ndim == 0 or values.shape[0] != n:
+            raise ValueError(
+                f"loss {self.name!r} must give one value for each of the {n} samples, got shape "
+                f"{values.shape}; take the mean over all axes but the first"
+            )
+        means: Array = values.reshape(n, -1).mean(axis=1)
+        return means
+
+    def _slopes(self, y: Array, y_pred: Array) -> Array:
+        exact = y_pred.astype(np.float64).reshape(len(y_pred), -1)
+        slopes = np.empty_like(exact)
+        for column in range(exact.shape[1]):
+            # The cube root of the precision balances rounding against curvature.
+            width = 6e-6 * np.maximum(1.0, np.abs(exact[:, column]))
+            ends = []
+            for sign in (1, -1):
+                moved = exact.copy()
+                moved[:, column] += sign * width
+                ends.append(self._per_sample(self.function(y, moved.reshape(y_pred.shape)), len(exact)))
+            slopes[:, column] = (ends[0] - ends[1]) / (2 * width)
+        return slopes.reshape(y_pred.shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the function itself; saving a model writes its name instead."""
+        return {"function": self.function}

@@ -1,0 +1,128 @@
+"""Plan: a batch shape's way through all layers, over buffers made once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn.layers.base import Layer, Variable
+from onstage.nn.losses import BoundLoss, Loss
+from onstage.nn.steps import Backward, Place, Step, inside
+
+
+class Setting(NamedTuple):
+    """What all plans of a model share."""
+
+    layers: Sequence[Layer]
+    dtype: np.dtype[np.floating]
+    rng: np.random.Generator
+    loss: Loss | None
+    penalized: Sequence[Variable]
+    """The variables with a regularizer."""
+
+
+class Plan:
+    """A batch shape's way through all layers, over buffers made once.
+
+    Parameters
+    ----------
+    x
+        The first batch; any array of its shape may follow.
+    y_shape
+        Of the targets; None for a plan that only predicts.
+    training
+        Whether `backward` will be called.
+
+    Attributes
+    ----------
+    predictions : Array
+        Shape ``(batch, ...)``, a view of the last buffer, valid until the next
+        `forward` or `backward`.
+    """
+
+    def __init__(self, setting: Setting, x: Array, y_shape: tuple[int, ...] | None, training: bool) -> None:
+        self._setting = setting
+        self._first = setting.layers[0]
+        self._input_dtype = self._first.input_dtype(setting.dtype)
+        self._cast = np.empty(x.shape, self._input_dtype)
+        steps, trained = self._bind(training)
+        self._forwards = [step.forward for step in steps]
+        self.predictions = inside(steps[-1].out)
+        self._loss: BoundLoss | None = None
+        if setting.loss is not None and y_shape is not None:
+            self._loss = setting.loss.bind(steps[-1].out, steps[-1], y_shape)
+        end = -1 if self._loss is not None and self._loss.passes_last else None
+        inputs: list[Array | None] = [None, *(step.out for step in steps)]
+        # Below the first weights no gradient is needed.
+        self._backwards: list[tuple[Backward, Array | None]] = [
+            (step.backward, x) for step, x in zip(steps, inputs[:-1], strict=True)
+        ][trained:end][::-1]
+
+    def _bind(self, training: bool) -> tuple[list[Step], int]:
+        """Make all steps; gives also how many stand before the first weights."""
+        x = inside(self._cast)
+        steps: list[Step] = []
+        trained: int | None = None
+        for layer in self._setting.layers:
+            place = Place(
+                self._setting.dtype,
+                self._setting.rng,
+                training,
+                trained is not None,
+                may_overwrite=bool(steps) and not steps[-1].reads_out,
+                first=not steps,
+            )
+            if trained is None and layer.variables:
+                trained = len(steps)
+            steps += layer.bind(x, place)
+            x = steps[-1].out if steps else x
+        if not steps:
+            steps = [_copying(x, self._setting.dtype)]
+        return steps, len(steps) if trained is None else trained
+
+    def forward(self, x: Array) -> Array:
+        """Fill `predictions`; gives x as the first step has seen it."""
+        if x.dtype != self._input_dtype:
+            np.copyto(self._cast, x, casting="unsafe")
+            x = self._cast
+        seen = out = x.swapaxes(0, -1)
+        for forward in self._forwards:
+            out = forward(out)
+        return seen
+
+    def measure(self, y: Array, weights: Array | None) -> float:
+        """Give the loss of the predictions: its mean, and what regularizers add."""
+        assert self._loss is not None
+        self._loss.forward(y)
+        values = self._loss.values
+        if weights is not None:
+            values = values * weights
+        loss = float(np.add.reduce(values, axis=None)) / values.size
+        for variable in self._setting.penalized:
+            assert variable.regularizer is not None
+            loss += variable.regularizer.loss(variable.value)
+        return loss
+
+    def backward(self, seen: Array, weights: Array | None) -> None:
+        """Write all gradients of what `measure` gave; `seen` is from `forward`."""
+        assert self._loss is not None
+        gradient = self._loss.backward(weights)
+        for backward, x in self._backwards:
+            gradient = backward(seen if x is None else x, gradient)
+        for variable in self._setting.penalized:
+            assert variable.regularizer is not None
+            variable.regularizer.add_gradient(variable.value, variable.gradient)
+
+
+def _copying(x: Array, dtype: np.dtype[np.floating]) -> Step:
+    """Make the step of a model that changes nothing."""
+    out = np.empty(x.shape, dtype)
+
+    def forward(x: Array) -> Array:
+        np.copyto(out, x)
+        return out
+
+    return Step(out, forward, lambda x, gradient: gradient)
