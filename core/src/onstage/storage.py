@@ -56,6 +56,7 @@ _DTYPES = {
     "F64": "<f8",
 }
 _CODES = {dtype[1:]: code for code, dtype in _DTYPES.items()}
+_SCALARS = {float, int, str, bool, type(None)}
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 _BEFORE_DIGEST = b'{"__metadata__":{"sha256":"'
@@ -130,6 +131,8 @@ def _encode(value: Any, place: tuple[str, ...], arrays: dict[str, Array]) -> Any
                 _encode_key(key, place): _encode(item, (*place, key), arrays) for key, item in value.items()
             }
         case list() | tuple():
+            if set(map(type, value)) == {float} and all(map(math.isfinite, value)):
+                return list(value)  # The record of a long run: many numbers, quickly.
             return [_encode(item, (*place, str(i)), arrays) for i, item in enumerate(value)]
         case np.ndarray():
             name = "/".join(place).encode(errors="backslashreplace").decode()
@@ -336,6 +339,8 @@ def _decode(value: Any, arrays: dict[str, Array], depth: int) -> Any:
         case dict():
             return {_decode_key(key): _decode(item, arrays, depth + 1) for key, item in value.items()}
         case list():
+            if set(map(type, value)) <= _SCALARS:
+                return value
             return [_decode(item, arrays, depth + 1) for item in value]
     return value
 
