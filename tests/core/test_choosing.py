@@ -67,9 +67,6 @@ def kinds(callbacks):
     return [type(one).__name__ for one in callbacks]
 
 
-# ---------------------------------------------------------------- what code asks for
-
-
 @pytest.mark.parametrize("nothing", [None, [], (), [None], [[], [None]]])
 def test_nothing_gives_no_callbacks(pack, nothing):
     assert choosing.resolve(nothing) == []
@@ -195,9 +192,6 @@ def test_module_and_class_that_lead_nowhere_are_refused(project, name, message):
         choosing.resolve(name)
 
 
-# ---------------------------------------------------------------- what settings add
-
-
 def test_settings_add_callbacks_behind_those_of_code(project, monkeypatch):
     project("callbacks = [{writer = {filename = 'a.csv'}}]")
     monkeypatch.setenv("ONSTAGE_CALLBACKS", "open")
@@ -288,9 +282,6 @@ def test_settings_for_a_plugin_that_is_not_installed_here_are_left_alone(project
     ]
 
 
-# ---------------------------------------------------------------- blocking
-
-
 @pytest.mark.parametrize("given", ["name", "options", "object"])
 @pytest.mark.parametrize("block", ["stopper", "pack", "Stopper"])
 def test_what_code_asks_for_is_left_out_with_a_warning_where_it_is_blocked(pack, monkeypatch, given, block):
@@ -333,8 +324,6 @@ def test_making_a_blocked_callback_by_name_is_an_error(pack, monkeypatch):
     ):
         choosing.callback("stopper")
 
-
-# ---------------------------------------------------------------- autouse
 
 AUTO = """
 class PerRun:
@@ -412,9 +401,6 @@ def test_two_autouse_plugins_of_one_name_are_named_in_warnings(plugin_site):
 
     assert len(caught) == 2
     assert "claimed by a 1.0 (a_mod) and b 1.0 (b_mod)" in str(caught[0].message)
-
-
-# ---------------------------------------------------------------- errors
 
 
 def test_error_policy_is_the_objects_then_the_settings_then_the_classs(project):

@@ -22,9 +22,6 @@ def only(name, group=discovery.CALLBACKS):
     return found
 
 
-# ---------------------------------------------------------------- listing
-
-
 def test_lists_plugins_by_name_with_their_distribution(plugin_site):
     plugin_site.add("Zeta_Pack", "2.1", callbacks={"zed": "zeta:Zed", "alpha": "zeta:Alpha"})
     info = plugin_site.add("beta", "0.3", callbacks={"mid": "beta:Mid"})
@@ -154,8 +151,6 @@ def test_an_ambiguous_class_name_is_refused_with_both_entry_points(plugin_site):
         discovery.find("Same")
 
 
-# ---------------------------------------------------------------- broken ones
-
 BROKEN = {
     "raises": ("raise RuntimeError('no licence')\n", "raised RuntimeError: no licence"),
     "syntax": ("class Good(:\n", "raised SyntaxError: invalid syntax"),
@@ -224,9 +219,6 @@ def test_an_entry_point_may_have_extras_comments_and_a_nested_attribute(plugin_s
 
     assert only("deep").value == "nested_mod:Outer.Good"
     assert discovery.load("deep").__qualname__ == "Outer.Good"
-
-
-# ---------------------------------------------------------------- blocked, claimed twice, left behind
 
 
 @pytest.mark.parametrize("name", ["noisy", "noisy_pack", "Noisy.Pack", "NoisyCallback"])
@@ -391,9 +383,6 @@ def test_everything_works_in_a_fresh_process_with_a_site_on_its_path(plugin_site
     )
 
     assert printed.stdout.split() == ["real", "real", "4.2"]
-
-
-# ---------------------------------------------------------------- origin
 
 
 def test_origin_names_entry_point_distribution_and_version_of_an_object_or_class(plugin_site):

@@ -121,9 +121,6 @@ def test_an_error_goes_through():
         replay(Fails(), [{"loss": 1.0}])
 
 
-# ---------------------------------------------------------------- Recorder
-
-
 def test_recorder_writes_down_stage_number_and_the_names_in_logs():
     recorder = Recorder()
     replay(recorder, [{"loss": 1.0, "accuracy": 0.5}])
@@ -145,9 +142,6 @@ def test_recorder_sees_all_it_saw_of_an_error():
         replay([recorder, Fails()], [{"loss": 1.0}])
 
     assert recorder.trace[-2:] == [("on_exception", None, ("LookupError",)), ("on_teardown", None, ())]
-
-
-# ---------------------------------------------------------------- FakeModel
 
 
 def test_the_fake_model_fills_in_the_contract():

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
-from importlib import import_module
+from collections.abc import Iterable, Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, cast
+from typing import cast
 
 from onstage import config, discovery
 from onstage.config import Options, Policy, Settings
-from onstage.discovery import AUTOUSE, CALLBACKS, Plugin
+from onstage.discovery import AUTOUSE, CALLBACKS
 from onstage.distributions import normalise
 from onstage.errors import OnstageWarning, PluginError, SettingsError, did_you_mean
-
-
-def callback(name: str, /, **options: Any) -> Any:
-    """Make the callback of a name: ``callback("early_stopping", patience=3)``.
-
-    Parameters
-    ----------
-    name
-        Its entry point, or its class; ``"module:Class"`` where the user's
-        settings have ``allow_import``.
-    **options
-        Arguments of its constructor; they win over the defaults that the
-        user's settings give.
-
-    Raises
-    ------
-    PluginError
-        There is none of that name, or it is broken, blocked, or claimed by two
-        distributions.
-    TypeError
-        It has no such option (the message names the closest), or needs one.
-    """
-    return _make(name, options, config.settings())
+from onstage.making import callback as callback
+from onstage.making import make, target_of
 
 
 def resolve(callbacks: object = None, settings: Settings | None = None) -> list[object]:
@@ -74,13 +50,13 @@ def resolve(callbacks: object = None, settings: Settings | None = None) -> list[
             name, options = given
             names.add(name)
             if not _left_out(name, settings):
-                chosen.append(_make(name, options, settings))
+                chosen.append(make(name, options, settings))
         elif not _left_out(given, settings):
             chosen.append(given)
     for name, options in settings.callbacks:
         if name not in names and not _is_blocked(name, settings) and not _present(name, chosen, settings):
             names.add(name)
-            chosen.append(_make(name, options, settings, noted=settings.sources.get("callbacks", "")))
+            chosen.append(make(name, options, settings, noted=settings.sources.get("callbacks", "")))
     return chosen
 
 
@@ -192,9 +168,6 @@ def _named(item: tuple[object, object]) -> tuple[str, Options]:
     return name, options
 
 
-# ---------------------------------------------------------------- blocked, present
-
-
 def _names_of(callback: object) -> set[str]:
     entry_point, distribution, _ = discovery.origin(callback)
     return {normalise(name) for name in (entry_point, distribution, type(callback).__name__) if name}
@@ -222,90 +195,5 @@ def _left_out(given: object, settings: Settings) -> bool:
 
 def _present(name: str, chosen: Iterable[object], settings: Settings) -> bool:
     """Whether the class of a name has an object among those chosen."""
-    target = _target(name, settings)
+    target = target_of(name, settings)
     return isinstance(target, type) and any(isinstance(one, target) for one in chosen)
-
-
-# ---------------------------------------------------------------- making
-
-
-def _target(name: str, settings: Settings) -> Callable[..., object]:
-    target = _imported(name, settings) if ":" in name else _plugin(name, settings).load()
-    return cast(Callable[..., object], target)
-
-
-def _plugin(name: str, settings: Settings) -> Plugin:
-    return discovery.find(name, CALLBACKS, settings.disable)
-
-
-def _imported(name: str, settings: Settings) -> object:
-    if not settings.allow_import:
-        raise PluginError(
-            f"the callback {name!r} names a module to import, which is switched off; set allow_import = true "
-            "under [tool.onstage] in pyproject.toml, or ONSTAGE_ALLOW_IMPORT=1, or pass the object itself"
-        )
-    module, _, attribute = name.partition(":")
-    try:
-        target = getattr(import_module(module), attribute)
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"the callback {name!r} can't be imported: {type(error).__name__}: {error}"
-        ) from error
-    if not callable(target):
-        raise PluginError(f"the callback {name!r} must be a class or a function, got {type(target).__name__}")
-    return cast(object, target)
-
-
-def _make(name: str, options: Options, settings: Settings, noted: str = "") -> object:
-    target = _target(name, settings)
-    known_as = name if ":" in name else _plugin(name, settings).name
-    try:
-        options = {**_defaults(known_as, target, settings), **options}
-        _check_options(known_as, target, options)
-        made = target(**options)
-    except Exception as error:
-        source = f", asked for by {noted}" if noted else ""
-        error.add_note(f"while making the callback {name!r}{source}")
-        raise
-    if made is None or isinstance(made, type):
-        raise PluginError(f"the callback {name!r} must make an object, its factory gave {made!r}")
-    return made
-
-
-def _defaults(name: str, target: object, settings: Settings) -> Options:
-    names = {normalise(name), normalise(getattr(target, "__name__", name))}
-    for key, options in settings.options.items():
-        if normalise(key) in names:
-            return options
-    return {}
-
-
-@lru_cache(maxsize=256)
-def signature_of(target: Callable[..., object]) -> inspect.Signature | None:
-    """Give the signature of a class or factory, None where it has none."""
-    try:
-        return inspect.signature(target)
-    except (TypeError, ValueError):
-        return None
-
-
-def _check_options(name: str, target: Callable[..., object], options: Options) -> None:
-    signature = signature_of(target)
-    if signature is None:
-        return
-    parameters = signature.parameters.values()
-    known = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-    open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters)
-    for option in options:
-        if option not in known and not open_ended:
-            listed = ", ".join(known) or "none"
-            raise TypeError(
-                f"{name} has no option {option!r}{did_you_mean(option, known)} (options: {listed})"
-            )
-    needed = [one for one in known if signature.parameters[one].default is inspect.Parameter.empty]
-    missing = [one for one in needed if one not in options]
-    if missing:
-        raise TypeError(
-            f"{name} needs the option {missing[0]!r}; write {{{name!r}: {{{missing[0]!r}: ...}}}} "
-            "or set it under [tool.onstage.options]"
-        )
