@@ -6,9 +6,10 @@ the arrays' bytes), so any safetensors reader opens a state file. The header's
 digest itself counts as zeros; then the format's name, the schema's version, and
 the state as JSON text in which ``{"$tensor": name}`` stands for an array.
 
-Reading and writing go array by array, through this module rather than the
-safetensors package: that one builds a second copy of everything in memory, and
-it maps the file, so that a file cut short while it is read kills the process.
+Files are read and written here rather than through the safetensors package: the
+checksum has to cover the header that it stands in, a file is read once, by the
+descriptor that was checked, and never mapped (one that is cut short while it is
+mapped kills the process with SIGBUS).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 from onstage.atomic import StrPath, write_atomic
 from onstage.errors import OnstageWarning, StateError
 from onstage.model import Array, State
+from onstage.state_tree import DTYPES, Damage, code_of, decode, encode
 
 FORMAT = "onstage-state"
 SCHEMA = 1
@@ -37,27 +39,7 @@ SCHEMA = 1
 MAX_HEADER = 100_000_000
 """Bytes; safetensors readers take no more."""
 MAX_TENSORS = 100_000
-MAX_DEPTH = 64
 MAX_RANK = 32
-MAX_INT_BITS = 4096
-
-_DTYPES = {
-    "BOOL": "|b1",
-    "U8": "|u1",
-    "I8": "|i1",
-    "U16": "<u2",
-    "I16": "<i2",
-    "F16": "<f2",
-    "U32": "<u4",
-    "I32": "<i4",
-    "F32": "<f4",
-    "U64": "<u8",
-    "I64": "<i8",
-    "F64": "<f8",
-}
-_CODES = {dtype[1:]: code for code, dtype in _DTYPES.items()}
-_SCALARS = {float, int, str, bool, type(None)}
-_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 _BEFORE_DIGEST = b'{"__metadata__":{"sha256":"'
 _DIGEST = slice(len(_BEFORE_DIGEST), len(_BEFORE_DIGEST) + 64)
@@ -90,7 +72,7 @@ def save(path: StrPath, state: State) -> None:
     if not isinstance(state, dict):
         raise TypeError(f"state must be a dict, got {type(state).__name__}")
     arrays: dict[str, Array] = {}
-    text = json.dumps(_encode(state, (), arrays), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(encode(state, (), arrays), separators=(",", ":"), allow_nan=False)
     # Widest first, so that every array starts at a multiple of its item size.
     ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
     if len(ordered) > MAX_TENSORS:
@@ -111,65 +93,6 @@ def save(path: StrPath, state: State) -> None:
     write_atomic(path, [length + header, *data])
 
 
-def _encode(value: Any, place: tuple[str, ...], arrays: dict[str, Array]) -> Any:
-    """Turn a value into JSON's types, and collect its arrays by name."""
-    if len(place) > MAX_DEPTH:
-        raise ValueError(
-            f"state must be at most {MAX_DEPTH} levels deep, got more at {'/'.join(place[:4])!r}…"
-        )
-    if isinstance(value, np.generic):
-        value = value.item()
-    match value:
-        case float() if not math.isfinite(value):
-            return {"$float": str(float(value))}
-        case None | bool() | str() | float():
-            return value
-        case int() if value.bit_length() <= MAX_INT_BITS:
-            return value
-        case dict():
-            return {
-                _encode_key(key, place): _encode(item, (*place, key), arrays) for key, item in value.items()
-            }
-        case list() | tuple():
-            if set(map(type, value)) == {float} and all(map(math.isfinite, value)):
-                return list(value)  # The record of a long run: many numbers, quickly.
-            return [_encode(item, (*place, str(i)), arrays) for i, item in enumerate(value)]
-        case np.ndarray():
-            name = "/".join(place).encode(errors="backslashreplace").decode()
-            while name in arrays or name == "__metadata__":
-                name += "+"
-            arrays[name] = _plain(value, place)
-            return {"$tensor": name}
-    at = "/".join(place)
-    if isinstance(value, int):
-        raise ValueError(
-            f"state must hold integers of at most {MAX_INT_BITS} bits, got {value.bit_length()} at {at!r}"
-        )
-    raise TypeError(
-        "state must hold dicts, lists, str, int, float, bool, None and numpy arrays, "
-        f"got {type(value).__name__} at {at!r}"
-    )
-
-
-def _encode_key(key: object, place: tuple[str, ...]) -> str:
-    if not isinstance(key, str):
-        raise TypeError(f"state must have str for keys, got {key!r} at {'/'.join(place)!r}")
-    # Doubled, so that a user's "$tensor" can't be taken for ours.
-    return "$" + key if key.startswith("$") else key
-
-
-def _plain(array: Array, place: tuple[str, ...]) -> Array:
-    """Give an array contiguous and little-endian, as itself where it is."""
-    code = _CODES.get(f"{array.dtype.kind}{array.dtype.itemsize}")
-    if code is None or isinstance(array, np.ma.MaskedArray):
-        got = "a masked array" if code else f"dtype {array.dtype}"
-        at = "/".join(place)
-        raise TypeError(
-            f"state must hold arrays of bool, integers or floats of at most 64 bits, got {got} at {at!r}"
-        )
-    return np.asarray(array, dtype=_DTYPES[code], order="C")
-
-
 def _header(text: str, arrays: list[tuple[str, Array]]) -> bytes:
     """Give the header with zeros for the digest, padded to eight bytes."""
     header: dict[str, Any] = {
@@ -178,7 +101,7 @@ def _header(text: str, arrays: list[tuple[str, Array]]) -> bytes:
     begin = 0
     for name, array in arrays:
         end = begin + array.nbytes
-        code = _CODES[f"{array.dtype.kind}{array.dtype.itemsize}"]
+        code = code_of(array.dtype)
         header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": [begin, end]}
         begin = end
     encoded = json.dumps(header, separators=(",", ":")).encode()
@@ -210,12 +133,8 @@ def load(path: StrPath) -> State:
     with open(name, "rb") as file:
         try:
             return _read(file)
-        except _Damage as damage:
+        except Damage as damage:
             raise StateError(f"state file '{name}' can't be used: {damage}") from None
-
-
-class _Damage(Exception):
-    """What is wrong with a file, without the file's name."""
 
 
 class _Entry(NamedTuple):
@@ -230,15 +149,15 @@ def _read(file: BufferedReader) -> State:
     size = os.fstat(file.fileno()).st_size
     length = file.read(8)
     if len(length) < 8:
-        raise _Damage(f"it has {size} bytes, too few for any state; it was cut short")
+        raise Damage(f"it has {size} bytes, too few for any state; it was cut short")
     (header_size,) = struct.unpack("<Q", length)
     if header_size > MAX_HEADER:
-        raise _Damage(f"its header can't be {header_size:,} bytes long; it is damaged or no state file")
+        raise Damage(f"its header can't be {header_size:,} bytes long; it is damaged or no state file")
     if header_size > size - 8:
-        raise _Damage(f"its header needs {header_size:,} bytes, {size - 8:,} are there; it was cut short")
+        raise Damage(f"its header needs {header_size:,} bytes, {size - 8:,} are there; it was cut short")
     header = file.read(header_size)
     if not header.startswith(_BEFORE_DIGEST) or len(header) < _DIGEST.stop:
-        raise _Damage("its header doesn't begin as onstage writes it; it is damaged or another program's")
+        raise Damage("its header doesn't begin as onstage writes it; it is damaged or another program's")
 
     digest = hashlib.sha256(length + header[: _DIGEST.start] + _ZEROS.encode() + header[_DIGEST.stop :])
     text, entries = _parse_header(header)
@@ -248,18 +167,18 @@ def _read(file: BufferedReader) -> State:
         array = arrays[entry.name] = _empty(entry)
         content = array.reshape(-1).view(np.uint8)
         if file.readinto(content.data) != content.size:
-            raise _Damage("it was cut short while it was read")
+            raise Damage("it was cut short while it was read")
         digest.update(content.data)
         if entry.dtype == "|b1" and content.max(initial=0) > 1:
-            raise _Damage(f"array {entry.name!r} holds bytes that are no booleans")
+            raise Damage(f"array {entry.name!r} holds bytes that are no booleans")
     if digest.hexdigest().encode() != header[_DIGEST]:
-        raise _Damage("its content doesn't match its checksum; it is damaged")
+        raise Damage("its content doesn't match its checksum; it is damaged")
 
-    state = _decode(_parse(text), arrays, 0)
+    state = decode(_parse(text), arrays, 0)
     if arrays:
-        raise _Damage(f"array {next(iter(arrays))!r} has no place in its state")
+        raise Damage(f"array {next(iter(arrays))!r} has no place in its state")
     if not isinstance(state, dict):
-        raise _Damage("it holds no dict")
+        raise Damage("it holds no dict")
     return state
 
 
@@ -267,14 +186,14 @@ def _empty(entry: _Entry) -> Array:
     try:
         return np.empty(entry.shape, entry.dtype)
     except ValueError:  # An array of no bytes may still claim axes past any address.
-        raise _Damage(f"array {entry.name[:80]!r} has an impossible shape") from None
+        raise Damage(f"array {entry.name[:80]!r} has an impossible shape") from None
 
 
 def _parse(text: str | bytes) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise _Damage("its JSON can't be read; it is damaged") from None
+        raise Damage("its JSON can't be read; it is damaged") from None
 
 
 def _refuse_constant(name: str) -> None:
@@ -285,17 +204,17 @@ def _parse_header(header: bytes) -> tuple[str, list[_Entry]]:
     table = _parse(header)
     metadata = table.pop("__metadata__")
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise _Damage("it doesn't call itself an onstage state; it is damaged or another program's")
+        raise Damage("it doesn't call itself an onstage state; it is damaged or another program's")
     if metadata.get("schema") != str(SCHEMA):
-        raise _Damage(
+        raise Damage(
             f"its schema is {str(metadata.get('schema'))[:20]!r}, this onstage reads {str(SCHEMA)!r}; "
             "it is damaged or from another version of onstage"
         )
     text = metadata.get("state")
     if not isinstance(text, str):
-        raise _Damage("it holds no state")
+        raise Damage("it holds no state")
     if len(table) > MAX_TENSORS:
-        raise _Damage(f"it lists {len(table):,} arrays, more than {MAX_TENSORS:,}")
+        raise Damage(f"it lists {len(table):,} arrays, more than {MAX_TENSORS:,}")
     return text, [_parse_entry(name, entry) for name, entry in table.items()]
 
 
@@ -303,12 +222,12 @@ def _parse_entry(name: str, entry: Any) -> _Entry:
     match entry:
         case {"dtype": str(code), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if (
             len(entry) == 3
-            and code in _DTYPES
+            and code in DTYPES
             and len(shape) <= MAX_RANK
             and all(type(size) is int and 0 <= size < 2**63 for size in shape)
         ):
-            return _Entry(name, _DTYPES[code], tuple(shape), begin, end)
-    raise _Damage(f"array {name[:80]!r} has a description that can't be read")
+            return _Entry(name, DTYPES[code], tuple(shape), begin, end)
+    raise Damage(f"array {name[:80]!r} has a description that can't be read")
 
 
 def _check_layout(entries: Iterable[_Entry], available: int) -> None:
@@ -317,40 +236,12 @@ def _check_layout(entries: Iterable[_Entry], available: int) -> None:
     for entry in entries:
         size = math.prod(entry.shape) * np.dtype(entry.dtype).itemsize
         if entry.begin != position or entry.end - entry.begin != size:
-            raise _Damage(f"array {entry.name[:80]!r} isn't where its shape says")
+            raise Damage(f"array {entry.name[:80]!r} isn't where its shape says")
         position = entry.end
     if position != available:
-        raise _Damage(
+        raise Damage(
             f"its arrays need {position:,} bytes, {available:,} are there; it was cut short or added to"
         )
-
-
-def _decode(value: Any, arrays: dict[str, Array], depth: int) -> Any:
-    """Undo `_encode`; takes each array out of `arrays`."""
-    if depth > MAX_DEPTH:
-        raise _Damage(f"its state is more than {MAX_DEPTH} levels deep")
-    match value:
-        case {"$tensor": str(name)} if len(value) == 1:
-            if name not in arrays:
-                raise _Damage(f"array {name[:80]!r} is missing, or used twice")
-            return arrays.pop(name)
-        case {"$float": str(name)} if len(value) == 1 and name in _NON_FINITE:
-            return _NON_FINITE[name]
-        case dict():
-            return {_decode_key(key): _decode(item, arrays, depth + 1) for key, item in value.items()}
-        case list():
-            if set(map(type, value)) <= _SCALARS:
-                return value
-            return [_decode(item, arrays, depth + 1) for item in value]
-    return value
-
-
-def _decode_key(key: str) -> str:
-    if not key.startswith("$"):
-        return key
-    if not key.startswith("$$"):
-        raise _Damage(f"its state has the unknown mark {key[:80]!r}")
-    return key[1:]
 
 
 def load_newest(paths: Iterable[StrPath]) -> tuple[Path, State] | None:
