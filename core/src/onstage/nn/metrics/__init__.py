@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onstage.nn import registry
+from onstage.nn import losses, registry
 from onstage.nn.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -17,6 +17,7 @@ from onstage.nn.metrics.auc import AUC
 from onstage.nn.metrics.base import MeanMetric, MeanMetricWrapper, Metric
 from onstage.nn.metrics.confusion import Precision, Recall
 from onstage.nn.metrics.f1 import F1Score
+from onstage.nn.metrics.loss import LossMetric
 from onstage.nn.metrics.regression import MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
 from onstage.nn.shapes import TargetKind, target_kind
 
@@ -26,6 +27,7 @@ __all__ = [
     "BinaryAccuracy",
     "CategoricalAccuracy",
     "F1Score",
+    "LossMetric",
     "MeanAbsoluteError",
     "MeanMetric",
     "MeanMetricWrapper",
@@ -44,19 +46,29 @@ _METRICS: dict[str, type[Metric]] = registry.by_name(
     [
         *(Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy),
         *(TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy, AUC, F1Score, Precision, Recall),
-        *(MeanSquaredError, MeanAbsoluteError, RootMeanSquaredError),
+        *(MeanSquaredError, MeanAbsoluteError, RootMeanSquaredError, LossMetric),
     ],
     mse=MeanSquaredError,
     MSE=MeanSquaredError,
     mae=MeanAbsoluteError,
     MAE=MeanAbsoluteError,
 )
+# A loss's name is a metric too, where no metric has it.
+_NAMES: dict[str, type[Metric] | type[losses.Loss]] = {**losses.TABLE, **_METRICS}
 
 _ACCURACIES: dict[TargetKind, type[Metric]] = {
     "binary": BinaryAccuracy,
     "sparse": SparseCategoricalAccuracy,
     "categorical": CategoricalAccuracy,
 }
+_CROSSENTROPIES: dict[TargetKind, type[losses.Loss]] = {
+    "binary": losses.BinaryCrossentropy,
+    "sparse": losses.SparseCategoricalCrossentropy,
+    "categorical": losses.CategoricalCrossentropy,
+}
+
+BY_SHAPE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
+"""Names in lower case that mean one metric or another, by the shapes."""
 
 
 def get(
@@ -71,17 +83,18 @@ def get(
     ----------
     identifier
         An instance; a name, under which it will stand in the logs, such as
-        ``"accuracy"``, ``"auc"``, ``"mse"``; a saved configuration; or a
-        function of ``(y_true, y_pred)``, see `MeanMetricWrapper`.
+        ``"accuracy"``, ``"auc"``, ``"mse"`` or that of a loss; a saved
+        configuration; a loss; or a function of ``(y_true, y_pred)``, see
+        `MeanMetricWrapper`.
     output_shape, target_shape
-        With the batch axis first, whose length may be None. ``"accuracy"`` and
-        ``"acc"`` are chosen by them, as `shapes.target_kind` says.
+        With the batch axis first, whose length may be None. What the names in
+        `BY_SHAPE` mean is chosen by them, as `shapes.target_kind` says.
 
     Raises
     ------
     ValueError
-        The name is unknown, the metric does not fit the outputs, or accuracy
-        is asked for without shapes.
+        The name is unknown, the metric does not fit the outputs, or a name of
+        `BY_SHAPE` comes without shapes.
     TypeError
         It is nothing of that kind.
     """
@@ -96,17 +109,31 @@ def _resolve(
 ) -> Metric:
     if isinstance(identifier, Metric):
         return identifier
-    if isinstance(identifier, str):
-        if identifier.lower() in ("accuracy", "acc"):
-            if output_shape is None or target_shape is None:
-                raise ValueError(
-                    f"metric {identifier!r} needs output_shape and target_shape to be chosen by; "
-                    "name the one you mean, such as 'sparse_categorical_accuracy'"
-                )
-            return _ACCURACIES[target_kind(target_shape, output_shape)](identifier)
-        metric = registry.make("metric", identifier, _METRICS)
-        metric.name = identifier
-        return metric
+    if isinstance(identifier, losses.Loss):
+        return LossMetric(identifier)
     if callable(identifier) and not isinstance(identifier, type):
         return MeanMetricWrapper(identifier)
-    return registry.make("metric", identifier, _METRICS)
+    if not isinstance(identifier, str):
+        return registry.make("metric", identifier, _METRICS)
+    if identifier.lower() in BY_SHAPE:
+        return _by_shape(identifier, output_shape, target_shape)
+    found = registry.look_up("metric", identifier, _NAMES)
+    if issubclass(found, losses.Loss):
+        return LossMetric(found(), name=identifier)
+    metric = found()
+    metric.name = identifier
+    return metric
+
+
+def _by_shape(
+    name: str, output_shape: Sequence[int | None] | None, target_shape: Sequence[int | None] | None
+) -> Metric:
+    if output_shape is None or target_shape is None:
+        raise ValueError(
+            f"metric {name!r} needs output_shape and target_shape to be chosen by; "
+            "name the one you mean, such as 'sparse_categorical_accuracy'"
+        )
+    kind = target_kind(target_shape, output_shape)
+    if name.lower() in ("accuracy", "acc"):
+        return _ACCURACIES[kind](name)
+    return LossMetric(_CROSSENTROPIES[kind](), name)

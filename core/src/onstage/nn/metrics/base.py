@@ -16,8 +16,9 @@ class Metric:
     """A number about predictions, summed up batch by batch.
 
     The sums lie in a state outside the metric, so that a validation in the
-    middle of an epoch does not disturb those of the training. Made to be
-    subclassed by `state_shape`, `update` and `aggregate`.
+    middle of an epoch does not disturb those of the training. They are plain
+    sums: the state of two batches is that of one plus that of the other. Made
+    to be subclassed by `state_shape`, `update` and `aggregate`.
 
     Parameters
     ----------

@@ -1,0 +1,41 @@
+"""A loss as a metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from onstage.model import Array
+from onstage.nn import losses, registry
+from onstage.nn.metrics.base import MeanMetric
+from onstage.nn.steps import inside
+
+
+class LossMetric(MeanMetric):
+    """The mean of a loss over the samples: less is better.
+
+    Parameters
+    ----------
+    loss
+        A loss, its name or its configuration.
+    name
+        The loss's name, if not given.
+    """
+
+    direction = "min"
+
+    def __init__(self, loss: object, name: str | None = None) -> None:
+        self.loss = losses.get(loss)
+        super().__init__(self.loss.name if name is None else name)
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        """Give each sample's loss; raises ValueError for targets that do not fit it."""
+        self.loss.check_target(y_true.shape[1:], y_pred.shape[1:])
+        bound = self.loss.bind(np.array(inside(y_pred), order="C"), None, y_true.shape)
+        bound.forward(y_true)
+        return inside(bound.values)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"loss": registry.serialize(self.loss), "name": self.name}
