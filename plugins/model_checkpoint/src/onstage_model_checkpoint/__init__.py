@@ -200,7 +200,6 @@ class ModelCheckpoint(Callback):
     def state_dict(self) -> State:
         """Give the best value, and what the saved files' names are made of."""
         return {
-            "filepath": self.filepath,
             "best": self.best,
             "batches_since": self._batches_since,
             "saved": [dict(values) for values in self._saved],
@@ -211,12 +210,12 @@ class ModelCheckpoint(Callback):
         """Continue from what `state_dict` gave."""
         self.best = state["best"]
         self._batches_since = state["batches_since"]
-        if state["filepath"] != self.filepath:
-            return  # Other files, of which nothing is known yet.
-        # Numbers, not paths: a state file can't name a file to be deleted.
-        self._saved = [self._template.values(values) for values in state["saved"]]
+        # Numbers, not paths: a state file can't name a file to be deleted. Those
+        # of a template with other fields mean nothing here.
+        fields = set(self._template.fields)
+        self._saved = [self._template.values(one) for one in state["saved"] if set(one) == fields]
         best = state["best_saved"]
-        self._best_saved = None if best is None else self._template.values(best)
+        self._best_saved = self._template.values(best) if best is not None and set(best) == fields else None
 
 
 def _frequency(save_freq: Any) -> tuple[int, int]:
