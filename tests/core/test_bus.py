@@ -385,6 +385,34 @@ def test_a_method_that_pluggy_cannot_bind_is_refused_with_the_remedy():
     assert "wrap it in a lambda" in refused(callback)
 
 
+def test_a_method_that_names_no_argument_but_takes_any_is_refused():
+    class Forwards:
+        def on_epoch_end(self, *args, **kwargs):
+            pass
+
+    assert "use functools.wraps" in refused(Forwards())
+
+
+def test_a_decorated_method_gets_what_the_method_below_names():
+    def logged(method):
+        @functools.wraps(method)
+        def wrapper(*args, **kwargs):
+            return method(*args, **kwargs)
+
+        return wrapper
+
+    class Decorated:
+        @logged
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen = (epoch, logs)
+
+    callback = Decorated()
+    with Run(callbacks=[callback]) as run:
+        list(run.epochs())
+
+    assert callback.seen == (0, {})
+
+
 def test_a_wrapper_of_a_stage_that_is_called_one_by_one_is_refused():
     class Wraps:
         @hookimpl(wrapper=True)

@@ -88,24 +88,23 @@ class BatchLoop:
         """Fire the batch's end."""
         self.is_open = False
         run = self.run
-        if self._logged:
-            self._fold_logged()
+        logged, self._logged = self._logged, {}
+        if logged and self.kind != "predict":
+            self._fold(logged)
         emit = getattr(self._stages, self._finish)
-        if emit is not None:
-            logs = self._batch_end_logs() if emit.reads_logs else {}
-            emit(self.batch, logs, run)
-
-    def _batch_end_logs(self) -> Logs:
+        if emit is None:
+            return
         if self.kind == "predict":
-            return dict(self.totals.batch_logs())
-        return self.totals.logs()
+            emit(self.batch, logged, run)
+        else:
+            emit(self.batch, self.totals.logs() if emit.reads_logs else {}, run)
 
-    def _fold_logged(self) -> None:
+    def _fold(self, logged: Logs) -> None:
         if not isinstance(self.totals, Means):
             raise RuntimeError("run.log must not be used in a loop whose totals a model fills")
         samples = sample_count(self.run.batch_data) if self._samples is None else self._samples
-        self.totals.add(self._logged, samples)
-        self._logged, self._samples = {}, None
+        self.totals.add(logged, samples)
+        self._samples = None
 
     def end(self) -> None:
         """Close what is open, and the stage with it."""

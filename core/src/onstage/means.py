@@ -13,8 +13,8 @@ class Means:
     """Sample-weighted means since a stage began, of values given batch by batch.
 
     A value may be a number, a numpy scalar, or a tensor on a device: sums are
-    formed where the value is, and become floats when somebody reads them. What
-    cannot be multiplied (a string, None) is passed through, the last one wins.
+    formed where the value is, and become floats when somebody reads them. A
+    text, an array or None is passed through, the last one wins.
 
     Implements `onstage.model.Totals`.
     """
@@ -29,13 +29,12 @@ class Means:
         self._batch = dict(values)
         for name, value in values.items():
             value = value.detach() if hasattr(value, "detach") else value
-            try:
-                weighted = value * samples
-                total, weight = self._sums.get(name, (0.0, 0.0))
-                # Not in place: a snapshot taken before keeps its own sum.
-                self._sums[name] = (total + weighted, weight + samples)
-            except TypeError:
+            if value is None or isinstance(value, str) or getattr(value, "ndim", None):
                 self._others[name] = value
+                continue
+            total, weight = self._sums.get(name, (0.0, 0.0))
+            # Not in place: a snapshot taken before keeps its own sum.
+            self._sums[name] = (total + value * samples, weight + samples)
 
     def logs(self) -> Logs:
         """Give the means so far; a snapshot, read when it is first looked at."""

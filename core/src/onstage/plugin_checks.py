@@ -90,6 +90,11 @@ def _check_arguments(plugin: object, name: str, label: str, bus: Bus) -> None:
     spec = getattr(bus.hook, stage).spec
     offered = (*spec.argnames, *spec.kwargnames)
     impl = HookImpl(plugin, label, getattr(plugin, name), {**opts})
+    if not (impl.argnames or impl.kwargnames) and _takes_anything(impl.function):
+        raise TypeError(
+            f"{label}.{name} takes *args or **kwargs, and is called with the arguments that it names; "
+            f"name those it wants of {', '.join(offered)}, or use functools.wraps in its decorator"
+        )
     for argument in impl.argnames:
         if argument not in offered:
             raise TypeError(
@@ -98,6 +103,11 @@ def _check_arguments(plugin: object, name: str, label: str, bus: Bus) -> None:
             )
     if stage in ("on_exception", "on_teardown") and (impl.wrapper or impl.hookwrapper):
         raise TypeError(f"{label}.{name} must not be a wrapper: {stage} is called one by one, each isolated")
+
+
+def _takes_anything(function: Callable[..., Any]) -> bool:
+    code = _code(function)
+    return code is not None and bool(code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS))
 
 
 def class_name(plugin: object) -> str:

@@ -1,0 +1,10 @@
+"""Keras and torch warn about themselves; our own warnings stay errors."""
+
+import pytest
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"))
+        item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning:keras"))
+        item.add_marker(pytest.mark.filterwarnings("ignore::UserWarning:keras"))
