@@ -85,7 +85,7 @@ class ReLU(Activation):
 
     def value(self, x: Array, out: Array) -> None:
         """Write the function of x."""
-        np.maximum(x, np.zeros((), x.dtype), out)
+        np.maximum(x, np.zeros((), x.dtype), out=out)
 
     def slope(self, x: Array, out: Array, slope: Array) -> None:
         """Write the derivative."""
@@ -107,7 +107,7 @@ class LeakyReLU(Activation):
     def value(self, x: Array, out: Array) -> None:
         """Write the function of x."""
         # The slope is at most 1, so the greater of the two lines is the right one.
-        np.maximum(x, x * x.dtype.type(self.negative_slope), out)
+        np.maximum(x, x * x.dtype.type(self.negative_slope), out=out)
 
     def slope(self, x: Array, out: Array, slope: Array) -> None:
         """Write the derivative."""
@@ -135,12 +135,12 @@ class ELU(Activation):
         """Write the function of x."""
         # The minimum keeps exp from overflowing where its value is not used.
         below = np.expm1(np.minimum(x, 0)) * x.dtype.type(self.alpha)
-        np.maximum(x, 0, out)
+        np.maximum(x, 0, out=out)
         np.add(out, below, out)
 
     def slope(self, x: Array, out: Array, slope: Array) -> None:
         """Write the derivative: alpha * exp(x) is the value + alpha below 0."""
-        np.minimum(out, 0, slope)
+        np.minimum(out, 0, out=slope)
         slope += self.alpha
         np.copyto(slope, 1.0, where=out > 0)
 

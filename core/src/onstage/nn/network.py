@@ -45,8 +45,13 @@ class Network:
         self.parameters = self.gradients = np.zeros(0, self.dtype)
         self._given_shape: tuple[int, ...] | None = None
         self.built = False
-        for layer in layers or ():
-            self.add(layer)
+        try:
+            for layer in layers or ():
+                self.add(layer)
+        except (TypeError, ValueError):
+            while self.layers:
+                self.layers.pop().in_model = False
+            raise
 
     def add(self, layer: Layer) -> None:
         """Append a layer; an `Input` says the shape and is not kept.

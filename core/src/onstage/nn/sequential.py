@@ -237,6 +237,20 @@ class Sequential(Network, Trainer):
 
     # -- state
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is tied to this object's buffers; for copy and pickle."""
+        slots = None if self.optimizer is None or not self.built else self.optimizer.state_dict()
+        return self.__dict__ | {"_plans": OrderedDict(), "_setting": None, "_slots": slots}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the copied weights views of one buffer again."""
+        slots = state.pop("_slots")
+        self.__dict__.update(state)
+        if self.built:
+            self.gather()
+        if slots is not None:
+            self._needed_optimizer().load_state_dict(slots)
+
     def state_dict(self) -> State:
         """Copy weights, optimizer slots, averages and random states."""
         return {

@@ -80,7 +80,7 @@ class MaxPooling2D(_Pooling2D):
             out.fill(-np.inf)
             for tap in window:
                 seen = out[tap.target]
-                np.maximum(seen, x[tap.source], seen)
+                np.maximum(seen, x[tap.source], out=seen)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:

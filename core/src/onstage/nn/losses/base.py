@@ -162,4 +162,4 @@ def target_taker(predictions: Array, y_shape: tuple[int, ...]) -> Callable[[Arra
 
 def batch_shape(shape: tuple[int, ...]) -> str:
     """Write a shape with its batch axis."""
-    return "(" + ", ".join(["batch", *map(str, shape)]) + ")"
+    return f"({', '.join(['batch', *map(str, shape)])}{'' if shape else ','})"

@@ -86,7 +86,7 @@ def _binary_of_logits(
     np.log1p(values, values)
     np.multiply(logits, target, slopes)
     np.subtract(values, slopes, values)
-    np.maximum(logits, 0, slopes)
+    np.maximum(logits, 0, out=slopes)
     np.add(values, slopes, values)
     np.subtract(probabilities, target, slopes)
 

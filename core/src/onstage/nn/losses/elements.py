@@ -68,5 +68,5 @@ class Hinge(ElementLoss):
         signs = 2 * target - 1 if np.all((target == 0) | (target == 1)) else target
         np.multiply(signs, predictions, values)
         np.subtract(1, values, values)
-        np.maximum(values, 0, values)
+        np.maximum(values, 0, out=values)
         np.multiply(-signs, values > 0, slopes)

@@ -1,0 +1,213 @@
+import numpy as np
+import pytest
+
+from onstage import load_model, storage
+from onstage.errors import StateError
+from onstage.nn import activations
+from onstage.nn.layers import (
+    Activation,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    Layer,
+    MaxPooling2D,
+)
+from onstage.nn.losses import Huber
+from onstage.nn.metrics import AUC
+from onstage.nn.optimizers import SGD, Adam
+from onstage.nn.schedules import CosineDecay
+from onstage.nn.sequential import Sequential
+
+
+def data(shape=(6, 6, 1), n=24):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, *shape)).astype(np.float32), rng.integers(2, size=(n, 1))
+
+
+def convolutional():
+    layers = [
+        Conv2D(3, 3, padding="same", activation="relu", kernel_regularizer="l2"),
+        MaxPooling2D(),
+        BatchNormalization(),
+        Flatten(),
+        Dropout(0.2),
+        Dense(1),
+        Activation("sigmoid"),
+    ]
+    model = Sequential(layers, seed=0, name="eyes")
+    model.compile(Adam(CosineDecay(0.01, 100)), "binary_crossentropy", ["accuracy", AUC()], ["mse"])
+    return model
+
+
+def test_a_loaded_model_predicts_measures_and_trains_on_to_the_bit(tmp_path):
+    x, y = data()
+    model = convolutional()
+    model.fit(x, y, 8, epochs=2, verbose=0)
+
+    model.save(tmp_path / "model.state")
+    again = load_model(tmp_path / "model.state")
+
+    assert again.name == "eyes"
+    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
+    np.testing.assert_array_equal(again.predict_on_batch(x), model.predict_on_batch(x))
+    assert again.test_on_batch(x, y, return_dict=True) == model.test_on_batch(x, y, return_dict=True)
+    for each in (model, again):
+        each.fit(x, y, 8, epochs=2, verbose=0)
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert again.learning_rate == model.learning_rate
+
+
+def test_an_uncompiled_model_and_one_loaded_without_compiling_predict(tmp_path):
+    x, y = data((3,))
+    model = Sequential([Dense(2, activations.LeakyReLU(0.1))], dtype="float64")
+    expected = model.predict_on_batch(x)
+    model.save(tmp_path / "a")
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "b")
+
+    for again in (load_model(tmp_path / "a"), load_model(tmp_path / "b", compile=False)):
+        np.testing.assert_array_equal(again.predict_on_batch(x), expected)
+        assert again.optimizer is None
+
+
+def test_weights_are_saved_alone_and_loaded_from_files_of_both_kinds(tmp_path):
+    x, _ = data((3,))
+    model, other = (Sequential([Input((3,)), Dense(2)], seed=seed) for seed in (0, 1))
+    model.save_weights(tmp_path / "weights")
+    model.save(tmp_path / "model")
+
+    for name in ("weights", "model"):
+        other.set_weights([np.zeros((3, 2)), np.zeros(2)])
+        other.load_weights(tmp_path / name)
+        np.testing.assert_array_equal(other.predict_on_batch(x), model.predict_on_batch(x))
+
+
+def test_weights_of_another_model_are_refused_by_name_of_the_file(tmp_path):
+    Sequential([Input((3,)), Dense(2)]).save_weights(tmp_path / "weights")
+
+    with pytest.raises(StateError, match=r"weights' doesn't fit the model: kernel must have shape \(3, 4\)"):
+        Sequential([Input((3,)), Dense(4)]).load_weights(tmp_path / "weights")
+
+
+def test_a_file_is_not_replaced_unless_it_may_be(tmp_path):
+    model = Sequential([Input((3,)), Dense(2)])
+    model.save(tmp_path / "model")
+    model.save(tmp_path / "model")
+
+    for save in (model.save, model.save_weights):
+        with pytest.raises(FileExistsError, match="pass overwrite=True"):
+            save(tmp_path / "model", overwrite=False)
+
+
+def test_an_unbuilt_model_cannot_be_saved(tmp_path):
+    with pytest.raises(ValueError, match="the model must be built first"):
+        Sequential([Dense(2)]).save(tmp_path / "model")
+
+
+class Scale(Layer):
+    def __init__(self, start, **options):
+        super().__init__(**options)
+        self.start = start
+
+    def build(self, input_shape):
+        self.gain = self.add_weight((input_shape[-1],), "zeros", name="gain")
+
+    def forward(self, x, training):
+        self.x = x
+        return x * (self.start + self.gain.value)
+
+    def backward(self, gradient):
+        self.gain.gradient[...] = (gradient * self.x).sum(axis=0)
+        return gradient * (self.start + self.gain.value)
+
+    def get_config(self):
+        return {"start": self.start, **super().get_config()}
+
+
+class Square(activations.Activation):
+    in_place = False
+
+    def value(self, x, out):
+        np.square(x, out)
+
+    def slope(self, x, out, slope):
+        np.multiply(x, 2, slope)
+
+
+def quartic(y, p):
+    return np.mean((y - p) ** 4, axis=-1)
+
+
+def distance(y, p):
+    return np.abs(y - p).max(axis=-1)
+
+
+def own_model():
+    model = Sequential([Input((3,)), Scale(2.0), Dense(2, Square())], seed=0)
+    model.compile("sgd", quartic, [distance])
+    return model
+
+
+OWN = {"Scale": Scale, "Square": Square, "quartic": quartic, "distance": distance}
+
+
+def test_custom_objects_bring_the_users_own_back(tmp_path):
+    x, _ = data((3,))
+    model = own_model()
+    model.save(tmp_path / "model")
+
+    again = load_model(tmp_path / "model", custom_objects=OWN)
+
+    y = np.zeros((len(x), 2))
+    assert again.train_on_batch(x, y) == model.train_on_batch(x, y)
+    np.testing.assert_array_equal(again.predict_on_batch(x), model.predict_on_batch(x))
+
+
+@pytest.mark.parametrize("missing", OWN)
+def test_a_missing_custom_object_is_named(tmp_path, missing):
+    own_model().save(tmp_path / "model")
+
+    with pytest.raises(StateError, match=missing):
+        load_model(tmp_path / "model", custom_objects={k: v for k, v in OWN.items() if k != missing})
+
+
+def damage(change):
+    def damaged(tmp_path):
+        model = Sequential([Input((3,)), Dense(2)])
+        model.compile(SGD(0.1), Huber(2.0))
+        model.save(tmp_path / "model")
+        state = storage.load(tmp_path / "model")
+        change(state)
+        storage.save(tmp_path / "model", state)
+        return tmp_path / "model"
+
+    return damaged
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.update(kind="other"), "holds no model"),
+        (lambda s: s["layers"][0].update(class_name="os.system"), "layer must be one of"),
+        (lambda s: s["layers"][0].update(class_name="Layer"), "layer must be one of"),
+        (lambda s: s["layers"][0]["config"].update(units="many"), "units must be an integer"),
+        (lambda s: s["layers"][0]["config"].update(shell="ls"), "no argument 'shell'"),
+        (lambda s: s["layers"].append(7), "can't be made into a model"),
+        (lambda s: s["compile"].update(loss="system"), "loss must be one of"),
+        (lambda s: s["compile"].update(loss={"function": "print"}), "function 'print' is not in the file"),
+        (lambda s: s["compile"].update(extra=1), "can't be made into a model"),
+        (lambda s: s.update(input_shape=[4]), "saved weights must have the shapes"),
+        (lambda s: s.pop("layers"), "can't be made into a model"),
+        (lambda s: s.pop("state"), "must have the part 'state'"),
+        (lambda s: s["state"].update(weights=3), "saved weights must be a list of arrays"),
+    ],
+)
+def test_a_file_that_is_no_model_of_ours_is_refused(tmp_path, change, message):
+    path = damage(change)(tmp_path)
+
+    with pytest.raises(StateError, match=message):
+        load_model(path)
