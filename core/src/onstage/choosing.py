@@ -54,7 +54,7 @@ def resolve(callbacks: object = None, settings: Settings | None = None) -> list[
         elif not _left_out(given, settings):
             chosen.append(given)
     for name, options in settings.callbacks:
-        if name not in names and not _is_blocked(name, settings) and not _present(name, chosen, settings):
+        if name not in names and not is_blocked(name, settings) and not _present(name, chosen, settings):
             names.add(name)
             chosen.append(make(name, options, settings, noted=settings.sources.get("callbacks", "")))
     return chosen
@@ -90,7 +90,7 @@ def error_policy(callback: object, settings: Settings | None = None) -> Policy:
     """
     settings = config.settings() if settings is None else settings
     if settings.on_error and "on_error" not in getattr(callback, "__dict__", {}):
-        names = _names_of(callback)
+        names = names_of(callback)
         for name, policy in settings.on_error.items():
             if normalise(name) in names:
                 return policy
@@ -168,16 +168,21 @@ def _named(item: tuple[object, object]) -> tuple[str, Options]:
     return name, options
 
 
-def _names_of(callback: object) -> set[str]:
+def names_of(callback: object) -> set[str]:
+    """Give the names by which the settings may mean an object, normalised.
+
+    Its entry point, its distribution and its class.
+    """
     entry_point, distribution, _ = discovery.origin(callback)
     return {normalise(name) for name in (entry_point, distribution, type(callback).__name__) if name}
 
 
-def _is_blocked(given: object, settings: Settings) -> bool:
+def is_blocked(given: object, settings: Settings) -> bool:
+    """Whether an object, or what a name stands for, must not take part."""
     if not settings.disable:
         return False
     if not isinstance(given, str):
-        return not _names_of(given).isdisjoint(map(normalise, settings.disable))
+        return not names_of(given).isdisjoint(map(normalise, settings.disable))
     if ":" in given:
         return normalise(given.partition(":")[2]) in map(normalise, settings.disable)
     return discovery.find(given, blocked=settings.disable).status == "blocked"
@@ -185,7 +190,7 @@ def _is_blocked(given: object, settings: Settings) -> bool:
 
 def _left_out(given: object, settings: Settings) -> bool:
     """Whether what code asks for is blocked; if so, warn."""
-    if not _is_blocked(given, settings):
+    if not is_blocked(given, settings):
         return False
     label = given if isinstance(given, str) else type(given).__name__
     where = settings.sources.get("disable", "disable")

@@ -1,0 +1,132 @@
+"""``onstage callbacks``: what is installed, and what one of them does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from onstage import discovery
+from onstage.config import Settings, settings
+from onstage.discovery import AUTOUSE, CALLBACKS, COMMANDS, Plugin
+from onstage.errors import PluginError
+from onstage.tables import table
+
+_TITLES = {
+    CALLBACKS: "Callbacks, used by those who name them:",
+    AUTOUSE: "Active in every run:",
+    COMMANDS: "Commands below `onstage`:",
+}
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with stages and options.")
+def callbacks(name: str | None, as_json: bool) -> None:
+    """List the installed plugins, or show what NAME does.
+
+    The list imports none of them, so it can't tell whether they import;
+    `onstage doctor` tries each one. NAME and --json import what they show.
+    """
+    chosen = settings()
+    if name is not None:
+        _show(discovery.find(name, CALLBACKS, chosen.disable), chosen, as_json)
+        return
+    groups = {group: discovery.installed(group, chosen.disable) for group in _TITLES}
+    if as_json:
+        click.echo(_json([_record(plugin, chosen) for plugins in groups.values() for plugin in plugins]))
+        return
+    for group, plugins in groups.items():
+        if plugins:
+            click.echo(f"{_TITLES[group]}\n\n{_listed(plugins)}\n")
+    if not groups[CALLBACKS]:
+        click.echo("No callbacks are installed; try `pip install onstage`.")
+
+
+def _listed(plugins: list[Plugin]) -> str:
+    rows = [
+        (one.name, one.attribute or one.value, one.distribution, one.version or "?", one.status)
+        for one in plugins
+    ]
+    text = table(("name", "class", "distribution", "version", "status"), rows)
+    reasons = [
+        f"{one.name} ({one.distribution}) is {one.status}: {one.reason}" for one in plugins if one.reason
+    ]
+    return "\n".join([text, *([""] if reasons else []), *reasons])
+
+
+def _show(plugin: Plugin, chosen: Settings, as_json: bool) -> None:
+    record = _record(plugin, chosen)
+    if as_json:
+        click.echo(_json(record))
+    else:
+        click.echo(_as_text(plugin, record))
+    if record["status"] != "installed":
+        sys.exit(1)
+
+
+def _record(plugin: Plugin, chosen: Settings) -> dict[str, Any]:
+    from onstage.making import defaults_for
+
+    description, status, reason = _described(plugin)
+    return {
+        "name": plugin.name,
+        "class": plugin.attribute,
+        "value": plugin.value,
+        "group": plugin.group,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "location": plugin.location,
+        "status": status,
+        "reason": reason,
+        **description,
+        "settings": {name: repr(value) for name, value in defaults_for(plugin, chosen).items()},
+    }
+
+
+def _described(plugin: Plugin) -> tuple[dict[str, Any], str, str]:
+    nothing = {"summary": "", "stages": [], "options": []}
+    if plugin.status != "installed":
+        return nothing, plugin.status, plugin.reason
+    from onstage.cli.describe import describe  # imported late: the plain list needs no numpy
+
+    try:
+        with redirect_stdout(sys.stderr):  # a plugin that prints when imported must not spoil the JSON
+            return asdict(describe(plugin)), plugin.status, ""
+    except PluginError as error:
+        return nothing, "broken", str(error)
+
+
+def _as_text(plugin: Plugin, record: dict[str, Any]) -> str:
+    stages = ", ".join(record["stages"]) or "known when it is made"
+    reason = f": {record['reason']}" if record["reason"] else ""
+    facts = [
+        ("does", record["summary"]),
+        ("is", plugin.value),
+        ("comes from", f"{plugin.distribution} {plugin.version}"),
+        ("lies in", plugin.location),
+        ("status", record["status"] + reason),
+        ("acts on", stages if record["status"] == "installed" else ""),
+    ]
+    lines = [plugin.name, *(f"  {label:<12}{text}" for label, text in facts if text)]
+    if record["options"]:
+        lines += ["", *(f"  {line}" for line in _options(record).splitlines())]
+    return "\n".join(lines)
+
+
+def _options(record: dict[str, Any]) -> str:
+    configured = record["settings"]
+    header = ("option", "default", "here", "meaning") if configured else ("option", "default", "meaning")
+    rows = []
+    for one in record["options"]:
+        here = (configured.get(one["name"], ""),) if configured else ()
+        rows.append((one["name"], one["default"] or "(required)", *here, one["doc"]))
+    return table(header, rows)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,119 @@
+"""``onstage demo``: a short training that shows its stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import numpy as np
+
+import onstage
+from onstage import Callback, Logs
+from onstage.model import Array
+
+
+class Narrator(Callback):
+    """Says which stage fires, for the first epoch; then one line an epoch.
+
+    A callback like any other: methods named after stages, that take the
+    arguments they want.
+    """
+
+    def on_train_begin(self) -> None:
+        """Open the play."""
+        click.echo(
+            f"on_train_begin          {self.params['epochs']} epochs of {self.params['steps']} batches"
+        )
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Announce the first epoch."""
+        if epoch == 0:
+            click.echo("  on_epoch_begin 0")
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Show the first two batches."""
+        if self._first_epoch() and batch < 2:
+            click.echo(f"    on_train_batch_end {batch}  {_told(logs)}")
+        elif self._first_epoch() and batch == 2:
+            click.echo("    ...")
+
+    def on_test_end(self, logs: Logs) -> None:
+        """Show the first validation."""
+        if self._first_epoch():
+            click.echo(f"    on_test_end           {_told(logs)}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Show the epoch."""
+        click.echo(f"  on_epoch_end {epoch:<10} {_told(logs)}")
+
+    def on_train_end(self) -> None:
+        """Close it, and say who asked, if anybody did."""
+        reason = self.run.stop_reason if self.run is not None else None
+        asked = f"{self.run.stopped_by}: {reason}" if self.run is not None and reason else "all epochs done"
+        click.echo(f"on_train_end            {asked}")
+
+    def _first_epoch(self) -> bool:
+        return self.run is not None and self.run.epoch == 0
+
+
+class StopWhenGood(Callback):
+    """Stops the training once the validation accuracy suffices."""
+
+    def __init__(self, accuracy: float) -> None:
+        self.accuracy = accuracy
+
+    def on_epoch_end(self, logs: Logs) -> None:
+        """Compare, and ask for the end."""
+        if logs["val_accuracy"] >= self.accuracy:
+            self.stop(f"val_accuracy reached {self.accuracy}")
+
+
+@click.command()
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="At most.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def demo(epochs: int, seed: int) -> None:
+    """Train a small network on two spirals of points, and show the stages."""
+    x, y = spirals(np.random.default_rng(seed))
+    model: Any = onstage.Sequential(
+        [
+            onstage.layers.Input((2,)),
+            onstage.layers.Dense(32, activation="tanh"),
+            onstage.layers.Dense(32, activation="tanh"),
+            onstage.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile(
+        optimizer=onstage.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    history = model.fit(
+        x,
+        y,
+        epochs=epochs,
+        verbose=0,
+        validation_split=0.25,
+        seed=seed,
+        callbacks=[StopWhenGood(0.97), Narrator()],
+    )
+    click.echo(f"\nValidation accuracy {history.history['val_accuracy'][-1]:.3f}, by these callbacks:")
+    for one in history.plugins:
+        source = f"  ({one['distribution']} {one['version']})" if one["distribution"] else ""
+        click.echo(f"  {one['name']}{source}")
+
+
+def spirals(rng: np.random.Generator, n: int = 1200) -> tuple[Array, Array]:
+    """Draw points on two spirals that wind around each other.
+
+    Returns
+    -------
+    tuple
+        Points of shape ``(n, 2)``, float32; labels 0 or 1 of shape ``(n,)``.
+    """
+    labels = rng.integers(0, 2, n)
+    turn = np.sqrt(rng.uniform(0.05, 1, n)) * 1.5 * np.pi
+    angle = turn + labels * np.pi
+    points = np.stack([turn * np.cos(angle), turn * np.sin(angle)], axis=1) / (1.5 * np.pi)
+    return (points + rng.normal(0, 0.03, points.shape)).astype(np.float32), labels
+
+
+def _told(logs: Logs) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in logs.items())

@@ -1,0 +1,81 @@
+"""What a plugin's class tells about itself: its stages, its options."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from onstage import plugin_checks
+from onstage.discovery import Plugin
+from onstage.hookspecs import STAGES
+from onstage.making import signature_of
+
+
+@dataclass(frozen=True)
+class Option:
+    """One argument of a constructor."""
+
+    name: str
+    required: bool
+    default: str
+    """As Python writes it; empty where it is required."""
+    doc: str
+    """The first sentence on it in the docstring."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a plugin once it is imported."""
+
+    summary: str
+    stages: list[str]
+    """Those it acts on, in the order of a training; empty for a factory."""
+    options: list[Option]
+
+
+def describe(plugin: Plugin) -> Description:
+    """Import a plugin and read its class; makes no instance.
+
+    Raises
+    ------
+    PluginError
+        As `Plugin.load`.
+    """
+    target: Any = plugin.load()
+    doc = inspect.getdoc(target) or ""
+    signature = signature_of(target) if callable(target) else None
+    documented = parameter_docs(doc)
+    options = [
+        Option(
+            name=one.name,
+            required=one.default is one.empty,
+            default="" if one.default is one.empty else repr(one.default),
+            doc=documented.get(one.name, ""),
+        )
+        for one in (signature.parameters.values() if signature else ())
+        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
+    stages = [stage for stage in STAGES if plugin_checks.implements(target, stage, STAGES.__contains__)]
+    return Description(doc.partition("\n")[0], stages, options)
+
+
+def parameter_docs(doc: str) -> dict[str, str]:
+    """Read the first sentence on each parameter from a numpydoc docstring.
+
+    Parameters
+    ----------
+    doc
+        Without its common indentation.
+    """
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}$|\Z)", doc, re.MULTILINE | re.DOTALL)
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in section[1].splitlines() if section else ():
+        if line and not line.startswith(" "):
+            names = [name.strip(" *") for name in line.partition(" : ")[0].split(",")]
+            found.update(dict.fromkeys(names, ""))
+        for name in names if line.startswith(" ") else ():
+            found[name] = f"{found[name]} {line.strip()}".strip()
+    return {name: re.split(r"(?<=\.)\s", text, maxsplit=1)[0] for name, text in found.items()}

@@ -1,0 +1,176 @@
+"""``onstage doctor``: what is installed, what is set, and what is wrong."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+import onstage
+from onstage import choosing, discovery
+from onstage.cli.ranges import allows
+from onstage.config import VARIABLES, Settings, settings
+from onstage.discovery import AUTOUSE, CALLBACKS, COMMANDS, Plugin
+from onstage.distributions import normalise
+from onstage.errors import PluginError, SettingsError
+from onstage.making import check_options, defaults_for, target_of
+from onstage.tables import table
+
+_GROUPS = (CALLBACKS, AUTOUSE, COMMANDS)
+
+_MEANING = {
+    "callbacks": "added to every run",
+    "disable": "blocked before import",
+    "autouse": "whether plugins of the group onstage.autouse act",
+    "allow_import": "whether 'module:Class' may stand for a name",
+    "trace": "print every call of a callback",
+    "profile": "print at the end what each callback cost",
+    "options": "defaults of callbacks made by name",
+    "on_error": "in place of the plugins' own policy",
+}
+
+
+@click.command()
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """Say what is installed and set, try every plugin, and list what is wrong.
+
+    Exits with 1 when something is.
+    """
+    problems: list[str] = []
+    click.echo(f"{_versions()}\n")
+    try:
+        chosen = settings()
+        problems += _problems_of_settings(chosen)
+    except SettingsError as error:
+        chosen = Settings()
+        problems.append(f"settings: {error}")
+    click.echo(f"{_settings_shown(chosen)}\n")
+    problems += _problems_of_plugins(chosen)
+    click.echo(f"{_plugins_shown(chosen)}\n")
+    if not problems:
+        click.echo("Nothing is wrong.")
+        return
+    click.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}:")
+    for problem in problems:
+        click.echo(f"  - {problem}")
+    ctx.exit(1)
+
+
+def _versions() -> str:
+    rows = [("Python", platform.python_version(), sys.executable), ("onstage-core", onstage.__version__, "")]
+    rows += [(name, metadata.version(name), "") for name in ("pluggy", "numpy", "safetensors", "click")]
+    return table(("what", "version", "where"), rows)
+
+
+def _settings_shown(chosen: Settings) -> str:
+    where = (
+        f"Settings, from {chosen.file}:"
+        if chosen.file
+        else "Settings; no [tool.onstage] found upward from here:"
+    )
+    rows = [
+        (name, _short(getattr(chosen, name)), chosen.sources.get(name, "default"), meaning)
+        for name, meaning in _MEANING.items()
+    ]
+    unset = [name for name in VARIABLES if not _is_set(name, chosen)]
+    lines = [
+        where,
+        "",
+        table(("setting", "value", "set by", "meaning"), rows),
+        "",
+        f"Not set: {', '.join(unset)}",
+    ]
+    absent = [f"{name} ({setting})" for setting, name in choosing.unknown_names(chosen)]
+    return "\n".join([*lines, *([f"Named, and not installed here: {', '.join(absent)}"] if absent else [])])
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(one if isinstance(one, str) else one[0] for one in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(dict(value)) if value else "none"  # type: ignore[call-overload]  # a mapping by now
+
+
+def _is_set(variable: str, chosen: Settings) -> bool:
+    return variable in chosen.sources.get(VARIABLES[variable], "").split(", ")
+
+
+def _plugins_shown(chosen: Settings) -> str:
+    found = [plugin for group in _GROUPS for plugin in discovery.installed(group, chosen.disable)]
+    rows = [(one.name, one.group, one.distribution, one.version or "?", _state(one)) for one in found]
+    return table(("plugin", "group", "distribution", "version", "state"), rows)
+
+
+def _state(plugin: Plugin) -> str:
+    if plugin.status != "installed":
+        return plugin.status
+    return "broken" if _failure(plugin) else "works"
+
+
+def _failure(plugin: Plugin) -> str:
+    """Import a plugin; say what is wrong with it, if anything is."""
+    try:
+        with redirect_stdout(sys.stderr):
+            target = plugin.load()
+    except PluginError as error:
+        return str(error)
+    if plugin.group == COMMANDS and not isinstance(target, click.Command):
+        return f"{plugin.label} must be a click command, got {type(target).__name__}"
+    return ""
+
+
+def _problems_of_plugins(chosen: Settings) -> Iterator[str]:
+    seen = set()
+    for group in _GROUPS:
+        for plugin in discovery.installed(group, chosen.disable):
+            if plugin.status == "installed" and (failure := _failure(plugin)):
+                yield failure
+            elif plugin.status not in ("installed", "blocked"):
+                yield f"{plugin.label} is {plugin.status}: {plugin.reason}"
+            if plugin.distribution not in seen and plugin.status not in ("shadowed", "blocked"):
+                seen.add(plugin.distribution)
+                yield from _outdated(plugin)
+
+
+def _outdated(plugin: Plugin) -> Iterator[str]:
+    """Say where a distribution asks for another version of the core."""
+    found = metadata.Distribution.at(Path(plugin.location))
+    for requirement in found.requires or ():
+        name = re.match(r"[\w.-]+", requirement)
+        if name and normalise(name[0]) == "onstage-core" and not allows(requirement, onstage.__version__):
+            yield f"{plugin.distribution} needs {requirement}, installed is {onstage.__version__}"
+
+
+def _problems_of_settings(chosen: Settings) -> Iterator[str]:
+    try:
+        choosing.refuse_unknown_names(chosen)
+    except SettingsError as error:
+        yield str(error)
+    for name, options in chosen.callbacks:
+        yield from _problems_of_options(name, {**options}, chosen, complete=True)
+    for name in chosen.options:
+        if name not in dict(chosen.callbacks) and ("options", name) not in choosing.unknown_names(chosen):
+            yield from _problems_of_options(name, {}, chosen, complete=False)
+
+
+def _problems_of_options(
+    name: str, options: dict[str, object], chosen: Settings, complete: bool
+) -> Iterator[str]:
+    if choosing.is_blocked(name, chosen):
+        return
+    try:
+        target = target_of(name, chosen)
+        if ":" not in name:
+            options = {**defaults_for(discovery.find(name, CALLBACKS, chosen.disable), chosen), **options}
+        check_options(name, target, options, complete=complete)
+    except (PluginError, TypeError) as error:
+        setting = "callbacks" if complete else "options"
+        yield f"{chosen.sources[setting]}: {setting}: {error}"

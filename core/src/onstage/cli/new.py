@@ -1,0 +1,78 @@
+"""``onstage new``: write a plugin package that works at once."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+
+import click
+
+import onstage
+from onstage import discovery
+from onstage.cli import template
+from onstage.cli.ranges import numbers
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Where to put the package; the current folder by default.",
+)
+def new(name: str, folder: Path) -> None:
+    """Write a package with a callback called NAME, its README and its test.
+
+    NAME may be my_callback, my-callback or MyCallback. The test passes as it
+    is; `pip install -e` makes the callback known by its name.
+    """
+    snake = snake_case(name)
+    if not snake.isidentifier() or keyword.iskeyword(snake):
+        raise click.UsageError(f"NAME must be letters, digits and underscores, got {name!r}")
+    taken = [one for one in discovery.installed() if one.name == snake]
+    if taken:
+        raise click.UsageError(f"{snake!r} is taken by {taken[0].distribution}; choose another name")
+    package = folder / f"onstage-{snake.replace('_', '-')}"
+    if package.exists():
+        raise click.ClickException(f"{package} exists; remove it or choose another name")
+    for path, text in package_files(snake).items():
+        (package / path).parent.mkdir(parents=True, exist_ok=True)
+        (package / path).write_text(text, encoding="utf-8")
+    click.echo(f"{package} is written. Next:\n")
+    click.echo(f"  pip install -e {package}")
+    click.echo(f"  onstage callbacks {snake}")
+    click.echo(f"  pytest {package}")
+
+
+def snake_case(name: str) -> str:
+    """Give ``my_callback`` for ``MyCallback``, ``my-callback`` and itself."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"[-. ]+", "_", parted).lower()
+
+
+def package_files(snake: str) -> dict[str, str]:
+    """Give path and text of every file of a package."""
+    major, minor = numbers(onstage.__version__)[:2]
+    words = {
+        "NAME": snake,
+        "CLASS": "".join(word.capitalize() for word in snake.split("_")),
+        "MODULE": f"onstage_{snake}",
+        "DISTRIBUTION": f"onstage-{snake.replace('_', '-')}",
+        "CORE": f"onstage-core>={major}.{minor},<{major}.{minor + 1}",
+    }
+    files = {
+        "pyproject.toml": template.PYPROJECT,
+        "README.md": template.README,
+        f"src/onstage_{snake}/__init__.py": template.MODULE,
+        f"src/onstage_{snake}/py.typed": "",
+        f"tests/test_{snake}.py": template.TEST,
+    }
+    return {path: _filled(text, words) for path, text in files.items()}
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(f"@{word}@", value)
+    return text

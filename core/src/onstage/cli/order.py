@@ -1,0 +1,90 @@
+"""``onstage order``: who would be called at a stage, in which order and why."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from pluggy import HookImpl
+
+from onstage import discovery, setup
+from onstage.bus import Bus
+from onstage.choosing import names_of
+from onstage.config import Settings, settings
+from onstage.distributions import normalise
+from onstage.errors import did_you_mean
+from onstage.hookspecs import STAGES
+from onstage.tables import table
+
+
+@click.command()
+@click.argument("stage", metavar="STAGE")
+@click.argument("callbacks", nargs=-1)
+@click.option(
+    "--verbose", type=click.Choice(["auto", "0", "1", "2"]), default="auto", help="As in fit; 0: no bar."
+)
+def order(stage: str, callbacks: tuple[str, ...], verbose: str) -> None:
+    """Print who acts on STAGE in this folder, in order, and why.
+
+    CALLBACKS are what fit would be given: names, or JSON such as
+    '{"csv_logger": {"filename": "log.csv"}}'. Those that the settings and
+    plugins add come by themselves. Nothing is trained.
+    """
+    if stage not in STAGES:
+        raise click.UsageError(f"{stage!r} is not a stage{did_you_mean(stage, STAGES)} ({', '.join(STAGES)})")
+    given = [_parsed(text) for text in callbacks]
+    chosen = settings()
+    try:
+        plugins, _ = setup.plugins_of(given, verbose if verbose == "auto" else int(verbose), rank=0)
+        bus = Bus(plugins)
+    except (TypeError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    impls = bus.implementations(stage)
+    if stage == "on_teardown":
+        impls = impls[::-1]
+    rows = [
+        (str(n), impl.plugin_name, _origin(impl.plugin), _why(impl, given, chosen))
+        for n, impl in enumerate(impls, start=1)
+    ]
+    if rows:
+        click.echo(table(("", "callback", "from", "why"), rows, right=(0,)))
+    else:
+        click.echo(f"Nobody acts on {stage}.")
+
+
+def _parsed(text: str) -> Any:
+    if not text.startswith("{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"{text!r} must be a name or JSON: {error}") from error
+
+
+def _origin(plugin: object) -> str:
+    _, distribution, version = discovery.origin(plugin)
+    return f"{distribution} {version}" if distribution else "-"
+
+
+def _why(impl: HookImpl, given: list[Any], chosen: Settings) -> str:
+    reasons = [_source(impl.plugin, given, chosen)]
+    reasons += [flag for flag in ("tryfirst", "trylast", "wrapper", "hookwrapper") if getattr(impl, flag)]
+    for wish in ("before", "after"):
+        wished = getattr(impl.plugin, wish, ()) or ()
+        if wished:
+            reasons.append(f"{wish} {wished if isinstance(wished, str) else ', '.join(wished)}")
+    return "; ".join(reasons)
+
+
+def _source(plugin: object, given: list[Any], chosen: Settings) -> str:
+    names = names_of(plugin)
+    asked = [name for one in given for name in ([one] if isinstance(one, str) else one)]
+    if any(normalise(name) in names for name in asked):
+        return "given"
+    if any(normalise(name) in names for name, _ in chosen.callbacks):
+        return f"added by {chosen.sources['callbacks']}"
+    for auto in discovery.installed(discovery.AUTOUSE, chosen.disable):
+        if auto.status == "installed" and auto.load() in (plugin, type(plugin)):
+            return f"autouse plugin {auto.name!r}"
+    return "part of every training" if type(plugin).__name__ == "History" else "verbose > 0"
