@@ -11,7 +11,7 @@ from onstage.model import Array
 from onstage.nn import registry
 from onstage.nn.checks import number
 
-_BLOCK = 8192  # values; the block of weights and its scratch stay in the innermost cache
+_BLOCK = 16384  # values; the block of weights and its scratch stay in the innermost cache
 
 
 class Regularizer:

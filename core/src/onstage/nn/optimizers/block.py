@@ -9,8 +9,12 @@ import numpy as np
 
 from onstage.model import Array
 
-BLOCK = 8192
-"""Values that are updated at once: all buffers of a block fit the second cache."""
+BLOCK = 65536
+"""Values that are updated at once.
+
+Enough that the cost of a call of numpy is lost among them, and few enough that
+all buffers of a block stay in the cache while the formula goes over them.
+"""
 
 
 class Block(NamedTuple):
