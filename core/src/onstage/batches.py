@@ -157,8 +157,6 @@ class Epochs(ABC):
                 break
             # The pass had ended together with the epoch before: begin the next one.
         self._in_epoch = 0
-        if self._limit is None or self._in_pass == self._length:
-            self._leave_pass()
 
     def _begin(self) -> Iterator[Batch]:
         self._rng_at_pass = self._rng_state()
