@@ -150,7 +150,7 @@ def test_a_process_killed_from_outside_at_random_times_loses_no_finished_save(tm
     path = tmp_path / "state"
     rng = np.random.default_rng(0)
 
-    for _ in range(int(os.environ.get("ONSTAGE_KILLS", "8"))):
+    for _ in range(int(os.environ.get("ONSTAGE_KILLS", "6"))):
         process = subprocess.Popen(
             [sys.executable, "-c", _SAVE_FOR_EVER, str(path)], stdout=subprocess.PIPE, text=True
         )
