@@ -66,7 +66,7 @@ def _checked(name: str, given: Sequence[object] | None) -> list[object]:
     if not isinstance(given, (list, tuple)):
         raise TypeError(f"{name} must be a list, such as ['accuracy'], got {given!r}")
     for each in given:
-        if isinstance(each, str) and each.lower() in ("accuracy", "acc"):
+        if isinstance(each, str) and each.lower() in metrics.BY_SHAPE:
             continue
         metrics.get(each)  # a name that doesn't exist is refused at once
     return list(given)
