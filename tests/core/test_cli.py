@@ -13,6 +13,8 @@ from onstage.cli.describe import parameter_docs
 from onstage.cli.new import snake_case
 from onstage.cli.ranges import allows
 
+ROOT = Path(__file__).parents[2]
+
 WRITER = '''
 print("imported", __name__)
 

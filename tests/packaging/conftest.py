@@ -1,0 +1,59 @@
+"""What the packages of this repository are, for the tests beside this file."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
+
+
+def pytest_generate_tests(metafunc):
+    if "plugin" in metafunc.fixturenames:
+        metafunc.parametrize("plugin", PLUGINS)
+
+
+@pytest.fixture(scope="session")
+def root():
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def plugins():
+    return PLUGINS
+
+
+@pytest.fixture(scope="session")
+def pyproject():
+    return lambda folder: tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def imports():
+    return _imports
+
+
+def _imports(path, *, at_import_time=False):
+    """Name the modules that a file imports, those for type checkers left out.
+
+    ``from a import b`` gives ``a.b``, module or not. With `at_import_time` what
+    stands in functions is left out too.
+    """
+    found = set()
+    waiting = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        if at_import_time and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports are not used here"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        waiting += ast.iter_child_nodes(node)
+    return found

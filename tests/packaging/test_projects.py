@@ -1,0 +1,123 @@
+"""One template for every plugin's pyproject, one version everywhere."""
+
+import re
+
+import onstage
+from onstage import discovery
+
+CORE_RANGE = "onstage-core>=0.1,<0.2"
+
+
+def template(plugin, project):
+    """Give the whole pyproject.toml of a plugin, but for what is its own."""
+    own = project["project"]
+    described = {
+        "name": f"onstage-{plugin.replace('_', '-')}",
+        "version": onstage.__version__,
+        "description": own["description"],
+        "readme": "README.md",
+        "license": "MIT",
+        "requires-python": ">=3.11",
+        "classifiers": ["Typing :: Typed"],
+        "dependencies": own["dependencies"],
+    }
+    for optional in ("optional-dependencies", "scripts"):
+        if optional in own:
+            described[optional] = own[optional]
+    if "entry-points" in own:
+        described["entry-points"] = own["entry-points"]
+    return {
+        "build-system": {"requires": ["hatchling>=1.26"], "build-backend": "hatchling.build"},
+        "project": described,
+        "tool": {"hatch": {"build": {"targets": {"wheel": {"packages": [f"src/onstage_{plugin}"]}}}}},
+    }
+
+
+def test_a_plugins_pyproject_equals_the_template(plugin, pyproject):
+    project = pyproject(f"plugins/{plugin}")
+
+    assert project == template(plugin, project)
+
+
+def test_a_plugin_depends_on_the_core_range_first_then_on_its_own_by_name(plugin, pyproject):
+    dependencies = pyproject(f"plugins/{plugin}")["project"]["dependencies"]
+
+    assert dependencies[0] == CORE_RANGE
+    assert dependencies[1:] == sorted(dependencies[1:], key=str.lower)
+
+
+def test_a_plugins_entry_point_is_its_folder_and_its_class_has_the_folders_name(plugin, pyproject, root):
+    groups = pyproject(f"plugins/{plugin}")["project"].get("entry-points", {})
+    if "onstage.callbacks" not in groups:
+        assert plugin == "torch", "a plugin without a callback is a backend"
+        return
+    entries = groups["onstage.callbacks"]
+    module, _, name = entries[plugin].partition(":")
+
+    assert list(entries) == [plugin]
+    assert module == f"onstage_{plugin}"
+    assert name.lower() == plugin.replace("_", "")
+
+
+def test_a_plugin_is_described_typed_and_has_a_readme(plugin, pyproject, root):
+    folder = root / "plugins" / plugin
+    project = pyproject(f"plugins/{plugin}")["project"]
+
+    assert (folder / f"src/onstage_{plugin}/py.typed").read_text() == ""
+    assert (folder / "README.md").read_text().startswith(f"# {project['name']}\n")
+    assert not project["description"].endswith(".")
+
+
+def test_the_files_of_a_plugin_are_its_pyproject_readme_and_package(plugin, root):
+    folder = root / "plugins" / plugin
+    kept = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {"dist", "build"}
+
+    assert kept == {"pyproject.toml", "README.md", "src"}
+    packages = {path.name for path in (folder / "src").iterdir() if not path.name.endswith(".egg-info")}
+    assert packages == {f"onstage_{plugin}"}
+
+
+def test_there_is_one_version(plugins, pyproject):
+    versions = {folder: pyproject(folder)["project"]["version"] for folder in _folders(plugins)}
+
+    assert set(versions.values()) == {onstage.__version__}, versions
+
+
+def test_the_core_range_admits_this_version_and_no_next_one():
+    major, minor = onstage.__version__.split(".")[:2]
+
+    assert f"onstage-core>={major}.{minor},<{major}.{int(minor) + 1}" == CORE_RANGE
+
+
+def test_onstage_depends_on_the_core_and_the_built_in_plugins_of_its_own_version(plugins, pyproject):
+    dependencies = pyproject(".")["project"]["dependencies"]
+    built_in = [f"onstage-{name.replace('_', '-')}" for name in plugins if name != "torch"]
+
+    assert dependencies == [f"{name}=={onstage.__version__}" for name in ["onstage-core", *built_in]]
+
+
+def test_the_workspace_knows_every_package(plugins, pyproject):
+    root = pyproject(".")
+    names = [pyproject(folder)["project"]["name"] for folder in _folders(plugins)]
+
+    assert root["tool"]["uv"]["workspace"]["members"] == ["core", "plugins/*"]
+    assert set(names) - {"onstage"} - {"onstage-torch"} <= set(root["tool"]["uv"]["sources"])
+
+
+def test_what_is_declared_is_what_discovery_finds(plugins):
+    found = {
+        plugin.name: plugin for plugin in discovery.installed() if plugin.distribution.startswith("onstage-")
+    }
+
+    for name in set(plugins) - {"torch"}:
+        assert (found[name].status, found[name].version) == ("installed", onstage.__version__)
+
+
+def test_no_line_holds_an_absolute_path_or_an_address_of_a_registry(root, plugins):
+    for folder in _folders(plugins):
+        text = (root / folder / "pyproject.toml").read_text(encoding="utf-8")
+        assert not re.search(r"file://|index-url|simple/?\"", text), folder
+
+
+def _folders(plugins):
+    return [".", "core", *(f"plugins/{name}" for name in plugins)]
