@@ -110,6 +110,7 @@ def test_precision_and_recall_take_weights():
     weights = [1, 4, 1, 8, 1]
 
     assert of(metrics.Precision(), ACTUAL, ALARMS, weights) == pytest.approx(2 / 6)
+    assert of(metrics.Precision(), ACTUAL, ALARMS, np.array(weights)[:, None]) == pytest.approx(2 / 6)
     assert of(metrics.Recall(), ACTUAL, ALARMS, weights) == pytest.approx(2 / 10)
 
 

@@ -23,6 +23,7 @@ from onstage.nn.shapes import TargetKind, target_kind
 
 __all__ = [
     "AUC",
+    "BY_SHAPE",
     "Accuracy",
     "BinaryAccuracy",
     "CategoricalAccuracy",
@@ -46,13 +47,15 @@ _METRICS: dict[str, type[Metric]] = registry.by_name(
     [
         *(Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy),
         *(TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy, AUC, F1Score, Precision, Recall),
-        *(MeanSquaredError, MeanAbsoluteError, RootMeanSquaredError, LossMetric),
+        *(MeanSquaredError, MeanAbsoluteError, RootMeanSquaredError),
     ],
     mse=MeanSquaredError,
     MSE=MeanSquaredError,
     mae=MeanAbsoluteError,
     MAE=MeanAbsoluteError,
 )
+# What a saved configuration may name, besides: it holds the loss.
+_CONFIGURED: dict[str, type[Metric]] = {**_METRICS, "LossMetric": LossMetric}
 # A loss's name is a metric too, where no metric has it.
 _NAMES: dict[str, type[Metric] | type[losses.Loss]] = {**losses.TABLE, **_METRICS}
 
@@ -114,7 +117,7 @@ def _resolve(
     if callable(identifier) and not isinstance(identifier, type):
         return MeanMetricWrapper(identifier)
     if not isinstance(identifier, str):
-        return registry.make("metric", identifier, _METRICS)
+        return registry.make("metric", identifier, _CONFIGURED)
     if identifier.lower() in BY_SHAPE:
         return _by_shape(identifier, output_shape, target_shape)
     found = registry.look_up("metric", identifier, _NAMES)
