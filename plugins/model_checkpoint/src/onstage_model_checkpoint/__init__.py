@@ -146,15 +146,15 @@ class ModelCheckpoint(Callback):
         improved = value is not None and self._monitor.improved(value, self.best)
         if self.save_best_only and not improved:
             if value is not None:
-                self._tell(logs, f"{self.monitor} did not improve from {self.best:.5f}")
+                self._tell(logs, f"{self.monitor} did not improve from {_shown(self.best)}")
             return
         values = self._template.values(logs)
         path = self._template.path(values)
         if path.is_dir():
             raise IsADirectoryError(f"filepath must be a file, got the directory '{path}'")
         if self.save_best_only:
-            was = "None" if self.best is None else f"{self.best:.5f}"
-            self._tell(logs, f"{self.monitor} improved from {was} to {value:.5f}, saving model to {path}")
+            change = f"from {_shown(self.best)} to {_shown(value)}"
+            self._tell(logs, f"{self.monitor} improved {change}, saving model to {path}")
         else:
             self._tell(logs, f"saving model to {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,6 +216,10 @@ class ModelCheckpoint(Callback):
         self._saved = [self._template.values(one) for one in state["saved"] if set(one) == fields]
         best = state["best_saved"]
         self._best_saved = self._template.values(best) if best is not None and set(best) == fields else None
+
+
+def _shown(value: float | None) -> str:
+    return "None" if value is None else f"{value:.5f}"
 
 
 def _frequency(save_freq: Any) -> tuple[int, int]:

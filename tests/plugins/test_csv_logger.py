@@ -1,0 +1,233 @@
+import csv
+import math
+import os
+
+import numpy as np
+import pytest
+from onstage_csv_logger import CSVLogger
+
+from onstage import OnstageWarning, Run
+from onstage.testing import check_callback, replay
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "log.csv"
+
+
+def table(path, separator=","):
+    with open(path, newline="") as file:
+        return list(csv.reader(file, delimiter=separator))
+
+
+def log(path, *logs, initial_epoch=0, **options):
+    replay(CSVLogger(path, **options), logs, initial_epoch=initial_epoch)
+    return table(path)
+
+
+def test_stands_whatever_a_host_does(path):
+    check_callback(lambda: CSVLogger(path))
+
+
+def test_writes_a_row_for_each_epoch_with_the_metrics_in_order(path):
+    log(path, {"loss": 1.5, "acc": 0.5}, {"loss": 1.25, "acc": 0.75})
+
+    assert path.read_text() == "epoch,acc,loss\n0,0.5,1.5\n1,0.75,1.25\n"
+
+
+def test_makes_the_directory(tmp_path):
+    assert log(tmp_path / "a" / "b" / "log.csv", {"loss": 1.0}) == [["epoch", "loss"], ["0", "1.0"]]
+
+
+def test_numbers_come_back_as_they_went(path):
+    values = [1 / 3, 1e-300, 123456789.123456789, float(np.float32(0.1))]
+
+    rows = log(path, *[{"loss": value} for value in values])
+
+    assert [float(row[1]) for row in rows[1:]] == values
+
+
+def test_nan_and_infinities_are_written_as_words(path):
+    rows = log(path, {"loss": math.nan}, {"loss": math.inf}, {"loss": -math.inf})
+
+    assert [row[1] for row in rows] == ["loss", "nan", "inf", "-inf"]
+
+
+def test_arrays_are_lists_in_one_cell(path):
+    rows = log(path, {"each": np.array([1.5, 2.5]), "one": np.array(3.0), "count": np.int64(4)})
+
+    assert rows[1] == ["0", "4", "[1.5, 2.5]", "3.0"]
+
+
+def test_no_column_is_invented_without_validation(path):
+    assert log(path, {"loss": 1.0})[0] == ["epoch", "loss"]
+
+
+def test_a_column_that_comes_later_is_kept_for_all_rows(path):
+    rows = log(path, {"loss": 3.0}, {"loss": 2.0, "val_loss": 2.5}, {"loss": 1.0})
+
+    assert rows == [
+        ["epoch", "loss", "val_loss"],
+        ["0", "3.0", "NA"],
+        ["1", "2.0", "2.5"],
+        ["2", "1.0", "NA"],
+    ]
+
+
+def test_a_row_is_in_the_file_when_its_epoch_ends(path):
+    class Reads:
+        def on_epoch_end(self, epoch):
+            assert len(table(path)) == epoch + 2
+
+    replay([CSVLogger(path), Reads()], [{"loss": 1.0}, {"loss": 2.0}])
+
+
+def test_the_file_is_not_open_between_epochs(path):
+    class Looks:
+        def on_epoch_end(self):
+            held = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+            assert str(path) not in held
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc")
+    replay([CSVLogger(path), Looks()], [{"loss": 1.0}])
+
+
+def test_a_second_training_begins_a_new_file(path):
+    log(path, {"loss": 1.0})
+
+    assert log(path, {"loss": 2.0}) == [["epoch", "loss"], ["0", "2.0"]]
+
+
+def test_append_goes_on_below(path):
+    log(path, {"loss": 1.0})
+
+    rows = log(path, {"loss": 2.0}, append=True, initial_epoch=1)
+
+    assert rows == [["epoch", "loss"], ["0", "1.0"], ["1", "2.0"]]
+
+
+def test_append_with_other_metrics_merges_the_columns(path):
+    log(path, {"loss": 1.0, "mae": 3.0})
+
+    rows = log(path, {"acc": 0.5, "loss": 2.0}, append=True)
+
+    assert rows == [["epoch", "loss", "mae", "acc"], ["0", "1.0", "3.0", "NA"], ["0", "2.0", "NA", "0.5"]]
+
+
+@pytest.mark.parametrize("content", ["name,age\nx,3\n", "epoch,loss\n0,1.0,2.0\n", "epoch;loss\n0;1.0\n"])
+def test_append_to_another_kind_of_file_is_refused_and_leaves_it(path, content):
+    path.write_text(content)
+
+    with pytest.raises(ValueError, match="filename must be a CSV file to append to"):
+        log(path, {"loss": 1.0}, append=True)
+
+    assert path.read_text() == content
+
+
+def test_append_cuts_off_half_a_row_and_says_so(path):
+    path.write_text("epoch,loss\n0,1.0\n1,0.12")
+
+    with pytest.warns(OnstageWarning, match="ended in half a row, which is cut off: '1,0.12'"):
+        rows = log(path, {"loss": 2.0}, append=True, initial_epoch=1)
+
+    assert rows == [["epoch", "loss"], ["0", "1.0"], ["1", "2.0"]]
+
+
+@pytest.mark.parametrize("cell", ["=1+2", "+cmd", "-x", "@SUM(A1)", "\t=1", "\n=1"])
+def test_text_that_a_spreadsheet_would_run_is_quoted(path, cell):
+    rows = log(path, {"note": cell, cell: 1.0})
+
+    assert all(not text.strip("\t\r\n ").startswith(("=", "+", "-", "@")) for row in rows for text in row)
+
+
+def test_negative_numbers_are_no_formulas(path):
+    assert log(path, {"loss": -1.5})[1] == ["0", "-1.5"]
+
+
+def test_text_with_separators_quotes_and_line_breaks_stays_in_its_cell(path):
+    rows = log(path, {"loss": 1.0, "note": 'a,"b"\nc'})
+
+    assert rows[1] == ["0", "1.0", 'a,"b" c']
+
+
+def test_another_separator(path):
+    log(path, {"loss": 1.0}, separator=";")
+
+    assert table(path, ";") == [["epoch", "loss"], ["0", "1.0"]]
+
+
+class Resumes:
+    """Takes up a state before any other callback begins."""
+
+    def __init__(self, state):
+        self.state = state
+
+    def on_train_begin(self, run):
+        run.load_state_dict(self.state)
+
+
+def state_after(callback, *logs):
+    """The state of a run as it is after its last epoch."""
+    kept = []
+
+    class Keeps:
+        def on_epoch_end(self, run):
+            kept.append(run.state_dict())
+
+    replay([callback, Keeps()], logs)
+    return kept[-1]
+
+
+def resume(state, path, *logs):
+    with Run(
+        callbacks=[Resumes({**state, "model": None}), CSVLogger(path)], epochs=state["epoch"] + len(logs)
+    ) as run:
+        for epoch in run.epochs():
+            run.log(logs[epoch - state["epoch"]])
+
+
+def test_a_resumed_run_has_no_row_missing_and_none_twice(path):
+    state = state_after(CSVLogger(path), {"loss": 3.0}, {"loss": 2.0})
+    with open(path, "a") as file:
+        file.write("2,1.5\n3,1.2")  # what the killed run wrote after its backup
+
+    resume(state, path, {"loss": 1.5}, {"loss": 1.25})
+
+    assert path.read_text() == "epoch,loss\n0,3.0\n1,2.0\n2,1.5\n3,1.25\n"
+
+
+def test_a_column_that_came_after_the_backup_comes_again(path):
+    state = state_after(CSVLogger(path), {"loss": 3.0})
+    path.write_text("epoch,loss,val_loss\n0,3.0,NA\n1,2.0,2.5\n")
+
+    resume(state, path, {"loss": 2.0, "val_loss": 2.5})
+
+    assert path.read_text() == "epoch,loss,val_loss\n0,3.0,NA\n1,2.0,2.5\n"
+
+
+def test_rows_that_are_gone_are_warned_of(path):
+    state = state_after(CSVLogger(path), {"loss": 3.0}, {"loss": 2.0})
+    path.unlink()
+
+    with pytest.warns(
+        OnstageWarning, match="had 2 rows when the run was saved, now 0; the others stay missing"
+    ):
+        resume(state, path, {"loss": 1.0})
+
+    assert path.read_text() == "epoch,loss\n2,1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3,), "filename must be a path, got 3"),
+        (("",), "filename must be a path, got ''"),
+        (("a", ", "), "separator must be one character that is no quote or line end, got ', '"),
+        (("a", '"'), "separator must be one character"),
+        (("a", ",", 1), "append must be True or False, got 1"),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_once(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        CSVLogger(*arguments)
