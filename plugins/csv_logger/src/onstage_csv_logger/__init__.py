@@ -54,7 +54,9 @@ class CSVLogger(Callback):
     adds_logs: ClassVar[tuple[str, ...]] = ()
     ranks: ClassVar[Literal["zero", "all"]] = "zero"
 
-    def __init__(self, filename: str | PathLike[str], separator: str = ",", append: bool = False) -> None:
+    def __init__(
+        self, filename: str | PathLike[str] = "training.csv", separator: str = ",", append: bool = False
+    ) -> None:
         if not isinstance(filename, (str, PathLike)) or not os.fspath(filename):
             raise TypeError(f"filename must be a path, got {filename!r}")
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
