@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from onstage.nn.layers import Layer
-from onstage.nn.sequential import Sequential
 from onstage.nn.optimizers import SGD
+from onstage.nn.sequential import Sequential
 
 
 class Shift(Layer):

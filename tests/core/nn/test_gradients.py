@@ -164,8 +164,8 @@ def test_gradient_of_reshapes(gradient_error):
 
 
 def test_gradient_of_an_embedding():
-    from onstage.nn.sequential import Sequential
     from onstage.nn.optimizers import SGD
+    from onstage.nn.sequential import Sequential
 
     # The first layer, with numbers for input, so not behind a Shift; 1 and 4 occur twice, 3 never.
     x, y = np.array([[1, 4, 0], [2, 4, 1]]), normal(2, 2)

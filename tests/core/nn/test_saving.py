@@ -62,7 +62,7 @@ def test_a_loaded_model_predicts_measures_and_trains_on_to_the_bit(tmp_path):
 
 
 def test_an_uncompiled_model_and_one_loaded_without_compiling_predict(tmp_path):
-    x, y = data((3,))
+    x, _ = data((3,))
     model = Sequential([Dense(2, activations.LeakyReLU(0.1))], dtype="float64")
     expected = model.predict_on_batch(x)
     model.save(tmp_path / "a")
