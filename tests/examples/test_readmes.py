@@ -1,7 +1,9 @@
 """Every Python block of every README runs, one after the other."""
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,10 +19,12 @@ def test_python_blocks_run(readme, tmp_path, monkeypatch):
         pytest.importorskip("torch")
     assert blocks, "a README shows how to use what it is about"
     monkeypatch.chdir(tmp_path)
-    namespace = _what_readmes_take_for_granted()
+    module = ModuleType("readme")  # a module, so that classes in it can be pickled
+    vars(module).update(_what_readmes_take_for_granted())
+    monkeypatch.setitem(sys.modules, "readme", module)
 
     for block in blocks:
-        exec(compile(block, str(readme), "exec"), namespace)
+        exec(compile(block, str(readme), "exec"), vars(module))
 
 
 def _what_readmes_take_for_granted():
@@ -32,7 +36,6 @@ def _what_readmes_take_for_granted():
     model = Sequential([layers.Dense(2, activation="softmax")], seed=0)
     model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return {
-        "__name__": "readme",
         "model": model,
         "x": x,
         "y": y,
