@@ -1,0 +1,169 @@
+"""The processes that train together: what they share, and where they agree."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from onstage_torch.totals import TorchTotals
+
+_ERROR_KEY = "onstage/first_error"
+_AS_IT_IS = nullcontext()
+
+
+class Group:
+    """This process among those of the training; the only one, as a rule.
+
+    Parameters
+    ----------
+    device
+        Where this process computes.
+    rank, world
+        Its number, from 0, and how many there are.
+    """
+
+    def __init__(self, device: torch.device, rank: int = 0, world: int = 1) -> None:
+        self.device = device
+        self.rank = rank
+        self.world = world
+
+    @classmethod
+    def of_process(cls, device: str | torch.device) -> Group:
+        """Join the processes that torchrun started, or that a program has joined.
+
+        Parameters
+        ----------
+        device
+            ``"auto"``: this process's GPU where there are GPUs, else the CPU.
+        """
+        place = _device(device)
+        if not dist.is_available():
+            return cls(place)
+        if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            if place.type == "cuda":
+                torch.cuda.set_device(place)
+            dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+            atexit.register(_leave)
+        if not dist.is_initialized():
+            return cls(place)
+        return cls(place, dist.get_rank(), dist.get_world_size())
+
+    def wrap(self, module: Any, options: Mapping[str, Any]) -> Any:
+        """Give the module as one that shares gradients, where there are others."""
+        if self.world == 1:
+            return module
+        places = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=places, **options)
+
+    def syncing(self, network: Any, *, last: bool) -> AbstractContextManager[Any]:
+        """Give the context of a batch: its gradients are shared if it is a step's last."""
+        return _AS_IT_IS if last or self.world == 1 else network.no_sync()
+
+    def average(self, gradients: list[Tensor]) -> None:
+        """Average gradients that were not shared batch by batch."""
+        if self.world > 1:
+            for gradient in gradients:
+                dist.all_reduce(gradient)
+            torch._foreach_div_(gradients, float(self.world))
+
+    def divide(self, batches: Any, seed: int, *, training: bool) -> None:
+        """Give each process its part of the data.
+
+        Raises
+        ------
+        ValueError
+            The parts would not be of as many batches, or nobody knows how to divide.
+        """
+        if self.world == 1:
+            return
+        batches.shard(self.rank, self.world, seed, training=training)
+        if training and not self.all_equal(batches.steps):
+            raise ValueError(
+                f"x must give as many batches in each of the {self.world} processes, got {batches.steps} "
+                f"in process {self.rank} and another number elsewhere"
+            )
+
+    def add_up(self, totals: TorchTotals) -> None:
+        """Give every process the metrics over the samples of all."""
+        if self.world > 1:
+            packed = totals.pack()
+            dist.all_reduce(packed)
+            totals.unpack(packed)
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give every process the statistics of the first one's module."""
+        if self.world > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, 0)
+
+    def first_wish(self, wishes: bool) -> int | None:
+        """Tell which process wishes to stop, the lowest of them; None if none."""
+        number = torch.tensor(self.rank if wishes else self.world, device=self.device)
+        if self.world > 1:
+            dist.all_reduce(number, dist.ReduceOp.MIN)
+        found = int(number)
+        return None if found == self.world else found
+
+    def of_first(self, number: int) -> int:
+        """Give every process the first one's number."""
+        if self.world == 1:
+            return number
+        shared = torch.tensor(number, device=self.device)
+        dist.broadcast(shared, 0)
+        return int(shared)
+
+    def all_equal(self, number: int) -> bool:
+        """Tell whether all processes came with the same number."""
+        if self.world == 1:
+            return True
+        ends = torch.tensor([number, -number], device=self.device)
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        return int(ends[0]) == -int(ends[1])
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """End together: all go on when all have come, or each learns whose error it was."""
+        if self.world == 1:
+            yield
+            return
+        try:
+            yield
+        except BaseException as error:
+            # The others would wait for this process: leave without goodbye.
+            atexit.unregister(_leave)
+            self._tell(error)
+            raise
+        dist.barrier()
+
+    def _tell(self, error: BaseException) -> None:
+        """Publish an error, or note on it the one that another process published."""
+        text = f"process {self.rank} of {self.world}: {type(error).__name__}: {error}"
+        store = dist.distributed_c10d._get_default_store()
+        try:
+            first = store.compare_set(_ERROR_KEY, "", text).decode(errors="replace")
+        except RuntimeError:  # The process that kept the store is gone; its own error has been shown.
+            return
+        if first != text:
+            error.add_note(f"what failed first was {first}")
+
+
+def _device(given: str | torch.device) -> torch.device:
+    if given != "auto":
+        return torch.empty(0, device=given).device  # "cuda" with its index, as tensors have it
+    if torch.cuda.is_available():
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        return torch.device("cuda", local % torch.cuda.device_count())
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

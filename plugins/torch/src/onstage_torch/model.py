@@ -1,0 +1,391 @@
+"""TorchModel: any torch.nn.Module, trained under onstage's callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import update_wrapper
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from onstage.batches import Batches
+from onstage.history import History
+from onstage.model import Array, Batch, Direction, State
+from onstage.trainer import Trainer
+from onstage_torch import settings, sources
+from onstage_torch.average import Average
+from onstage_torch.group import Group
+from onstage_torch.losses import Loss
+from onstage_torch.memory import Part
+from onstage_torch.metrics import Metrics, measures
+from onstage_torch.modes import Modes
+from onstage_torch.placing import Placing
+from onstage_torch.totals import TorchTotals
+from onstage_torch.trees import detached, joined, map_leaves, sample_count, to_array
+from onstage_torch.updates import ScheduleOn, Updates
+from onstage_torch.view import TorchView
+
+Optimizer: TypeAlias = torch.optim.Optimizer | Callable[..., torch.optim.Optimizer]
+"""An optimizer, or what makes one of ``module.parameters()``."""
+
+
+class TorchModel(TorchView, Trainer):
+    """A module with what trains it: ``fit``, ``evaluate``, ``predict``.
+
+    Parameters
+    ----------
+    module
+        Any module; it is moved to the device. An input that is a tuple or a
+        dict is passed to it as several arguments.
+    optimizer
+        A torch optimizer of the module's parameters, or what makes one of
+        them: ``torch.optim.Adam``, ``lambda p: SGD(p, lr=0.1)``. None for a
+        module that is only evaluated.
+    loss
+        A torch loss, a function of ``(outputs, targets)``, or a name; see
+        `losses.Loss`.
+    metrics, weighted_metrics
+        Names (``"accuracy"``), `onstage.metrics.Metric` instances, functions
+        of ``(outputs, targets)``, or a dict of name to one of these. Only the
+        weighted ones heed sample weights.
+    scheduler
+        A torch learning-rate scheduler, or what makes one of the optimizer.
+        Callbacks can't set the rate beside it.
+    schedule_on
+        When it is stepped: ``"epoch"``, before the first batch of every epoch
+        but the first; ``"batch"``, after each step of the optimizer.
+    device
+        ``"auto"``: the GPU of this process if there is one, else the CPU.
+    amp
+        ``"bfloat16"`` or ``"float16"``: mixed precision. float16 has its loss
+        scaled, for which torch's scaler waits for the GPU once a step.
+    compile
+        Run the module through ``torch.compile``.
+    accumulate
+        Batches to one step of the optimizer. Every sample counts the same; the
+        last step of an epoch takes what is left.
+    clip_grad_norm
+        The greatest length of all gradients together.
+    use_ema, ema_momentum
+        Keep a moving average of the weights, which become it when training
+        ends, as in Keras's optimizers.
+    agree_every
+        Where there are several processes: after how many batches they tell
+        each other of a wish to stop; None: once an epoch.
+    ddp_options
+        Arguments of torch's DistributedDataParallel, such as
+        ``{"find_unused_parameters": True}``.
+
+    Attributes
+    ----------
+    module, optimizer, scheduler
+        As given, or as made.
+    rank, world
+        The number of this process, and how many there are.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument isn't what it must be.
+
+    Examples
+    --------
+    >>> model = TorchModel(nn.Linear(64, 10), torch.optim.Adam, "cross_entropy", ["accuracy"])
+    >>> history = model.fit(x, y, epochs=5, callbacks=["early_stopping"])
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: Optimizer | None = None,
+        loss: object = None,
+        metrics: Metrics = None,
+        *,
+        weighted_metrics: Metrics = None,
+        scheduler: object = None,
+        schedule_on: ScheduleOn = "epoch",
+        device: str | torch.device = "auto",
+        amp: str | torch.dtype | None = None,
+        compile: bool = False,
+        accumulate: int = 1,
+        clip_grad_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        agree_every: int | None = None,
+        ddp_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        settings.module(module)
+        settings.choice("schedule_on", schedule_on, ("epoch", "batch"))
+        momentum = settings.share("ema_momentum", ema_momentum)
+        self._amp = settings.amp_type(amp)
+        self._agree_every = None if agree_every is None else settings.count("agree_every", agree_every)
+        self._loss = None if loss is None else Loss(loss)
+        self._measures = measures(metrics, weighted_metrics, self._loss)
+        self._group = Group.of_process(device)
+        self.rank, self.world = self._group.rank, self._group.world
+        place = self._group.device
+        module.to(place)
+        if self._loss is not None:
+            self._loss.to(place)
+        optimizer = settings.optimizer(optimizer, module)
+        super().__init__(module, optimizer, settings.scheduler(scheduler, optimizer))
+        self._modes = Modes(module)
+        self._placing = Placing(place, module)
+        self._network = self._group.wrap(torch.compile(module) if compile else module, ddp_options or {})
+        self._average = Average(module.parameters(), momentum) if use_ema else None
+        self._updates: Updates | None = None
+        if optimizer is not None:
+            self._updates = Updates(
+                optimizer,
+                module.parameters(),
+                scheduler=self.scheduler,
+                schedule_on=schedule_on,
+                scaler=torch.amp.GradScaler(place.type) if self._amp is torch.float16 else None,
+                accumulate=settings.count("accumulate", accumulate),
+                clip_grad_norm=settings.norm(clip_grad_norm),
+                average=self._average,
+                group=self._group,
+            )
+        self._steps = self._seed = 0
+        self._wish = self._agreed = False
+        self._unchecked = True
+
+    @staticmethod
+    def view(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> TorchView:
+        """Give a module that a loop of one's own trains, as callbacks see a model.
+
+        ``onstage.Run(model=TorchModel.view(module, optimizer), callbacks=[…])``
+        """
+        return TorchView(module, optimizer)
+
+    # -- the steps
+
+    def train_step(self, batch: Batch, totals: TorchTotals) -> None:  # type: ignore[override]
+        """Forward, backward, update; adds the metrics from before the update."""
+        updates = self._updates
+        if updates is None:
+            raise ValueError("optimizer must be given to train, got none")
+        self._modes.train()
+        updates.begin_batch()
+        totals.trained = True
+        share = 1.0 if self.world == 1 else self._share(batch)
+        x, y, weights = self._placing(batch)
+        with updates.around(self._network):
+            outputs, loss = self._forward(self._network, x, y, weights)
+            updates.backward(loss if share == 1.0 else loss * share, sample_count(x))
+        if share:
+            totals.add(loss.detach(), sample_count(x), detached(outputs), y, weights)
+        self._steps += 1
+        if self._agree_every is not None and self._steps % self._agree_every == 0:
+            self._agree()
+
+    def _share(self, batch: Batch) -> float:
+        """Begin a step of several processes; gives the weight of this one's part."""
+        # Each step's randomness follows from its number: nothing of other
+        # processes' generators has to be saved for a resumed run to be the same.
+        own = np.random.SeedSequence((self._seed, self._steps, self.rank))
+        torch.manual_seed(int(own.generate_state(1, np.uint64)[0]))
+        return batch.share(self.world) if isinstance(batch, Part) else 1.0
+
+    def test_step(self, batch: Batch, totals: TorchTotals) -> None:  # type: ignore[override]
+        """Forward without training behaviour; adds the metrics."""
+        self._modes.evaluate()
+        x, y, weights = self._placing(batch)
+        with torch.no_grad():
+            outputs, loss = self._forward(self.module, x, y, weights)
+            totals.add(loss, sample_count(x), outputs, y, weights)
+
+    def predict_step(self, batch: Batch) -> Any:
+        """Give the outputs of a batch as numpy arrays."""
+        self._modes.evaluate()
+        with torch.no_grad(), self._mixed():
+            outputs = _call(self.module, self._placing.inputs(batch[0]))
+        return map_leaves(lambda leaf: to_array(leaf) if isinstance(leaf, Tensor) else leaf, outputs)
+
+    def _forward(self, network: Any, x: Any, y: Any, weights: Tensor | None) -> tuple[Any, Tensor]:
+        if self._loss is None:
+            raise ValueError("loss must be given to train or evaluate, got none")
+        with self._mixed():
+            outputs = _call(network, x)
+            if self._unchecked:
+                self._loss.check(outputs, y)
+                self._unchecked = False
+            return outputs, self._loss(outputs, y, weights)
+
+    def _mixed(self) -> AbstractContextManager[Any]:
+        if self._amp is None:
+            return _AS_IT_IS
+        return torch.autocast(self._placing.device.type, self._amp)
+
+    # -- what the trainer asks
+
+    def fit(self, *args: Any, **kwargs: Any) -> History:
+        """Train, and tell the callbacks of every stage; see `onstage.Trainer.fit`."""
+        with self._group.together():
+            return super().fit(*args, **kwargs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs for data; every process computes all of them."""
+        try:
+            return super().predict(*args, **kwargs)
+        finally:
+            self._modes.restore()
+
+    def make_batches(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Batches:
+        """Turn data into batches; see `sources.make_batches`."""
+        return sources.make_batches(x, y, sample_weight, **options)
+
+    def prepare(self, batches: Any, *, mode: str) -> None:
+        """Check that the model can do what is asked, and divide the data.
+
+        Raises
+        ------
+        ValueError
+            There is no loss, no optimizer, or no y; or data that several
+            processes can't share.
+        """
+        if mode == "train" and self.optimizer is None:
+            raise ValueError("optimizer must be given to train, got none; pass optimizer=torch.optim.Adam")
+        if mode != "predict":
+            if self._loss is None:
+                raise ValueError(
+                    "loss must be given to train or evaluate, got none; pass loss='cross_entropy'"
+                )
+            if batches.x_spec is not None and batches.y_spec is None:
+                self._loss.check_targets(None)
+            self._group.divide(batches, self._seed, training=mode == "train")
+        self._unchecked = True
+
+    def reseed(self, seed: int) -> np.random.Generator:
+        """Set torch's generators; gives the one that shuffles."""
+        torch.manual_seed(seed)
+        self._seed = seed
+        return np.random.default_rng(seed)
+
+    def shuffle_rng(self) -> np.random.Generator:
+        """Give the generator that shuffles, seeded by torch's: all processes get the same."""
+        self._seed = self._group.of_first(int(torch.randint(2**62, ())))
+        return np.random.default_rng(self._seed)
+
+    def join_outputs(self, outputs: list[Any]) -> Any:
+        """Join the outputs of the batches of a prediction."""
+        return joined(outputs)
+
+    def new_totals(self) -> TorchTotals:
+        """Make empty totals for one stage."""
+        return TorchTotals(self._measures, self._placing.device, self._stage_over)
+
+    def _stage_over(self, totals: TorchTotals) -> None:
+        self._modes.restore()
+        if totals.trained and self._updates is not None:
+            self._updates.end_epoch()
+            self._group.share_buffers(self.module)
+        self._group.add_up(totals)
+
+    def metric_directions(self) -> Mapping[str, Direction | None]:
+        """Name the metrics in log order, and whether down or up is better."""
+        return {"loss": "min", **{each.name: each.direction for each in self._measures}}
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names in the logs, loss first."""
+        return list(self.metric_directions())
+
+    # -- stopping, alone or together
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether to stop; with several processes, whether they have agreed to."""
+        return self._agreed
+
+    @stop_training.setter
+    def stop_training(self, stop: bool) -> None:
+        self._wish = stop
+        if self.world == 1 or not stop:
+            self._agreed = stop
+
+    def agree_on_stop(self) -> str | None:
+        """Let the processes agree on a wish to stop; gives who had it, for people."""
+        asked = self._agree()
+        return None if asked is None else f"process {asked} asked to stop"
+
+    def _agree(self) -> int | None:
+        if self.world == 1:
+            return None
+        asked = self._group.first_wish(self._wish)
+        self._agreed = asked is not None
+        return asked
+
+    # -- averaged weights
+
+    @property
+    def use_ema(self) -> bool:
+        """Whether an average of the weights is kept."""
+        return self._average is not None
+
+    @property
+    def ema_average(self) -> list[Array] | None:
+        """Copies of the averaged parameters, in the module's order; None without."""
+        return None if self._average is None else [to_array(each) for each in self._average.values]
+
+    def swap_ema_average(self) -> None:
+        """Exchange the weights with their average, in place.
+
+        Before the first step there is no average, and nothing happens.
+
+        Raises
+        ------
+        ValueError
+            The model keeps no average.
+        """
+        if self._average is None:
+            raise ValueError("use_ema must be True for an average of the weights, got a model without")
+        self._average.swap()
+
+    def finalize_weights(self) -> None:
+        """End a training: replace the weights by their average, if there is one."""
+        if self._average is not None:
+            self._average.finalize()
+
+    # -- state
+
+    def state_dict(self) -> State:
+        """Copy weights, optimizer, scheduler, scaler, average and all random states."""
+        updates = None if self._updates is None else self._updates.state_dict()
+        return super().state_dict() | {"updates": updates, "steps": self._steps, "seed": self._seed}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore what `state_dict` gave, to the bit; all of it or nothing.
+
+        Raises
+        ------
+        StateError
+            It is the state of another module, optimizer or setting.
+        """
+        super().load_state_dict(state)
+        self._steps, self._seed = state["steps"], state["seed"]
+        if self._updates is not None:
+            self._updates.load_state_dict(state["updates"])
+
+    def _check_state(self, state: State) -> None:
+        super()._check_state(state)
+        if self._updates is not None:
+            self._updates.check_state(state["updates"])
+
+
+# Help and signature are those of the methods that these two wrap.
+update_wrapper(TorchModel.fit, Trainer.fit, assigned=["__doc__"])
+update_wrapper(TorchModel.predict, Trainer.predict, assigned=["__doc__"])
+
+_AS_IT_IS = nullcontext()
+
+
+def _call(network: Any, x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return network(x)
+    if isinstance(x, Mapping):
+        return network(**x)
+    return network(*x)

@@ -1,0 +1,113 @@
+"""The checks of TorchModel's arguments, before any work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from onstage.errors import did_you_mean
+from onstage_torch.updates import check_scheduler
+
+_AMP_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def module(given: object) -> nn.Module:
+    """Give a module; raises TypeError for anything else."""
+    if isinstance(given, nn.Module):
+        return given
+    if isinstance(given, type):
+        raise TypeError(
+            f"module must be an object, got the class {given.__name__}; write {given.__name__}(…)"
+        )
+    raise TypeError(f"module must be a torch.nn.Module, got {type(given).__name__}")
+
+
+def optimizer(given: Any, module: nn.Module) -> torch.optim.Optimizer | None:
+    """Give an optimizer of the module's parameters, made where it is to be made.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none, or changes parameters that are not the module's.
+    """
+    if given is None:
+        return None
+    made = given if isinstance(given, torch.optim.Optimizer) else _made(given, module)
+    if not isinstance(made, torch.optim.Optimizer):
+        raise TypeError(
+            "optimizer must be a torch optimizer or a function of the parameters that makes one, "
+            f"got {type(made).__name__}"
+        )
+    own = {id(each) for each in module.parameters()}
+    if not any(id(each) in own for group in made.param_groups for each in group["params"]):
+        raise ValueError("optimizer must change parameters of the module, got one that has none of them")
+    return made
+
+
+def _made(given: Any, module: nn.Module) -> Any:
+    if isinstance(given, str):
+        known = [name for name in dir(torch.optim) if name[0].isupper() and name != "Optimizer"]
+        raise TypeError(
+            f"optimizer must be a torch optimizer or a function that makes one, got {given!r}"
+            f"{did_you_mean(given, known)} (write torch.optim.…)"
+        )
+    if not callable(given):
+        raise TypeError(
+            f"optimizer must be a torch optimizer or a function of the parameters, got {type(given).__name__}"
+        )
+    return given(module.parameters())
+
+
+def scheduler(given: Any, optimizer: torch.optim.Optimizer | None) -> Any:
+    """Give a scheduler of the optimizer, made where it is to be made."""
+    if given is None:
+        return None
+    if optimizer is None:
+        raise ValueError("scheduler needs an optimizer, got none")
+    # A scheduler's class has a step too, but is still to be made.
+    to_make = callable(given) and (isinstance(given, type) or not hasattr(given, "step"))
+    made = given(optimizer) if to_make else given
+    check_scheduler(made, optimizer)
+    return made
+
+
+def choice(name: str, value: str, known: Sequence[str]) -> str:
+    """Give one of several words, or raise ValueError with the closest."""
+    if value not in known:
+        words = " or ".join(map(repr, known))
+        raise ValueError(f"{name} must be {words}, got {value!r}{did_you_mean(str(value), known)}")
+    return value
+
+
+def count(name: str, value: object) -> int:
+    """Give a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number of at least 1, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value
+
+
+def share(name: str, value: float) -> float:
+    """Give a number between 0 and 1."""
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number in [0, 1], got {value!r}")
+    return float(value)
+
+
+def norm(value: float | None) -> float | None:
+    """Give a length above 0, or None."""
+    if value is not None and (not isinstance(value, int | float) or not value > 0 or math.isnan(value)):
+        raise ValueError(f"clip_grad_norm must be a number above 0 or None, got {value!r}")
+    return value
+
+
+def amp_type(given: str | torch.dtype | None) -> torch.dtype | None:
+    """Give the type of mixed precision, or None."""
+    if given is None or given in _AMP_TYPES.values():
+        return given if isinstance(given, torch.dtype) else None
+    return _AMP_TYPES[choice("amp", str(given), tuple(_AMP_TYPES))]

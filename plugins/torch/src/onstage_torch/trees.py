@@ -1,0 +1,72 @@
+"""Nested inputs: a tensor, or tuples, lists and dicts of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onstage.model import Array
+
+
+def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply a function to what is no container; None stays None."""
+    if tree is None:
+        return None
+    if isinstance(tree, Mapping):
+        return {key: map_leaves(function, item) for key, item in tree.items()}
+    if isinstance(tree, tuple | list):
+        return _sequence_like(tree, [map_leaves(function, item) for item in tree])
+    return function(tree)
+
+
+def _sequence_like(example: Any, items: list[Any]) -> Any:
+    named = hasattr(example, "_fields")  # a namedtuple takes its parts one by one
+    return type(example)(*items) if named else type(example)(items)
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """Give what is no container and not None, in order."""
+    if isinstance(tree, Mapping):
+        tree = tuple(tree.values())
+    if isinstance(tree, tuple | list):
+        for item in tree:
+            yield from leaves(item)
+    elif tree is not None:
+        yield tree
+
+
+def detached(tree: Any) -> Any:
+    """Cut outputs off their graph; the tensor itself is the usual case."""
+    if isinstance(tree, Tensor):
+        return tree.detach()
+    return map_leaves(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, tree)
+
+
+def sample_count(tree: Any) -> int:
+    """Count the samples of a batch: the length of the first tensor in it."""
+    if isinstance(tree, Tensor):
+        return len(tree) if tree.dim() else 1
+    first = next(leaves(tree), None)
+    return 1 if first is None or not getattr(first, "ndim", 0) else len(first)
+
+
+def to_array(tensor: Tensor) -> Array:
+    """Copy a tensor to numpy; bfloat16, which numpy lacks, as float32."""
+    tensor = tensor.detach()
+    if tensor.dtype is torch.bfloat16:
+        tensor = tensor.float()
+    return np.array(tensor.cpu().numpy(), copy=True)
+
+
+def joined(outputs: list[Any]) -> Any:
+    """Join the outputs of batches, leaf by leaf."""
+    first = outputs[0]
+    if isinstance(first, Mapping):
+        return {key: joined([each[key] for each in outputs]) for key in first}
+    if isinstance(first, tuple | list):
+        return _sequence_like(first, [joined(list(parts)) for parts in zip(*outputs, strict=True)])
+    return np.concatenate(outputs) if np.ndim(first) else np.stack(outputs)

@@ -1,0 +1,200 @@
+"""From a batch's loss to changed weights: everything around ``optimizer.step()``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from onstage.errors import StateError
+from onstage.model import State
+from onstage_torch import encoding
+from onstage_torch.average import Average
+from onstage_torch.group import Group
+from onstage_torch.trees import to_array
+
+ScheduleOn: TypeAlias = Literal["epoch", "batch"]
+
+
+class Updates:
+    """Backward, clip, step; for one batch at a time, or several together.
+
+    Parameters
+    ----------
+    optimizer
+        Changes the parameters.
+    parameters
+        All that it changes.
+    scheduler
+        A torch scheduler; stepped here alone.
+    schedule_on
+        ``"batch"``: after each step of the optimizer. ``"epoch"``: before the
+        first batch of each epoch but the first, so that the rate which
+        on_epoch_end sees is the one that the epoch was trained with.
+    scaler
+        Scales losses of float16; None for other types.
+    accumulate
+        Batches to one step.
+    clip_grad_norm
+        The greatest length of all gradients together; None for no limit.
+    average
+        The moving average of the weights; None for none.
+    group
+        The processes that train together.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        parameters: Iterable[Tensor],
+        *,
+        scheduler: Any,
+        schedule_on: ScheduleOn,
+        scaler: Any,
+        accumulate: int,
+        clip_grad_norm: float | None,
+        average: Average | None,
+        group: Group,
+    ) -> None:
+        self._optimizer = optimizer
+        self._parameters = [each for each in parameters if each.requires_grad]
+        self._scheduler = scheduler
+        self._per_batch = schedule_on == "batch"
+        self._scaler = scaler
+        self._accumulate = accumulate
+        self._clip = clip_grad_norm
+        self._average = average
+        self._group = group
+        self._plain = accumulate == 1 and scaler is None and clip_grad_norm is None
+        self._waiting = 0
+        self._first = self._seen = 0.0
+        self._epoch_over = False
+
+    def begin_batch(self) -> None:
+        """Do what the end of an epoch left for the next one."""
+        if self._epoch_over:
+            self._epoch_over = False
+            if self._scheduler is not None and not self._per_batch:
+                self._scheduler.step()
+
+    def around(self, network: Any) -> AbstractContextManager[Any]:
+        """Give the context of a batch's forward and backward."""
+        return self._group.syncing(network, last=self._waiting + 1 == self._accumulate)
+
+    def backward(self, loss: Tensor, samples: float) -> None:
+        """Take in one batch's loss, a mean over its samples; step where due."""
+        if self._plain:
+            self._optimizer.zero_grad()
+            loss.backward()
+            self._optimizer.step()
+            self._after_step()
+            return
+        if not self._waiting:
+            self._optimizer.zero_grad()
+            self._first, self._seen = samples, 0.0
+        self._seen += samples
+        if self._accumulate > 1:
+            # Each sample counts the same, in short batches too.
+            loss = loss * (samples / self._first)
+        if self._scaler is not None:
+            loss = self._scaler.scale(loss)
+        loss.backward()
+        self._waiting += 1
+        if self._waiting >= self._accumulate:
+            self._step()
+
+    def _step(self) -> None:
+        if self._scaler is not None:
+            self._scaler.unscale_(self._optimizer)
+        gradients = [each.grad for each in self._parameters if each.grad is not None]
+        if self._seen != self._first:
+            torch._foreach_mul_(gradients, self._first / self._seen)
+        if self._clip is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
+        if self._scaler is None:
+            self._optimizer.step()
+        else:
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
+        self._waiting = 0
+        self._after_step()
+
+    def _after_step(self) -> None:
+        if self._average is not None:
+            self._average.update()
+        if self._per_batch and self._scheduler is not None:
+            self._scheduler.step()
+
+    def end_epoch(self) -> None:
+        """Step with what is left of an incomplete accumulation."""
+        if self._waiting:
+            # Held back till now: nobody knew that the last one had come.
+            self._group.average([each.grad for each in self._parameters if each.grad is not None])
+            self._step()
+        self._epoch_over = True
+
+    def state_dict(self) -> State:
+        """Copy scaler, average, gradients in wait, and where the epoch is."""
+        return {
+            "epoch_over": self._epoch_over,
+            "scaler": None if self._scaler is None else encoding.encode(self._scaler.state_dict(), "scaler"),
+            "average": None if self._average is None else self._average.state_dict(),
+            "waiting": self._waiting,
+            "samples": [self._first, self._seen],
+            "gradients": [
+                None if each.grad is None else to_array(each.grad)
+                for each in (self._parameters if self._waiting else [])
+            ],
+        }
+
+    def check_state(self, state: State) -> None:
+        """Raise StateError unless `load_state_dict` would take it."""
+        for what, part in (("scaler", self._scaler), ("average", self._average)):
+            if (part is None) != (state[what] is None):
+                raise StateError(
+                    f"the state was saved {'without' if part else 'with'} {what}; make the model as then"
+                )
+        if state["waiting"] >= self._accumulate:
+            raise StateError(
+                f"the state has {state['waiting']} batches in wait, accumulate is {self._accumulate}"
+            )
+        if state["waiting"] and len(state["gradients"]) != len(self._parameters):
+            raise StateError("the state has gradients of another model")
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore what `state_dict` gave."""
+        if self._scaler is not None:
+            self._scaler.load_state_dict(encoding.decode(state["scaler"]))
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        self._epoch_over, self._waiting = state["epoch_over"], state["waiting"]
+        self._first, self._seen = state["samples"]
+        self._optimizer.zero_grad()
+        for parameter, gradient in zip(self._parameters, state["gradients"], strict=False):
+            if gradient is not None:
+                parameter.grad = torch.tensor(gradient).to(parameter.device, parameter.dtype)
+
+
+def check_scheduler(scheduler: Any, optimizer: torch.optim.Optimizer) -> None:
+    """Refuse a scheduler that can't be stepped here.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none, wants a metric, or is another optimizer's.
+    """
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise TypeError(
+            "scheduler must need no metric, got torch's ReduceLROnPlateau; "
+            "use the callback onstage.callbacks.ReduceLROnPlateau"
+        )
+    if not hasattr(scheduler, "step") or not hasattr(scheduler, "state_dict"):
+        raise TypeError(
+            f"scheduler must be a torch scheduler or a function of the optimizer, got {scheduler!r}"
+        )
+    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        raise ValueError("scheduler must belong to the optimizer of the model, got one of another optimizer")
