@@ -1,0 +1,42 @@
+"""What can be named from outside is documented under its exact name."""
+
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from onstage import config, hookspecs
+from onstage.hookspecs import STAGES, Stages
+
+ROOT = Path(__file__).parents[2]
+CORE_README = (ROOT / "core/README.md").read_text()
+SETTINGS = [field.name for field in fields(config.Settings) if field.name not in ("file", "sources")]
+VARIABLES = sorted(set(re.findall(r"ONSTAGE_[A-Z]+(?:_[A-Z]+)*", Path(config.__file__).read_text())))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_says_when_it_fires(stage):
+    text = inspect.getdoc(getattr(Stages, stage))
+
+    assert text.startswith("Fire")
+    assert stage in hookspecs.__doc__ or stage.startswith(("on_predict", "on_exception"))
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_each_setting_is_documented(setting):
+    assert re.search(rf"`{setting} = ", CORE_README)
+    assert re.search(rf"\b{setting}\b", config.__doc__)
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_each_variable_is_documented(variable):
+    assert f"`{variable}=" in CORE_README
+    assert f"``{variable}``" in config.__doc__
+
+
+def test_the_lists_are_not_empty():
+    assert len(STAGES) == 18
+    assert "ONSTAGE_DISABLE" in VARIABLES
+    assert "options" in SETTINGS
