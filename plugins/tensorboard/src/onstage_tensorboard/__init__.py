@@ -1,1 +1,5 @@
 """Writes TensorBoard event files."""
+
+from onstage_tensorboard.callback import TensorBoard
+
+__all__ = ["TensorBoard"]

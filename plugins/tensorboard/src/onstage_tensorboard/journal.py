@@ -1,0 +1,134 @@
+"""Journal: what a training has written, over several fits and resumes."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onstage.errors import OnstageWarning
+from onstage.model import Array, State
+
+if TYPE_CHECKING:  # imported when the first event is written: tensorboardX takes its time
+    from onstage_tensorboard.files import EventFiles, Positions
+
+_SERIES = re.compile(r"onstage-[0-9a-f]{8}")
+
+
+class Journal:
+    """Opens the event files at the first event, closes them, finds them again.
+
+    Parameters
+    ----------
+    log_dir
+        Holds the runs ``train`` and ``validation``.
+    """
+
+    def __init__(self, log_dir: str) -> None:
+        self.log_dir = log_dir
+        self._series = f"onstage-{secrets.token_hex(4)}"
+        self._files: EventFiles | None = None
+        self._positions: Positions = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something was written since the last `close`."""
+        return self._files is not None
+
+    def scalars(self, run: str, step: int, values: Mapping[str, float]) -> None:
+        """Write points of curves, by tag."""
+        from onstage_tensorboard import summaries
+
+        if values:
+            self._add(run, step, summaries.scalars, values)
+
+    def weights(self, step: int, named: list[tuple[str, Array]], images: bool) -> None:
+        """Write histograms, and images, of arrays that nobody changes any more."""
+        from onstage_tensorboard import summaries
+
+        self._add("train", step, summaries.weights, named, images, heavy=True)
+
+    def text(self, step: int, tag: str, markdown: str) -> None:
+        """Write an entry of the Text tab."""
+        from onstage_tensorboard import summaries
+
+        self._add("train", step, summaries.text, tag, markdown)
+
+    def graph(self, config: Mapping[str, object]) -> None:
+        """Write the model's graph."""
+        from onstage_tensorboard import summaries
+
+        self._add("train", 0, summaries.graph, config)
+
+    def session_start(self, hparams: Mapping[str, bool | int | float | str]) -> None:
+        """Begin a row of the HParams tab."""
+        from onstage_tensorboard import summaries
+
+        self._add(".", 0, summaries.session_start, hparams, time.time())
+
+    def session_end(self, succeeded: bool) -> None:
+        """End it."""
+        from onstage_tensorboard import summaries
+
+        self._add(".", 0, summaries.session_end, time.time(), succeeded)
+
+    def projector(self, metadata: Mapping[str, str | None]) -> None:
+        """Write the Projector tab's configuration: layer to file of labels."""
+        from onstage_tensorboard import projector
+
+        self._add("train", 0, projector.write_config, Path(self.log_dir), metadata)
+
+    def embeddings(self, step: int, tables: Mapping[str, Array]) -> None:
+        """Write the tables of embeddings over those before."""
+        from onstage_tensorboard import projector
+
+        self._add("train", step, projector.write_tables, Path(self.log_dir), tables, heavy=True)
+
+    def _add(self, run: str, step: int, build: Callable[..., Any], *args: Any, heavy: bool = False) -> None:
+        from onstage_tensorboard.files import EventFiles
+
+        if self._files is None:
+            self._files = EventFiles(self.log_dir, self._series)
+        self._files.add(run, step, build, *args, heavy=heavy)
+
+    def close(self) -> None:
+        """Write what waits; raises OSError where it can't be written."""
+        if self._files is not None:
+            files, self._files = self._files, None
+            self._remember(files.close())
+
+    def state_dict(self) -> State:
+        """Wait for what was given to be on disk, and say how far the files go."""
+        if self._files is not None:
+            self._remember(self._files.sync())
+        return {
+            "series": self._series,
+            "files": {run: dict(files) for run, files in self._positions.items()},
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Go back to the saved state: what was written after it is taken off."""
+        from onstage_tensorboard.files import cut_back
+
+        if not _SERIES.fullmatch(state["series"]):
+            raise ValueError(f"series must be 'onstage-' and 8 hexadecimal digits, got {state['series']!r}")
+        self.close()
+        self._series = state["series"]
+        self._positions = {run: dict(files) for run, files in state["files"].items()}
+        for file in cut_back(self.log_dir, self._series, self._positions):
+            warnings.warn(
+                f"TensorBoard cannot find all that was written before: {file} is gone, or shorter",
+                OnstageWarning,
+                stacklevel=2,
+            )
+
+    def _remember(self, positions: Positions) -> None:
+        for run, files in positions.items():
+            self._positions.setdefault(run, {}).update(files)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_files": None}
