@@ -109,11 +109,9 @@ def test_callbacks_says_why_one_can_not_be_used(pack, monkeypatch):
     shown = lines(call("callbacks").output)
 
     assert "stopper Stopper stopper-pack 1.0 blocked" in shown
-    assert "stopper (stopper-pack) is blocked: blocked by the name 'stopper'" in shown
+    assert "stopper (stopper-pack): blocked by the name 'stopper'" in shown
     assert "writer Writer writer-pack 1.2 duplicate" in shown
-    assert any(
-        line.startswith("writer (other-pack) is duplicate: claimed by other-pack 1.0") for line in shown
-    )
+    assert any(line.startswith("writer (other-pack): claimed by other-pack 1.0") for line in shown)
 
 
 def test_callbacks_shows_the_always_on_plugins_and_commands_too(pack):
@@ -329,9 +327,9 @@ def test_doctor_tries_every_plugin_and_counts_the_problems(pack, tmp_path):
     assert "6 problems:" in lines(result.stdout)
     for start in (
         "- callback 'bad' of bad 1.0 is broken: importing bad_mod:Bad raised SyntaxError",
-        "- callback 'old' of old 1.0 is shadowed: old 1.0 in",
-        "- callback 'writer' of twin 1.0 is duplicate: claimed by twin 1.0 (twin_mod:X) and writer-pack 1.2",
-        "- callback 'writer' of writer-pack 1.2 is duplicate",
+        "- callback 'old' of old 1.0 can't be used: old 1.0 in",
+        "- callback 'writer' of twin 1.0 can't be used: claimed by twin 1.0 (twin_mod:X) and writer-pack 1.2",
+        "- callback 'writer' of writer-pack 1.2 can't be used: claimed by",
         "- autouse plugin 'auto' of auto 1.0 is broken: auto_mod:thing must have hook implementations",
         "- command 'shell' of shell 1.0 must be a click command, got type",
     ):

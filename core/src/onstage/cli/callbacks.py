@@ -53,9 +53,7 @@ def _listed(plugins: list[Plugin]) -> str:
         for one in plugins
     ]
     text = table(("name", "class", "distribution", "version", "status"), rows)
-    reasons = [
-        f"{one.name} ({one.distribution}) is {one.status}: {one.reason}" for one in plugins if one.reason
-    ]
+    reasons = [f"{one.name} ({one.distribution}): {one.reason}" for one in plugins if one.reason]
     return "\n".join([text, *([""] if reasons else []), *reasons])
 
 

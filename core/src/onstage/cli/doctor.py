@@ -134,7 +134,7 @@ def _problems_of_plugins(chosen: Settings) -> Iterator[str]:
             if plugin.status == "installed" and (failure := _failure(plugin)):
                 yield failure
             elif plugin.status not in ("installed", "blocked"):
-                yield f"{plugin.label} is {plugin.status}: {plugin.reason}"
+                yield f"{plugin.label} can't be used: {plugin.reason}"
             if plugin.distribution not in seen and plugin.status not in ("shadowed", "blocked"):
                 seen.add(plugin.distribution)
                 yield from _outdated(plugin)

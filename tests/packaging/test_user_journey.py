@@ -1,0 +1,203 @@
+"""What a user does with plugins, from built wheels in a venv without the checkout.
+
+Set ONSTAGE_TRANSCRIPT to a file's name to have the whole session written there.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+THIRD_PARTY = ROOT / "examples/third_party_plugin"
+
+TRAIN = """
+import sys
+import numpy as np
+import onstage
+
+x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+model = onstage.Sequential([onstage.layers.Input((1,)), onstage.layers.Dense(1)])
+model.compile(optimizer="sgd", loss="mse")
+history = model.fit(
+    x, 3 * x, epochs=5, validation_split=0.25, verbose=0, seed=0, callbacks=sys.argv[1:]
+)
+print(len(history.epoch), "epochs;", history.stop_reason, "by", history.stopped_by)
+print(*(f"{one['name']} {one['distribution']} {one['version']}" for one in history.plugins), sep="; ")
+"""
+
+pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="uv builds and installs here")
+
+
+class Session:
+    """A user's shell: one venv, one project folder."""
+
+    def __init__(self, folder):
+        self.venv, self.project, self.wheels = folder / "venv", folder / "project", folder / "wheels"
+        self.project.mkdir()
+        self.lines = []
+        # Nothing of this checkout, of an active venv or of a user's settings reaches the session.
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ONSTAGE_", "PYTHON", "VIRTUAL_ENV"))
+        }
+        # uv parts them by commas, pip by spaces.
+        local = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS", "").replace(" ", ",")
+        self.environment["UV_FIND_LINKS"] = local
+
+    def uv(self, *args):
+        return self._run(["uv", *map(str, args)], " ".join(["uv", *map(str, args)]), {})
+
+    def install(self, *packages):
+        here = ("--python", self.venv, "--find-links", self.wheels)
+        return self.uv("pip", "install", "--quiet", *here, *packages)
+
+    def __call__(self, program, *args, fails=False, **variables):
+        """Run a program of the venv; give what it printed, both streams."""
+        shown = " ".join([*(f"{name}={value}" for name, value in variables.items()), program, *args])
+        return self._run([str(self.venv / "bin" / program), *args], shown, variables, fails)
+
+    def _run(self, command, shown, variables, fails=False):
+        done = subprocess.run(
+            command,
+            cwd=self.project,
+            env={**self.environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines += [f"$ {shown}", done.stdout]
+        assert bool(done.returncode) is fails, f"{shown} exited with {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    session = Session(tmp_path_factory.mktemp("journey"))
+    for package in (ROOT / "core", ROOT / "plugins/early_stopping", ROOT / "plugins/csv_logger"):
+        session.uv("build", "--quiet", "--wheel", "--out-dir", session.wheels, package)
+    session.uv("venv", "--quiet", "--python", sys.executable, session.venv)
+    session.install("onstage-early-stopping", "onstage-csv-logger")
+    (session.project / "train.py").write_text(TRAIN)
+    yield session
+    if os.environ.get("ONSTAGE_TRANSCRIPT"):
+        Path(os.environ["ONSTAGE_TRANSCRIPT"]).write_text("\n".join(session.lines))
+
+
+def installed_module(session):
+    (found,) = session.venv.glob("lib/python*/site-packages/onstage_time_budget/__init__.py")
+    return found
+
+
+def test_lists_what_is_installed(session):
+    printed = session("onstage", "callbacks")
+
+    names = [line.split()[0] for line in printed.splitlines() if "onstage-" in line]
+    assert names == ["csv_logger", "early_stopping"]
+    assert "Nothing is wrong." in session("onstage", "doctor")
+
+
+def test_then_installs_a_third_partys_package_and_sees_it(session):
+    session.install(THIRD_PARTY)
+
+    shown = json.loads(session("onstage", "callbacks", "time_budget", "--json"))
+
+    assert (shown["distribution"], shown["version"], shown["status"]) == (
+        "onstage-time-budget",
+        "1.0.0",
+        "installed",
+    )
+    assert shown["stages"] == ["on_train_begin", "on_epoch_begin", "on_epoch_end"]
+    assert [one["name"] for one in shown["options"]] == ["seconds"]
+    session("python", "-c", "from onstage.callbacks import TimeBudget; TimeBudget(3)")
+
+
+def test_then_uses_it_by_name_with_options_from_the_settings(session):
+    (session.project / "pyproject.toml").write_text(
+        "[tool.onstage]\ncallbacks = [{time_budget = {seconds = 1e-9}}]\n"
+    )
+
+    printed = session("python", "train.py", "early_stopping")
+
+    assert printed.startswith("1 epochs; 0 of 0 s spent")
+    assert "by TimeBudget" in printed
+    assert (
+        "EarlyStopping onstage-early-stopping 0.1.0; TimeBudget onstage-time-budget 1.0.0; History" in printed
+    )
+
+
+def test_then_misspells_it_and_reads_the_help(session):
+    assert "no callback is called 'time_bugdet'; did you mean 'time_budget'?" in session(
+        "python", "train.py", "time_bugdet", fails=True
+    )
+    (session.project / "pyproject.toml").write_text(
+        "[tool.onstage]\ncallbacks = [{time_budget = {second = 5}}]\n"
+    )
+    printed = session("python", "train.py", fails=True)
+    assert "time_budget has no option 'second'; did you mean 'seconds'?" in printed
+    assert f"asked for by {session.project / 'pyproject.toml'}" in printed
+    assert "time_budget has no option 'second'" in session("onstage", "doctor", fails=True)
+
+
+def test_then_blocks_it_by_the_environment(session):
+    (session.project / "pyproject.toml").write_text(
+        "[tool.onstage]\ncallbacks = [{time_budget = {seconds = 1e-9}}]\n"
+    )
+
+    printed = session("python", "train.py", ONSTAGE_DISABLE="onstage-time-budget")
+
+    assert printed.startswith("5 epochs; None by None")
+    assert "TimeBudget" not in printed
+    assert "blocked" in session("onstage", "callbacks", ONSTAGE_DISABLE="time_budget")
+
+
+def test_then_breaks_it_and_sees_training_stop_or_go_on_as_its_policy_says(session):
+    module = installed_module(session)
+    module.write_text(module.read_text().replace("took = monotonic() - self._began", "took = 1 / 0"))
+
+    stopped = session("python", "train.py", fails=True)
+    assert "ZeroDivisionError: division by zero" in stopped
+    assert "TimeBudget (onstage-time-budget 1.0.0)" in stopped
+    assert "on_epoch_end, epoch 0" in stopped
+
+    with (session.project / "pyproject.toml").open("a") as file:
+        file.write("[tool.onstage.on_error]\ntime_budget = 'disable'\n")
+    went_on = session("python", "train.py")
+    assert "5 epochs; None by None" in went_on
+    assert "OnstageWarning" in went_on
+    assert "TimeBudget" in went_on
+
+
+def test_then_it_does_not_even_import_and_nobody_else_is_hurt(session):
+    installed_module(session).write_text("import sys\nsys.exit('no licence')\n")
+
+    unhurt = session("python", "train.py", "early_stopping", ONSTAGE_DISABLE="time_budget")
+    assert "EarlyStopping onstage-early-stopping 0.1.0; History onstage-core 0.1.0" in unhurt
+    used = session("python", "train.py", fails=True)
+    assert "callback 'time_budget' of onstage-time-budget 1.0.0 is broken" in used
+    assert "SystemExit: no licence" in used
+    diagnosed = session("onstage", "doctor", fails=True)
+    assert "1 problem:" in diagnosed
+    assert [line.split()[-1] for line in diagnosed.splitlines() if "onstage.callbacks" in line] == [
+        *("works", "works", "broken"),
+    ]
+
+
+def test_the_tests_of_the_third_partys_package_pass(session, tmp_path):
+    copy = shutil.copytree(
+        THIRD_PARTY, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__", ".*")
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(copy)],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout
