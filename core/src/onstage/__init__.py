@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from onstage.nn.sequential import load_model as load_model
     from onstage.run import Run as Run
     from onstage.trainer import Trainer as Trainer
+    from onstage.view import ModelView as ModelView
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,7 @@ _HOMES = {
     "History": "onstage.history",
     "Logs": "onstage.logs",
     "Model": "onstage.model",
+    "ModelView": "onstage.view",
     "OnstageError": "onstage.errors",
     "OnstageWarning": "onstage.errors",
     "PluginError": "onstage.errors",

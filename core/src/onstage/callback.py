@@ -43,6 +43,10 @@ class Callback:
     adds_logs
         The names that this callback adds to the logs; None where that is not
         declared. Lets a misspelt ``monitor`` be refused before training.
+    needs
+        Attributes of the model that this callback can't do without, such as
+        ``("get_weights", "set_weights")``; may be set on the object, by its
+        options. A run whose model lacks one is refused when it starts.
     """
 
     on_error: Literal["raise", "disable"] = "raise"
@@ -50,6 +54,7 @@ class Callback:
     before: str | tuple[str, ...] = ()
     after: str | tuple[str, ...] = ()
     adds_logs: ClassVar[tuple[str, ...] | None] = None
+    needs: tuple[str, ...] = ()
 
     model: Any = None
     params: Params

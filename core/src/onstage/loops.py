@@ -149,6 +149,7 @@ class EpochLoop:
     def __next__(self) -> int:
         run = self.run
         run.close_epoch()
+        run.agree()
         epochs = run.params["epochs"]
         stopped = run.stopping and self._next > run.initial_epoch
         if stopped or not run.is_training or (epochs is not None and self._next >= epochs):

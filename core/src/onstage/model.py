@@ -53,6 +53,10 @@ class Totals(Protocol):
         """Give the last batch's own values; valid until the next step."""
         ...
 
+    # A backend may add `finish(self) -> None`: called once when the stage's last
+    # batch is over, before its end fires, and not after an error. There several
+    # processes make one of their metrics.
+
     def state_dict(self) -> State:
         """Give what a resumed run needs to continue in mid-epoch."""
         ...

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
-from onstage import setup
+from onstage import needs, setup
 from onstage.bus import Bus
 from onstage.logs import Logs
 from onstage.loops import BatchLoop, EpochLoop, StepLoop
@@ -129,6 +129,7 @@ class Run:
         self._entered = True
         try:
             self.flags.stop_training = False
+            needs.check((plugin for _, plugin in self.bus.plugins()), self.model)
             for _, plugin in self.bus.plugins():
                 for setter, value in (
                     ("set_model", self.model),
@@ -325,7 +326,7 @@ class Run:
             plugin: Any = present.get(name)
             if plugin is not None:
                 plugin.load_state_dict(saved)
-            elif saved:
+            elif saved and self.rank == 0:  # On the others it is left out by its ``ranks``.
                 setup.warn(
                     f"callback {name} was in the saved run and is not in this one: its state is left out"
                 )
@@ -342,6 +343,12 @@ class Run:
         self.bus.fire("on_train_begin", {}, self)
         self.history.plugins = setup.took_part(self.bus.plugins())
         self._restore(in_epoch=False)
+
+    def agree(self) -> None:
+        """Let the processes of a run, where the model knows of several, agree on a stop."""
+        if hasattr(self.model, "agree_on_stop"):
+            asked = self.model.agree_on_stop()
+            self.stop_reason = self.stop_reason or asked
 
     def open_epoch(self, epoch: int) -> None:
         """Fire on_epoch_begin."""
@@ -405,6 +412,8 @@ class Run:
     def leave_loop(self, loop: BatchLoop) -> None:
         """Take a closed loop off, and fire the end of its stage."""
         self._loops.remove(loop)
+        if hasattr(loop.totals, "finish"):
+            loop.totals.finish()
         outer = self._loops[-1] if self._loops else None
         self.batch = outer.batch if outer else None
         self.batch_data = None
