@@ -15,6 +15,8 @@ __all__ = ["LambdaCallback"]
 
 Function = Callable[..., object]
 
+_ANYTHING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 
 class LambdaCallback(Callback):
     """Call functions at the stages that they are given for.
@@ -52,15 +54,27 @@ class LambdaCallback(Callback):
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
         }
-        for stage, function in functions.items():
+        for stage, _function in functions.items():
             if stage not in STAGES:
                 raise TypeError(f"LambdaCallback has no argument {stage!r}{did_you_mean(stage, STAGES)}")
-            if function is not None:
-                setattr(self, stage, _hookable(stage, function))
+        self._hook({stage: function for stage, function in functions.items() if function is not None})
+
+    def _hook(self, functions: dict[str, Function]) -> None:
+        self._functions = functions
+        for stage, function in functions.items():
+            setattr(self, stage, _hookable(stage, function))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the functions as they were given: a partial can be, what is made of it can't."""
+        return {name: value for name, value in super().__getstate__().items() if name not in self._functions}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._hook(state["_functions"])
 
 
 def _hookable(stage: str, function: Any) -> Function:
-    """Give a function that says which of the stage's arguments it takes."""
+    """Give a plain function that takes the stage's arguments which this one wants."""
     if not callable(function) or isinstance(function, type):
         raise TypeError(f"{stage} must be a function, got {function!r}")
     wanted = _wanted(stage, function)
@@ -68,32 +82,31 @@ def _hookable(stage: str, function: Any) -> Function:
         parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in wanted
     ):
         return function
-
-    # A partial, a callable object, a builtin: pluggy reads the arguments of plain
-    # functions only, and gives them by position.
-    def call(*given: Any) -> None:
-        function(**{parameter.name: value for parameter, value in zip(wanted, given, strict=True)})
-
-    plain = [inspect.Parameter(one.name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for one in wanted]
-    call.__signature__ = inspect.Signature(plain)  # type: ignore[attr-defined]  # inspect reads it
-    return call
+    # A partial, an object, a builtin: pluggy reads the arguments of plain functions
+    # only, so one is written around it. The names in it are those of the contract.
+    names = [parameter.name for parameter in wanted]
+    given = ", ".join(f"{name}={name}" for name in names)
+    around: Function = eval(f"lambda {', '.join(names)}: function({given})", {"function": function})
+    return around
 
 
 def _wanted(stage: str, function: Function) -> list[inspect.Parameter]:
+    """Give those parameters of a function that the stage offers; refuse others it needs."""
     offered = [name for name in inspect.signature(getattr(Stages, stage)).parameters if name != "self"]
     try:
         parameters = inspect.signature(function).parameters.values()
-    except ValueError as error:
+        wanted = [parameter for parameter in parameters if parameter.name in offered]
+        is_clear = bool(wanted) or not any(parameter.kind in _ANYTHING for parameter in parameters)
+    except ValueError:  # A builtin that doesn't tell.
+        is_clear = False
+    if not is_clear:
         raise TypeError(
-            f"{stage} must be a function whose arguments can be read, got {function!r}; wrap it in a lambda"
-        ) from error
-    wanted = []
+            f"{stage} must be a function that names the arguments it wants of {', '.join(offered)}, "
+            f"got {function!r}; wrap it in a lambda"
+        )
     for parameter in parameters:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        if parameter.name in offered:
-            wanted.append(parameter)
-        elif parameter.default is parameter.empty:
+        has_to_come = parameter.default is parameter.empty and parameter.kind not in _ANYTHING
+        if has_to_come and parameter not in wanted:
             raise TypeError(
                 f"{stage} takes the argument {parameter.name!r}, which the stage does not offer"
                 f"{did_you_mean(parameter.name, offered)}; it offers {', '.join(offered)}"

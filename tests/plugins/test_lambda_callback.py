@@ -1,0 +1,130 @@
+import functools
+import inspect
+
+import pytest
+from onstage_lambda_callback import LambdaCallback
+
+from onstage.hookspecs import STAGES, Stages
+from onstage.testing import check_callback, replay
+
+
+def test_stands_whatever_a_host_does():
+    check_callback(LambdaCallback)
+    check_callback(lambda: LambdaCallback(on_epoch_end=functools.partial(note, [])))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_may_be_given(stage):
+    callback = LambdaCallback(**{stage: lambda: None})
+
+    assert inspect.isfunction(vars(callback)[stage])
+
+
+def test_the_functions_are_called_in_their_stages():
+    calls = []
+    callback = LambdaCallback(
+        on_train_begin=lambda: calls.append("begin"),
+        on_batch_end=lambda batch: calls.append(batch),
+        on_test_end=lambda logs: calls.append(logs),
+        on_epoch_end=lambda epoch, logs: calls.append((epoch, logs["val_loss"])),
+        on_teardown=lambda: calls.append("teardown"),
+    )
+
+    replay(callback, [{"loss": 1.0, "val_loss": 2.0}], batches=2)
+
+    assert calls == ["begin", 0, 1, {"loss": 2.0}, (0, 2.0), "teardown"]
+
+
+def test_the_first_six_go_by_position_as_in_keras():
+    calls = []
+
+    replay(LambdaCallback(None, lambda epoch, logs: calls.append(epoch)), [{}, {}])
+
+    assert calls == [0, 1]
+
+
+class Counter:
+    def __init__(self):
+        self.epochs = []
+
+    def __call__(self, epoch):
+        self.epochs.append(epoch)
+
+    def method(self, epoch, logs=None, *, extra=None):
+        self.epochs.append(epoch)
+
+
+def note(seen, epoch, logs):
+    seen.append((epoch, logs.get("loss")))
+
+
+def test_a_partial_a_method_and_an_object_may_be_given():
+    seen, counter = [], Counter()
+
+    replay(LambdaCallback(on_epoch_end=functools.partial(note, seen)), [{"loss": 1.0}])
+    replay(LambdaCallback(on_epoch_end=functools.partial(note, seen=seen)), [{"loss": 2.0}])
+    replay(LambdaCallback(on_epoch_end=counter), [{}])
+    replay(LambdaCallback(on_epoch_end=counter.method), [{}])
+
+    assert seen == [(0, 1.0), (0, 2.0)]
+    assert counter.epochs == [0, 0]
+
+
+def test_arguments_may_be_by_keyword_only_and_have_defaults():
+    seen = []
+
+    def function(*, logs, scale=10):
+        seen.append(scale * logs["loss"])
+
+    replay(LambdaCallback(on_epoch_end=function), [{"loss": 1.0}])
+
+    assert seen == [10.0]
+
+
+def test_the_run_is_offered_as_everywhere():
+    result = replay(LambdaCallback(on_epoch_end=lambda run: run.stop("enough")), [{}, {}])
+
+    assert result.epochs_run == 1
+
+
+def test_a_stage_of_ours_hears_of_an_error():
+    heard = []
+    fails = LambdaCallback(on_epoch_end=lambda: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        replay([fails, LambdaCallback(on_exception=lambda exception: heard.append(exception))], [{}])
+
+    assert isinstance(heard[0], ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("functions", "message"),
+    [
+        ({"on_epoch_ennd": print}, "no argument 'on_epoch_ennd'; did you mean 'on_epoch_end'"),
+        ({"epoch_end": print}, "no argument 'epoch_end'; did you mean 'on_epoch_end'"),
+        ({"on_epoch_end": "print"}, "on_epoch_end must be a function, got 'print'"),
+        ({"on_epoch_end": print}, "must be a function that names the arguments it wants of epoch, logs, run"),
+        ({"on_epoch_end": max}, "must be a function that names the arguments it wants of epoch, logs, run"),
+        ({"on_epoch_end": list}, "on_epoch_end must be a function, got <class 'list'>"),
+        (
+            {"on_epoch_end": lambda epok: None},
+            "the argument 'epok', which the stage does not offer; did you mean",
+        ),
+        (
+            {"on_batch_end": lambda batch, _: None},
+            "'_', which the stage does not offer; it offers batch, logs, run",
+        ),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_once(functions, message):
+    with pytest.raises(TypeError, match=message):
+        LambdaCallback(**functions)
+
+
+def test_stages_and_their_arguments_are_those_of_the_contract():
+    for stage in STAGES:
+        names = [name for name in inspect.signature(getattr(Stages, stage)).parameters if name != "self"]
+        namespace = {}
+        exec(f"def function({', '.join(names)}): pass", namespace)
+
+        LambdaCallback(**{stage: namespace["function"]})
