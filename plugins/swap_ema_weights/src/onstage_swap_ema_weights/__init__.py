@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from onstage import Callback
+from onstage import Callback, Run
 from onstage.model import Array, State
 from onstage.nn.checks import flag
 
@@ -78,8 +78,10 @@ class SwapEMAWeights(Callback):
         self._own, self._inside = None, ""
         self._training = False
 
-    def on_teardown(self) -> None:
+    def on_teardown(self, run: Run | None = None) -> None:
         """After an error, end as without one."""
+        if self._training and run is not None and not run.is_training:
+            return  # The end of an evaluation that a callback made inside the training.
         self._swap_out(self._inside)
         if self._training:
             self._training = False
