@@ -99,7 +99,7 @@ def _takes_rate(schedule: object) -> bool:
     try:
         signature = inspect.signature(schedule)
     except ValueError:
-        return False  # One written in C that doesn't say what it takes: numpy.exp and its like.
+        return False  # One written in C that doesn't say what it takes.
     for given in ((0, 0.1), (0,)):
         try:
             signature.bind(*given)
