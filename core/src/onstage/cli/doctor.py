@@ -164,13 +164,13 @@ def _problems_of_settings(chosen: Settings) -> Iterator[str]:
 def _problems_of_options(
     name: str, options: dict[str, object], chosen: Settings, complete: bool
 ) -> Iterator[str]:
-    if choosing.is_blocked(name, chosen):
-        return
+    setting = "callbacks" if complete else "options"
     try:
-        target = target_of(name, chosen)
         if ":" not in name:
-            options = {**defaults_for(discovery.find(name, CALLBACKS, chosen.disable), chosen), **options}
-        check_options(name, target, options, complete=complete)
+            plugin = discovery.find(name, CALLBACKS, chosen.disable)
+            if plugin.status != "installed" or _failure(plugin):
+                return  # told among the plugins, or blocked
+            options = {**defaults_for(plugin, chosen), **options}
+        check_options(name, target_of(name, chosen), options, complete=complete)
     except (PluginError, TypeError) as error:
-        setting = "callbacks" if complete else "options"
         yield f"{chosen.sources[setting]}: {setting}: {error}"
