@@ -163,6 +163,13 @@ def test_the_fake_model_can_be_fitted_and_its_metrics_told_by_counting():
     assert model.predict(x, verbose=0).tolist() == [[12.0]] * 4
 
 
+def test_the_fake_model_ends_with_its_average_under_ema():
+    model = replay(Callback(), [{"loss": 1.0}] * 2, batches=2, model=FakeModel(use_ema=True)).model
+
+    # Weights 1, 2, 3, 4; averages 1, 1.5, 2.25, 3.125 = 3 + 2 ** -3.
+    assert model.get_weights()[1].tolist() == [3.125]
+
+
 def test_the_fake_model_restores_its_state():
     model, other = FakeModel(), FakeModel(learning_rate=0.5)
     replay(Callback(), [{"loss": 1.0}] * 3, model=model)

@@ -54,7 +54,7 @@ def resolve(callbacks: object = None, settings: Settings | None = None) -> list[
         elif not _left_out(given, settings):
             chosen.append(given)
     for name, options in settings.callbacks:
-        if name not in names and not is_blocked(name, settings) and not _present(name, chosen, settings):
+        if name not in names and not _is_blocked(name, settings) and not _present(name, chosen, settings):
             names.add(name)
             chosen.append(make(name, options, settings, noted=settings.sources.get("callbacks", "")))
     return chosen
@@ -177,8 +177,7 @@ def names_of(callback: object) -> set[str]:
     return {normalise(name) for name in (entry_point, distribution, type(callback).__name__) if name}
 
 
-def is_blocked(given: object, settings: Settings) -> bool:
-    """Whether an object, or what a name stands for, must not take part."""
+def _is_blocked(given: object, settings: Settings) -> bool:
     if not settings.disable:
         return False
     if not isinstance(given, str):
@@ -190,7 +189,7 @@ def is_blocked(given: object, settings: Settings) -> bool:
 
 def _left_out(given: object, settings: Settings) -> bool:
     """Whether what code asks for is blocked; if so, warn."""
-    if not is_blocked(given, settings):
+    if not _is_blocked(given, settings):
         return False
     label = given if isinstance(given, str) else type(given).__name__
     where = settings.sources.get("disable", "disable")

@@ -28,6 +28,10 @@ class FakeModel(Trainer):
         What callbacks read and set; no step looks at it.
     scheduled
         Refuse to have the rate set, as a model under a schedule does.
+    use_ema
+        Keep a moving average of the weights with momentum 1/2: after k >= 1
+        steps from zero it is ``k - 1 + 2 ** (1 - k)``. `finalize_weights` puts
+        it in their place.
 
     Attributes
     ----------
@@ -39,13 +43,15 @@ class FakeModel(Trainer):
         Training steps so far.
     """
 
-    def __init__(self, learning_rate: float = 0.1, scheduled: bool = False) -> None:
+    def __init__(self, learning_rate: float = 0.1, scheduled: bool = False, use_ema: bool = False) -> None:
         self.calls: Counter[str] = Counter()
         self.saved: list[Path] = []
         self.steps = 0
         self.scheduled = scheduled
+        self.use_ema = use_ema
         self._learning_rate = float(learning_rate)
         self._weights: list[Array] = [np.zeros((2, 1), np.float32), np.zeros(1, np.float32)]
+        self._average: list[Array] | None = None
 
     @property
     def learning_rate(self) -> float:
@@ -70,6 +76,9 @@ class FakeModel(Trainer):
         self.steps += 1
         for weight in self._weights:
             weight += 1
+        if self.use_ema:
+            before = self._average or self._weights
+            self._average = [(old + new) / 2 for old, new in zip(before, self._weights, strict=True)]
 
     def test_step(self, batch: Batch, totals: Totals) -> None:
         """Add the metrics of now."""
@@ -108,18 +117,25 @@ class FakeModel(Trainer):
     def state_dict(self) -> State:
         """Copy weights, rate and the count of steps."""
         self.calls["state_dict"] += 1
-        weights = [weight.copy() for weight in self._weights]
-        return {"weights": weights, "learning_rate": self._learning_rate, "steps": self.steps}
+        return {
+            "weights": [weight.copy() for weight in self._weights],
+            "average": self._average,
+            "learning_rate": self._learning_rate,
+            "steps": self.steps,
+        }
 
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` gave."""
         self.calls["load_state_dict"] += 1
         self._weights = [np.array(weight, np.float32) for weight in state["weights"]]
+        self._average = state["average"]
         self._learning_rate, self.steps = state["learning_rate"], state["steps"]
 
     def finalize_weights(self) -> None:
-        """End a training: nothing to do without averages."""
+        """Put the average in the weights' place, where there is one."""
         self.calls["finalize_weights"] += 1
+        if self._average is not None:
+            self._weights = [weight.copy() for weight in self._average]
 
     def save(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the state to a file."""
