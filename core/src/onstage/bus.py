@@ -11,10 +11,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pluggy
-from pluggy import HookImpl, HookimplOpts
+from pluggy import HookImpl, HookimplOpts, HookspecOpts
 
 from onstage import plugin_checks
 from onstage.dispatch import Emit, compile_stage, twin
@@ -33,15 +33,6 @@ TWINS = {
     "batch_end": ("on_train_batch_end", "on_batch_end"),
 }
 """Stages that fire together; `CompiledStages` has each pair as one callable."""
-
-_PLAIN: HookimplOpts = {
-    "wrapper": False,
-    "hookwrapper": False,
-    "optionalhook": False,
-    "tryfirst": False,
-    "trylast": False,
-    "specname": None,
-}
 
 
 class CompiledStages:
@@ -99,12 +90,14 @@ class Bus(pluggy.PluginManager):
 
     def __init__(self, plugins: Iterable[object] = (), *, instrument: Instrument | None = None) -> None:
         super().__init__(PROJECT)
-        self.add_hookspecs(Stages)
         self.stages = CompiledStages(self)
+        self._stage_names: dict[str, None] = {}
+        self.add_hookspecs(Stages)
         self.run: Run | None = None
         self.disabled: list[str] = []
         self._instrument = instrument
         self._monitors = 0
+        self._registering: dict[str, HookimplOpts] | None = None
         # Reversed: pluggy calls the last registered first, users expect list order.
         named = plugin_checks.unique_names(plugins)
         for name, plugin in reversed(named):
@@ -121,10 +114,12 @@ class Bus(pluggy.PluginManager):
         """
         if plugin is None:
             return None
-        plugin_checks.check(plugin, self)
-        registered = super().register(plugin, name or plugin_checks.free_name(plugin, self))
-        self.stages.forget()
-        return registered
+        self._registering = plugin_checks.implementations(plugin, self)
+        try:
+            return super().register(plugin, name or plugin_checks.free_name(plugin, self))
+        finally:
+            self._registering = None
+            self.stages.forget()
 
     def unregister(self, plugin: object | None = None, name: str | None = None) -> Any:
         """Take a plugin out; a call that is under way still reaches it."""
@@ -135,8 +130,13 @@ class Bus(pluggy.PluginManager):
     def add_hookspecs(self, module_or_class: Any) -> None:
         """Add stages of a plugin's own; emitted with ``run.emit("on_my_stage", …)``."""
         super().add_hookspecs(module_or_class)
-        if "stages" in vars(self):
-            self.stages.forget()
+        callers: dict[str, Any] = vars(self.hook)
+        self._stage_names = {name: None for name, caller in callers.items() if caller.has_spec()}
+        self.stages.forget()
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> HookspecOpts | None:
+        """Pass over what every class has; looking at it takes longer than at the stages."""
+        return None if name.startswith("__") else super().parse_hookspec_opts(module_or_class, name)
 
     def add_hookcall_monitoring(self, before: Any, after: Any) -> Callable[[], None]:
         """Watch every call; until the returned function is called, pluggy does them all."""
@@ -153,18 +153,19 @@ class Bus(pluggy.PluginManager):
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> HookimplOpts | None:
         """Take a method with a stage's name for an implementation, marked or not."""
+        if self._registering is not None:
+            return self._registering.get(name)
         if not plugin_checks.implements(plugin, name, self.is_stage):
             return None
-        return super().parse_hookimpl_opts(plugin, name) or cast(HookimplOpts, dict(_PLAIN))
+        return super().parse_hookimpl_opts(plugin, name) or plugin_checks.plain_options()
 
     def is_stage(self, name: str) -> bool:
         """Whether a hook of this name has a specification."""
-        caller = getattr(self.hook, name, None)
-        return isinstance(caller, pluggy.HookCaller) and caller.spec is not None
+        return name in self._stage_names
 
     def stage_names(self) -> list[str]:
         """Name the stages, those that plugins added last."""
-        return [name for name in vars(self.hook) if self.is_stage(name)]
+        return list(self._stage_names)
 
     def implementations(self, stage: str) -> list[HookImpl]:
         """Give the implementations of a stage, in the order of the calls."""

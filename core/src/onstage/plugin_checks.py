@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pluggy import HookImpl
+from pluggy import HookImpl, HookimplOpts
 
 from onstage.callback import Callback
 from onstage.errors import did_you_mean
@@ -22,60 +22,99 @@ def implements(plugin: object, name: str, is_stage: Callable[[str], bool]) -> bo
     Looked up without running properties. What a base class merely offers for
     overriding (ours, and Keras's, which marks those) does not count.
     """
-    if name.startswith("__"):
-        return False
-    found = inspect.getattr_static(plugin, name, None)
-    marked = getattr(found, "onstage_impl", None)
-    if not is_stage(name) and not is_stage((marked or {}).get("specname") or ""):
+    return _is_implementation(name, inspect.getattr_static(plugin, name, None), is_stage)
+
+
+def _is_implementation(name: str, found: object, is_stage: Callable[[str], bool]) -> bool:
+    if name.startswith("__") or not (is_stage(name) or is_stage(_marks(found).get("specname") or "")):
         return False
     if found is None or found is getattr(Callback, name, None) or getattr(found, "_is_default", False):
         return False
     return not isinstance(found, property)
 
 
-def check(plugin: object, bus: Bus) -> None:
-    """Refuse what can't be a plugin, before anything of it is called.
+def _marks(found: object) -> dict[str, Any]:
+    """Give what ``@hookimpl(…)`` says, ``{}`` for a method without it."""
+    marks = getattr(found, "onstage_impl", None) or getattr(
+        getattr(found, "__func__", None), "onstage_impl", None
+    )
+    return marks if isinstance(marks, dict) else {}
+
+
+def _attributes(plugin: object) -> dict[str, object]:
+    """Give all attributes by name, as inspect.getattr_static gives each.
+
+    In one merge: that function goes through all base classes for every name,
+    which would be most of what starting a run costs.
+    """
+    if isinstance(plugin, types.ModuleType):
+        return vars(plugin)
+    merged: dict[str, object] = {}
+    for base in reversed(type(plugin).__mro__):
+        merged.update(vars(base))
+    for name, value in getattr(plugin, "__dict__", {}).items():
+        if not isinstance(merged.get(name), property):
+            merged[name] = value
+    return merged
+
+
+def plain_options() -> HookimplOpts:
+    """Give pluggy's options of a method that no ``@hookimpl`` marks."""
+    return {
+        "wrapper": False,
+        "hookwrapper": False,
+        "optionalhook": False,
+        "tryfirst": False,
+        "trylast": False,
+        "specname": None,
+    }
+
+
+def implementations(plugin: object, bus: Bus) -> dict[str, HookimplOpts]:
+    """Give pluggy's options of each method that implements a stage, by its name.
 
     Raises
     ------
     TypeError
-        See `Bus.register`.
+        It can't be a plugin: see `Bus.register`. Nothing of it was called.
     """
     if isinstance(plugin, type):
         raise TypeError(
             f"a callback must be an object, got the class {plugin.__name__}; write {plugin.__name__}()"
         )
     label = class_name(plugin)
-    names = [name for name in dir(plugin) if implements(plugin, name, bus.is_stage)]
-    for name in names:
-        _check_hookable(plugin, name, label)
-    _refuse_misspelt(plugin, label, bus)
-    if not names and not isinstance(plugin, Callback) and not hasattr(plugin, "set_model"):
+    attributes = _attributes(plugin)
+    stages = {
+        name: found for name, found in attributes.items() if _is_implementation(name, found, bus.is_stage)
+    }
+    for name, found in stages.items():
+        _check_hookable(name, found, label)
+    # A module may hold any function; a class with an on_… method means a stage.
+    if not isinstance(plugin, types.ModuleType):
+        _refuse_misspelt(attributes, label, bus)
+    if not stages and not isinstance(plugin, Callback) and not hasattr(plugin, "set_model"):
         raise TypeError(
             f"a callback must have methods named after stages (on_epoch_end, …), got {plugin!r}; "
             "pass an instance of a class that has some"
         )
-    for name in names:
-        _check_arguments(plugin, name, label, bus)
+    options: dict[str, Any] = {name: {**plain_options(), **_marks(found)} for name, found in stages.items()}
+    for name in stages:
+        _check_arguments(plugin, name, options[name], label, bus)
+    return options
 
 
-def _check_hookable(plugin: object, name: str, label: str) -> None:
-    found = inspect.getattr_static(plugin, name)
+def _check_hookable(name: str, found: object, label: str) -> None:
     if not isinstance(found, (types.FunctionType, types.MethodType, classmethod, staticmethod)):
         raise TypeError(
             f"{label}.{name} must be a function or method, got {type(found).__name__}; wrap it in a lambda"
         )
 
 
-def _refuse_misspelt(plugin: object, label: str, bus: Bus) -> None:
-    # A module may hold any function; a class with an on_… method means a stage.
-    if isinstance(plugin, types.ModuleType):
-        return
-    for name in dir(plugin):
+def _refuse_misspelt(attributes: dict[str, object], label: str, bus: Bus) -> None:
+    for name, found in attributes.items():
         if not name.startswith("on_") or bus.is_stage(name):
             continue
-        found = inspect.getattr_static(plugin, name, None)
-        if (getattr(found, "onstage_impl", None) or {}).get("specname") or not inspect.isroutine(found):
+        if _marks(found).get("specname") or not inspect.isroutine(found):
             continue
         raise TypeError(
             f"{label}.{name} is not a stage{did_you_mean(name, bus.stage_names())} "
@@ -83,13 +122,10 @@ def _refuse_misspelt(plugin: object, label: str, bus: Bus) -> None:
         )
 
 
-def _check_arguments(plugin: object, name: str, label: str, bus: Bus) -> None:
-    opts = bus.parse_hookimpl_opts(plugin, name)
-    assert opts is not None
+def _check_arguments(plugin: object, name: str, opts: HookimplOpts, label: str, bus: Bus) -> None:
     stage = opts.get("specname") or name
-    spec = getattr(bus.hook, stage).spec
-    offered = (*spec.argnames, *spec.kwargnames)
-    impl = HookImpl(plugin, label, getattr(plugin, name), {**opts})
+    offered = bus.offers(stage)
+    impl = HookImpl(plugin, label, getattr(plugin, name), opts)
     if not (impl.argnames or impl.kwargnames) and _takes_anything(impl.function):
         raise TypeError(
             f"{label}.{name} takes *args or **kwargs, and is called with the arguments that it names; "

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from onstage import choosing, config, discovery
 from onstage.errors import OnstageWarning, PluginError
 from onstage.history import History
+from onstage.making import signature_of
 from onstage.order import ordered
 from onstage.profile import Profile, Trace
 
@@ -71,10 +71,8 @@ def options_of(plugin: object) -> dict[str, Any]:
     Only plain values: what JSON can hold. Names that begin with an underscore,
     and secrets (``token``, ``headers``), are left out.
     """
-    try:
-        parameters = inspect.signature(type(plugin)).parameters
-    except (TypeError, ValueError):
-        return {}
+    signature = signature_of(cast(Callable[..., object], type(plugin)))
+    parameters = signature.parameters if signature else ()
     kept = {name: getattr(plugin, name, None) for name in parameters if name not in ("token", "headers")}
     return {name: value for name, value in kept.items() if isinstance(value, (str, int, float, bool))}
 
