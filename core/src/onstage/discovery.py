@@ -185,14 +185,12 @@ def find(name: str, group: str = CALLBACKS, blocked: Iterable[str] = ()) -> Plug
 
 
 def _find(name: str, group: str, blocked: Collection[str]) -> Plugin | None:
-    usable = [plugin for plugin in installed(group, blocked) if plugin.status != "shadowed"]
-    for found in (
-        [plugin for plugin in usable if plugin.name == name],
-        [plugin for plugin in usable if plugin.attribute == name],
-    ):
-        allowed = [plugin for plugin in found if plugin.status != "blocked"] or found
-        if len({plugin.name for plugin in allowed}) > 1:
-            claimed = " and ".join(f"{plugin.name!r} of {plugin.distribution}" for plugin in allowed)
+    plugins = _installed(_path(), group, frozenset(blocked))
+    for field in ("name", "attribute"):
+        found = [one for one in plugins if getattr(one, field) == name and one.status != "shadowed"]
+        allowed = [one for one in found if one.status != "blocked"] or found
+        if len({one.name for one in allowed}) > 1:
+            claimed = " and ".join(f"{one.name!r} of {one.distribution}" for one in allowed)
             raise PluginError(f"several plugins have a class {name!r}: {claimed}; use one of these names")
         if allowed:
             return allowed[0]
