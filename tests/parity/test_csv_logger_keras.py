@@ -1,0 +1,61 @@
+"""CSVLogger writes what Keras's does, where Keras's columns are the real ones."""
+
+import os
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+keras = pytest.importorskip("keras")
+
+from onstage_csv_logger import CSVLogger  # noqa: E402  # after the backend is chosen
+
+EXAMPLES = int(os.environ.get("ONSTAGE_PARITY_EXAMPLES", "300")) // 3
+
+NAMES = ["loss", "accuracy", "a,b", "val_loss", "val_accuracy"]
+names = st.lists(st.sampled_from(NAMES[:3]), unique=True).map(lambda some: [*some, "val_loss"])
+rows = st.lists(
+    st.dictionaries(st.sampled_from(NAMES), st.floats() | st.integers() | st.just("word")), max_size=6
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_waiting_for_the_disk():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def new_path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("logs")
+    numbers = count()
+    return lambda: folder / f"{next(numbers)}.csv"
+
+
+def written(callback, path, trainings):
+    callback.set_model(type("Model", (), {"stop_training": False})())
+    for logs in trainings:
+        callback.on_train_begin()
+        for epoch, values in enumerate(logs):
+            callback.on_epoch_end(epoch, dict(values))
+        callback.on_train_end()
+    with open(path, newline="") as file:
+        return file.read().replace("\r\n", "\n")  # On purpose: our lines end with a line feed.
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(names, rows, st.sampled_from([",", ";", "\t"]), st.booleans())
+def test_the_same_cells_in_the_same_columns(new_path, columns, rows, separator, append):
+    # On purpose: Keras drops what is not in the first epoch, and invents val_ columns
+    # where there are none; so the first epoch has them all, val_ ones too.
+    logs = [dict.fromkeys(columns, 0.5)]
+    logs += [{name: value for name, value in row.items() if name in columns} for row in rows]
+    our_path, their_path = new_path(), new_path()
+
+    ours = written(CSVLogger(our_path, separator, append), our_path, [logs, logs])
+    theirs = written(keras.callbacks.CSVLogger(str(their_path), separator, append), their_path, [logs, logs])
+
+    assert ours == theirs
