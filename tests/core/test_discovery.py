@@ -3,6 +3,7 @@ import site
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -431,3 +432,30 @@ def test_origin_keeps_no_class_alive(plugin_site):
     gc.collect()
 
     assert reference() is None
+
+
+def test_threads_that_search_refresh_and_load_at_once_do_not_disturb_each_other(plugin_site, monkeypatch):
+    from onstage import choosing, config
+
+    for n in range(5):
+        plugin_site.add(f"many-{n}", callbacks={f"many_{n}": f"many_{n}:Good"}, modules={f"many_{n}": GOOD})
+    errors = []
+
+    def work(number):
+        try:
+            for turn in range(40):
+                if turn % 5 == number % 5:
+                    discovery.refresh()
+                (made,) = choosing.resolve([f"many_{turn % 5}"])
+                assert discovery.origin(made)[1] == f"many-{turn % 5}"
+                assert config.settings().autouse is True
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []

@@ -82,12 +82,14 @@ def settings() -> Settings:
     """
     variables = tuple(item for item in os.environ.items() if item[0].startswith("ONSTAGE_"))
     key = _files(), variables
-    if key not in _cache:
+    found = _cache.get(key)
+    if found is None:
         values = _from_file(key[0])
         _add_environment(values, dict(variables))
+        found = Settings(**values)
         _cache.clear()
-        _cache[key] = Settings(**values)
-    return _cache[key]
+        _cache[key] = found
+    return found
 
 
 _File = tuple[str, int, int]

@@ -219,10 +219,11 @@ def origin(thing: object) -> Origin:
         such as a class of the user's own program. Modules count as classes do.
     """
     kind = thing if isinstance(thing, (type, ModuleType, FunctionType)) else type(thing)
-    if kind not in _origins:
+    found = _origins.get(kind)
+    if found is None:
         module = kind.__name__ if isinstance(kind, ModuleType) else kind.__module__
-        _origins[kind] = _origin(kind, module)
-    return _origins[kind]
+        found = _origins[kind] = _origin(kind, module)
+    return found
 
 
 def _origin(target: object, module: str) -> Origin:

@@ -63,12 +63,14 @@ class Plugin:
         """
         if self.status != "installed":
             raise PluginError(f"{self.label} can't be used: {self.reason}")
-        if self not in loaded:
-            target = self._import()
-            if wrong := _wrong_type(self.group, target):
-                raise PluginError(f"{self.label} is broken: {self.value} {wrong}")
-            loaded[self] = target
-        return loaded[self]
+        known = loaded.get(self)
+        if known is not None:
+            return known
+        target = self._import()
+        if wrong := _wrong_type(self.group, target):
+            raise PluginError(f"{self.label} is broken: {self.value} {wrong}")
+        loaded[self] = target
+        return target
 
     def _import(self) -> object:
         module, _, attributes = self.value.partition(":")
