@@ -271,6 +271,13 @@ def test_a_misspelt_name_in_disable_options_or_on_error_is_refused(project, text
     assert str(caught.value).startswith(path)
 
 
+def test_a_command_may_be_blocked_by_name(project, pack):
+    pack.add("shell", commands={"shout": "shell_mod:shout"})
+    project("disable = ['shout']")
+
+    assert choosing.unknown_names(config.settings()) == []
+
+
 def test_settings_for_a_plugin_that_is_not_installed_here_are_left_alone(project):
     project("disable = ['wandb']\noptions = {mlflow = {}}\non_error = {neptune = 'raise'}")
 

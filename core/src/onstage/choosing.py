@@ -9,7 +9,7 @@ from typing import cast
 
 from onstage import config, discovery
 from onstage.config import Options, Policy, Settings
-from onstage.discovery import AUTOUSE, CALLBACKS
+from onstage.discovery import AUTOUSE, CALLBACKS, COMMANDS
 from onstage.distributions import normalise
 from onstage.errors import OnstageWarning, PluginError, SettingsError, did_you_mean
 from onstage.making import callback as callback
@@ -128,10 +128,11 @@ def unknown_names(settings: Settings) -> list[tuple[str, str]]:
     ]
 
 
-def _installed_names(with_distributions: bool) -> list[str]:
-    plugins = [*discovery.installed(CALLBACKS), *discovery.installed(AUTOUSE)]
+def _installed_names(for_disable: bool) -> list[str]:
+    groups = (CALLBACKS, AUTOUSE, COMMANDS) if for_disable else (CALLBACKS, AUTOUSE)
+    plugins = [plugin for group in groups for plugin in discovery.installed(group)]
     names = [name for plugin in plugins for name in (plugin.name, plugin.attribute) if name]
-    return [*names, *(plugin.distribution for plugin in plugins)] if with_distributions else names
+    return [*names, *(plugin.distribution for plugin in plugins)] if for_disable else names
 
 
 def _flat(given: object) -> Iterator[object]:

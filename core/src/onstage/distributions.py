@@ -100,7 +100,7 @@ def _in_folder(folder: str) -> Iterator[Distribution]:
             same_name.setdefault(_split(info)[0], []).append(info)
     for infos in same_name.values():
         if len(infos) > 1:  # an upgrade that left the old one behind
-            infos.sort(key=_age, reverse=True)
+            infos.sort(key=_newness, reverse=True)
         for info in infos:
             yield _read(folder, info)
 
@@ -115,7 +115,7 @@ def _split(info: str) -> tuple[str, str]:
     return normalise(name), version.partition("-")[0]
 
 
-def _age(info: str) -> tuple[bool, list[tuple[int, str]]]:
+def _newness(info: str) -> tuple[bool, list[tuple[int, str]]]:
     parts = re.split(r"(\d+)", _split(info)[1])
     numbers = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
     return info.endswith(".dist-info"), numbers
