@@ -113,6 +113,8 @@ class BatchLoop:
         if self.is_open:
             self.close_batch()
         self.over = True
+        if hasattr(self.data, "end_epoch"):
+            self.data.end_epoch()
         self.run.leave_loop(self)
 
     def resume(self, state: State) -> None:

@@ -196,7 +196,10 @@ class Trainer:
                 for batch in run.batches(train, totals):
                     self.train_step(batch, totals)
                 if validation is not None and due(epoch):
+                    validation.restart()
                     self._test(run, validation)
+                if train.exhausted and epoch + 1 < epochs:
+                    run.stop("the data has ended")
         return run.history
 
     def evaluate(
