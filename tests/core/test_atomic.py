@@ -84,7 +84,7 @@ def dead_pid():
 
 
 def _temporary(directory, pid, host=None, token="0123abcd"):
-    path = directory / f".onstage-{atomic._HOST if host is None else host}-{pid}-{token}.tmp"
+    path = directory / f".onstage-{atomic._host() if host is None else host}-{pid}-{token}.tmp"
     path.write_bytes(b"half")
     return path
 

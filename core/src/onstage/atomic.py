@@ -6,11 +6,10 @@ import contextlib
 import errno
 import os
 import re
-import secrets
-import socket
 import time
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
@@ -19,10 +18,16 @@ from onstage.errors import OnstageWarning, StateError
 
 StrPath: TypeAlias = str | PathLike[str]
 
-_HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:64]
 _TEMPORARY = re.compile(r"\.onstage-(?P<host>[A-Za-z0-9._]*)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
 _A_DAY = 86_400.0
 _in_flight: set[str] = set()
+
+
+@cache
+def _host() -> str:
+    import socket  # imported late: most programs write no file
+
+    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:64]
 
 
 def write_atomic(path: StrPath, chunks: Iterable[bytes | memoryview]) -> None:
@@ -50,7 +55,7 @@ def write_atomic(path: StrPath, chunks: Iterable[bytes | memoryview]) -> None:
     """
     target = os.path.abspath(os.fspath(path))
     directory = os.path.dirname(target)
-    name = f".onstage-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    name = f".onstage-{_host()}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
     temporary = os.path.join(directory, name)
     _in_flight.add(name)
     try:
@@ -115,7 +120,7 @@ def _is_stale(entry: os.DirEntry[str]) -> bool:
     if not (match := _TEMPORARY.fullmatch(entry.name)):
         return False
     pid = int(match["pid"])
-    if match["host"] == _HOST and os.name == "posix":
+    if match["host"] == _host() and os.name == "posix":
         # Our own number on a file that we aren't writing: it was another's before.
         return entry.name not in _in_flight if pid == os.getpid() else not _is_alive(pid)
     # Another machine's process can't be asked; nobody takes a day for one file.

@@ -36,10 +36,8 @@ or as an instance (left out with an `OnstageWarning`).
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,6 +114,8 @@ def _files() -> tuple[_File, ...]:
 
 
 def _from_file(files: tuple[_File, ...]) -> dict[str, Any]:
+    import tomllib  # imported late, as difflib below: many programs have no such file, and no misspelt name
+
     for path, _, _ in files:
         try:
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -225,6 +225,8 @@ def _parsed(variable: str, text: str, values: Mapping[str, Any]) -> object:
 
 
 def _refuse_misspelt(variable: str) -> None:
+    from difflib import get_close_matches
+
     # Only what is all but one of ours: a plugin may have variables of its own.
     endings = {name.removeprefix("ONSTAGE_"): name for name in VARIABLES}
     close = get_close_matches(variable.removeprefix("ONSTAGE_"), endings, n=1, cutoff=0.8)

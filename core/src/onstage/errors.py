@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class OnstageError(Exception):
@@ -28,5 +27,7 @@ class OnstageWarning(UserWarning):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Give ``"; did you mean 'x'?"`` for the closest known name, or ``""``."""
+    from difflib import get_close_matches  # imported late: most runs have no error
+
     close = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
