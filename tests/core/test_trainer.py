@@ -1,0 +1,287 @@
+"""fit, evaluate and predict on the numpy model, as a user of Keras would try them."""
+
+import re
+
+import numpy as np
+import pytest
+
+from onstage import OnstageWarning, Sequential, layers, optimizers
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(30, 4)).astype("float32")
+Y = (X[:, 0] + X[:, 1] > 0).astype("int64")
+
+
+def classifier(seed=0, dropout=0.0):
+    model = Sequential(
+        [layers.Dense(8, activation="tanh"), layers.Dropout(dropout), layers.Dense(2, activation="softmax")],
+        seed=seed,
+    )
+    model.compile(optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def line():
+    """A model whose one weight w and loss (w - 1)² are known in closed form."""
+    model = Sequential([layers.Input((1,)), layers.Dense(1, use_bias=False)])
+    model.compile(optimizers.SGD(0.25), "mse")
+    model.set_weights([np.array([[3.0]], "float32")])
+    return model
+
+
+ONES = np.ones((4, 1), "float32")
+
+
+def test_the_loss_of_a_known_model_falls_as_by_hand():
+    model = line()
+
+    history = model.fit(ONES, ONES, batch_size=4, epochs=3, verbose=0)
+
+    # dL/dw = 2 (w - 1), so w - 1 halves with each step: 2, 1, 0.5.
+    assert history.history["loss"] == [4.0, 1.0, 0.25]
+    assert model.evaluate(ONES, ONES, verbose=0) == 0.0625
+
+
+def test_a_short_last_batch_weighs_by_its_samples():
+    model = line()
+    model.learning_rate = 0.0
+    y = np.array([[1.0]] * 4 + [[3.0]], "float32")
+
+    history = model.fit(np.ones((5, 1), "float32"), y, batch_size=4, shuffle=False, verbose=0)
+
+    assert history.history["loss"] == [pytest.approx(4 * 4.0 / 5)]
+
+
+def test_real_structure_is_learnt():
+    model = classifier()
+
+    history = model.fit(X, Y, epochs=150, verbose=0, seed=0)
+    loss, accuracy = model.evaluate(X, Y, verbose=0)
+
+    assert history.history["accuracy"][-1] > 0.95
+    assert accuracy > 0.95
+    assert loss < history.history["loss"][0] / 3
+    assert (model.predict(X, verbose=0).argmax(axis=1) == Y).mean() == pytest.approx(accuracy)
+
+
+def test_a_seed_makes_a_run_repeatable_to_the_bit():
+    runs = []
+    for seed in (7, 7, 8):
+        model = classifier(dropout=0.5)
+        history = model.fit(X, Y, epochs=3, batch_size=8, verbose=0, seed=seed)
+        runs.append((history.history, [weight.tobytes() for weight in model.get_weights()]))
+
+    assert runs[0] == runs[1]
+    assert runs[0][1] != runs[2][1]
+
+
+def test_a_seed_of_fit_covers_the_weights_of_a_model_that_is_built_by_it():
+    losses = [classifier(seed=None).fit(X, Y, verbose=0, seed=3).history["loss"] for _ in range(2)]
+
+    assert losses[0] == losses[1]
+
+
+def test_generators_train_with_steps_and_end_the_training_when_they_end():
+    def batches(count):
+        for _ in range(count):
+            yield X[:10], Y[:10]
+
+    history = classifier().fit(batches(6), epochs=3, steps_per_epoch=2, verbose=0)
+    assert history.epoch == [0, 1, 2]
+
+    with pytest.warns(OnstageWarning, match="ran out of data"):
+        history = classifier().fit(batches(3), epochs=9, steps_per_epoch=2, verbose=0)
+    assert history.epoch == [0, 1]
+    assert history.stop_reason == "the data has ended"
+
+
+def test_an_iterable_of_batches_of_unknown_length_trains(recording):
+    class Stream:
+        def __iter__(self):
+            yield X[:20], Y[:20]
+            yield X[20:], Y[20:], np.ones(10, "float32")
+
+    history = classifier().fit(Stream(), epochs=2, verbose=0, callbacks=[recording])
+
+    assert recording.stages.count("on_train_batch_end") == 4
+    assert history.epoch == [0, 1]
+
+
+def test_a_memmap_trains_like_the_array(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+
+    losses = [classifier().fit(x, Y, epochs=2, verbose=0, seed=1).history["loss"] for x in (X, mapped)]
+
+    assert losses[0] == losses[1]
+
+
+def test_class_weights_are_sample_weights():
+    weights = np.where(Y == 1, 3.0, 1.0).astype("float32")
+
+    by_class = classifier().fit(X, Y, class_weight={0: 1.0, 1: 3.0}, verbose=0, seed=0)
+    by_sample = classifier().fit(X, Y, sample_weight=weights, verbose=0, seed=0)
+
+    assert by_class.history == by_sample.history
+
+
+def test_validation_split_takes_the_last_samples():
+    model = line()
+    x = np.concatenate([np.ones((8, 1)), np.full((2, 1), 2.0)]).astype("float32")
+    y = x.copy()
+
+    history = model.fit(x, y, validation_split=0.2, batch_size=8, verbose=0)
+
+    # w = 2 after one step; (2 * 2 - 2)² on the last two samples.
+    assert history.history["val_loss"] == [4.0]
+
+
+@pytest.mark.parametrize(("freq", "epochs"), [(1, [0, 1, 2, 3]), (2, [1, 3]), ([1, 4], [0, 3]), (9, [])])
+def test_validation_freq_counts_epochs_from_one(freq, epochs):
+    history = line().fit(ONES, ONES, validation_data=(ONES, ONES), validation_freq=freq, epochs=4, verbose=0)
+
+    assert history.epochs_of.get("val_loss", []) == epochs
+
+
+def test_evaluate_gives_a_number_a_list_or_a_dict():
+    model = classifier()
+    model.fit(X, Y, verbose=0)
+
+    named = model.evaluate(X, Y, verbose=0, return_dict=True)
+    listed = model.evaluate(X, Y, verbose=0)
+
+    assert list(named) == model.metrics_names == ["loss", "accuracy"]
+    assert listed == list(named.values())
+    assert isinstance(line().evaluate(ONES, ONES, verbose=0), float)
+
+
+def test_evaluate_inside_a_callback_disturbs_nothing():
+    class Peeks:
+        def on_train_batch_end(self, batch, run):
+            run.model.evaluate(X, Y, batch_size=7, verbose=0)
+            run.model.predict(X[:3], verbose=0)
+
+    plain = classifier(dropout=0.3).fit(X, Y, batch_size=8, epochs=2, verbose=0, seed=0)
+    peeked = classifier(dropout=0.3).fit(X, Y, batch_size=8, epochs=2, verbose=0, seed=0, callbacks=[Peeks()])
+
+    assert peeked.history == plain.history
+
+
+def test_predict_gives_one_array_that_is_ours_to_keep():
+    model = classifier()
+    model.fit(X, Y, verbose=0)
+
+    first = model.predict(X, batch_size=7, verbose=0)
+    kept = first.copy()
+    model.predict(-X, batch_size=7, verbose=0)
+
+    assert first.shape == (30, 2)
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_allclose(first.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_single_batches_fire_no_stage_and_match_the_loops():
+    by_fit, by_hand = line(), line()
+
+    history = by_fit.fit(ONES, ONES, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    losses = [by_hand.train_on_batch(ONES, ONES) for _ in range(2)]
+
+    assert losses == history.history["loss"]
+    assert by_hand.test_on_batch(ONES, ONES, return_dict=True) == {"loss": 0.25}
+    np.testing.assert_array_equal(by_hand.predict_on_batch(ONES), by_fit.predict(ONES, verbose=0))
+
+
+def test_stopping_a_prediction_and_an_evaluation():
+    class StopsBoth:
+        def on_test_batch_end(self, run):
+            run.model.stop_evaluating = True
+
+        def on_predict_batch_end(self, run):
+            run.model.stop_predicting = True
+
+    model = classifier()
+    model.fit(X, Y, verbose=0)
+
+    assert len(model.predict(X, batch_size=10, verbose=0, callbacks=[StopsBoth()])) == 10
+    model.evaluate(X, Y, batch_size=10, verbose=0, callbacks=[StopsBoth()])
+    assert len(model.predict(X, batch_size=10, verbose=0)) == 30
+
+
+def test_the_data_is_left_as_it_is():
+    x, y = X.copy(), Y.copy()
+
+    classifier(dropout=0.5).fit(x, y, epochs=2, verbose=0)
+
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, Y)
+
+
+def refused(match, error=ValueError, **arguments):
+    fired = []
+
+    class Watches:
+        def on_train_begin(self):
+            fired.append("on_train_begin")
+
+    given = {"x": X, "y": Y, "verbose": 0, "callbacks": [Watches()], **arguments}
+    with pytest.raises(error, match=match):
+        classifier().fit(**given)
+    assert fired == []
+
+
+BAD = {
+    "lengths": (dict(y=Y[:5]), "y must be as long as x, got 5 samples against 30"),
+    "label too high": (dict(y=Y + 1), r"y must hold class numbers in \[0, 2\)"),
+    "label below zero": (dict(y=Y - 1), r"y must hold class numbers in \[0, 2\)"),
+    "no samples": (dict(x=X[:0], y=Y[:0]), "at least one sample"),
+    "batch_size": (dict(batch_size=0), "batch_size must be at least 1, got 0"),
+    "epochs": (dict(epochs=-1), "epochs must be 0 or more, got -1"),
+    "split of all": (dict(validation_split=1.0), "validation_split must be between 0 and 1"),
+    "split below zero": (dict(validation_split=-0.5), "validation_split must be between 0 and 1"),
+    "both weights": (
+        dict(class_weight={0: 1.0}, sample_weight=np.ones(30)),
+        "class_weight and sample_weight can't both be given",
+    ),
+    "verbose": (dict(verbose=3), "verbose must be 0, 1, 2 or 'auto', got 3"),
+    "seed": (dict(seed=-1), "seed must be 0 or more, got -1"),
+    "validation_freq": (dict(validation_freq=0), "validation_freq must be 1 or more"),
+    "validation lengths": (
+        dict(validation_data=(X, Y[:3])),
+        "validation_data's y must be as long as validation_data's x",
+    ),
+    "validation width": (dict(validation_data=(X[:, :3], Y)), "(3)"),
+    "validation parts": (dict(validation_data=(X,)), re.escape("validation_data must be (x, y)")),
+}
+
+
+@pytest.mark.parametrize(("arguments", "match"), BAD.values(), ids=BAD)
+def test_bad_values_are_refused_before_the_first_stage(arguments, match):
+    refused(match, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (dict(x=X.astype(str)), "x must be numbers, got strings"),
+        (dict(x=X.astype(object)), "x must be numbers, got objects"),
+        (dict(x={"a": X}), "x must be one array, got a dict with the keys 'a'"),
+        (dict(epochs=2.0), "epochs must be an integer, got 2.0"),
+        (dict(epochs=True), "epochs must be an integer, got True"),
+        (dict(validation_freq=2.0), "validation_freq must be an integer or a list"),
+    ],
+)
+def test_bad_types_are_refused_before_the_first_stage(arguments, match):
+    refused(match, TypeError, **arguments)
+
+
+def test_an_uncompiled_model_says_so():
+    with pytest.raises(ValueError, match=re.escape("You must call compile()")):
+        Sequential([layers.Dense(1)]).fit(X, Y, verbose=0)
+
+
+def test_nan_in_the_data_only_warns():
+    x = X.copy()
+    x[3, 1] = np.nan
+
+    with pytest.warns(OnstageWarning, match="x holds NaN, first in sample 3"):
+        classifier().fit(x, Y, verbose=0)
