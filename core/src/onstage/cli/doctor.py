@@ -65,7 +65,7 @@ def doctor(ctx: click.Context) -> None:
 
 def _versions() -> str:
     rows = [("Python", platform.python_version(), sys.executable), ("onstage-core", onstage.__version__, "")]
-    rows += [(name, metadata.version(name), "") for name in ("pluggy", "numpy", "safetensors", "click")]
+    rows += [(name, metadata.version(name), "") for name in ("pluggy", "numpy", "click")]
     return table(("what", "version", "where"), rows)
 
 
