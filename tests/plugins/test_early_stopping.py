@@ -188,6 +188,10 @@ def test_prints_when_it_stops_and_restores(capsys):
     )
 
 
+def test_verbose_may_be_true_as_in_many_programs():
+    assert EarlyStopping(verbose=True).verbose == 1
+
+
 def test_a_model_without_weights_is_refused_before_the_first_step():
     with pytest.raises(
         TypeError, match="restore_best_weights must be False without a model that has get_weights"

@@ -60,6 +60,11 @@ def integer(name: str, value: object, low: int) -> int:
     return int(value)
 
 
+def verbosity(value: object) -> int:
+    """Give a level of messages, an integer >= 0; True is 1, as many programs for Keras have it."""
+    return integer("verbose", int(value) if isinstance(value, bool) else value, 0)
+
+
 def flag(name: str, value: object) -> bool:
     """Give True or False; raises TypeError for anything else."""
     if not isinstance(value, bool):

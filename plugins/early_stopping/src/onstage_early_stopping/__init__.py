@@ -8,7 +8,7 @@ from typing import ClassVar
 from onstage import Callback, Logs
 from onstage.model import Array, State
 from onstage.monitor import Monitor
-from onstage.nn.checks import flag, integer, optional_number
+from onstage.nn.checks import flag, integer, optional_number, verbosity
 
 __all__ = ["EarlyStopping"]
 
@@ -73,7 +73,7 @@ class EarlyStopping(Callback):
         self._monitors = _monitors(monitor, mode, min_delta)
         self.min_delta = self._monitors[0].min_delta
         self.patience = integer("patience", patience, 0)
-        self.verbose = integer("verbose", verbose, 0)
+        self.verbose = verbosity(verbose)
         self.baseline = optional_number("baseline", baseline)
         if baseline is not None and len(self._monitors) > 1:
             raise ValueError("baseline must be None with several monitors: it can't be one value for all")

@@ -13,7 +13,7 @@ import numpy as np
 from onstage import Callback, Logs
 from onstage.learning_rate import check_settable
 from onstage.model import State
-from onstage.nn.checks import choice, integer
+from onstage.nn.checks import choice, verbosity
 
 __all__ = ["LearningRateScheduler"]
 
@@ -49,7 +49,7 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable[..., float], verbose: int = 0, on: str = "epoch") -> None:
         self.schedule = schedule
         self._takes_rate = _takes_rate(schedule)
-        self.verbose = integer("verbose", verbose, 0)
+        self.verbose = verbosity(verbose)
         self.on = choice("on", on, ("epoch", "batch"))
         self._batches = 0
         if self.on == "batch":

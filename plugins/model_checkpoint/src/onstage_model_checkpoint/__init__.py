@@ -11,7 +11,7 @@ from onstage import Callback, Logs
 from onstage.atomic import keep_newest, write_pointer
 from onstage.model import State
 from onstage.monitor import Monitor
-from onstage.nn.checks import flag, integer, optional_number
+from onstage.nn.checks import flag, integer, optional_number, verbosity
 from onstage_model_checkpoint.template import Template, Values
 
 __all__ = ["ModelCheckpoint"]
@@ -88,7 +88,7 @@ class ModelCheckpoint(Callback):
         self.filepath = self._template.text
         self._monitor = Monitor(monitor, mode)
         self.monitor = monitor
-        self.verbose = integer("verbose", verbose, 0)
+        self.verbose = verbosity(verbose)
         self.save_best_only = flag("save_best_only", save_best_only)
         self.save_weights_only = flag("save_weights_only", save_weights_only)
         self.mode = mode

@@ -8,7 +8,7 @@ from onstage import Callback, Logs
 from onstage.learning_rate import check_settable
 from onstage.model import State
 from onstage.monitor import Monitor
-from onstage.nn.checks import integer, number
+from onstage.nn.checks import integer, number, verbosity
 
 __all__ = ["ReduceLROnPlateau"]
 
@@ -71,7 +71,7 @@ class ReduceLROnPlateau(Callback):
         self.monitor = monitor
         self.factor = number("factor", factor, 0, 1, exclude={0, 1})
         self.patience = integer("patience", patience, 0)
-        self.verbose = integer("verbose", verbose, 0)
+        self.verbose = verbosity(verbose)
         self.mode = mode
         self.min_delta = self._monitor.min_delta
         self.cooldown = integer("cooldown", cooldown, 0)
