@@ -134,6 +134,16 @@ def test_a_loop_of_ones_own_without_a_model():
     assert run.stop_reason == "loss was nan in epoch 0, batch 1"
 
 
+def test_a_model_whose_layers_are_a_number_is_no_trouble():
+    callback = TerminateOnNaN()
+    callback.set_model(type("Model", (), {"layers": 12, "stop_training": False})())
+    callback.on_train_begin()
+
+    callback.on_batch_end(0, {"loss": math.nan})
+
+    assert callback.model.stop_training
+
+
 def test_a_wrong_argument_is_refused_at_once():
     with pytest.raises(TypeError, match="raise_error must be True or False, got 'yes'"):
         TerminateOnNaN("yes")

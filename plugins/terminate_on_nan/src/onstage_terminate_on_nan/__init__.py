@@ -75,7 +75,10 @@ class TerminateOnNaN(Callback):
 def _unsound(model: Any, what: str) -> str:
     """Name the layer nearest to the output that has a NaN or an infinite value."""
     attribute = {"weights": "value", "gradients": "gradient"}[what]
-    for layer in reversed(getattr(model, "layers", ())):
+    layers = getattr(model, "layers", ())
+    if not isinstance(layers, (list, tuple)):
+        return ""
+    for layer in reversed(layers):
         for variable in getattr(layer, "weights", ()):
             values = getattr(variable, attribute, None)
             if isinstance(values, np.ndarray) and not _is_finite(values):
