@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BETTER_HIGH = (
     *("acc", "accuracy", "auc", "precision", "recall", "f1", "f1_score", "fbeta_score"),
     *("true_positives", "true_negatives", "cosine_similarity", "iou", "io_u", "r2", "r2_score"),
-    *("sensitivity_at_specificity", "specificity_at_sensitivity"),
+    *("sensitivity_at_specificity", "specificity_at_sensitivity", "correlation"),
     *("precision_at_recall", "recall_at_precision"),
 )
 _BETTER_LOW = (
