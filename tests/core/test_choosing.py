@@ -241,6 +241,18 @@ def test_inline_options_win_over_the_options_table(project):
     assert (made.patience, made.monitor) == (2, "loss")
 
 
+@pytest.mark.parametrize("setting", ["callbacks = [{open = {of = [1]}}]", "options = {open = {of = [1]}}"])
+def test_what_a_callback_does_to_its_options_reaches_no_later_run(project, setting):
+    project(setting)
+
+    def made():
+        return [*choosing.resolve(), *choosing.resolve("open")][0].anything["of"]
+
+    made().append(2)
+
+    assert made() == [1]
+
+
 def test_a_wrong_option_in_a_setting_is_refused_with_the_file(project):
     path = project("callbacks = [{stopper = {patienc = 2}}]")
 

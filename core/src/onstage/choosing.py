@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import cast
 
@@ -56,7 +57,8 @@ def resolve(callbacks: object = None, settings: Settings | None = None) -> list[
     for name, options in settings.callbacks:
         if name not in names and not _is_blocked(name, settings) and not _present(name, chosen, settings):
             names.add(name)
-            chosen.append(make(name, options, settings, noted=settings.sources.get("callbacks", "")))
+            noted = settings.sources.get("callbacks", "")
+            chosen.append(make(name, deepcopy(dict(options)), settings, noted))
     return chosen
 
 

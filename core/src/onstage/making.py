@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from copy import deepcopy
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, cast
@@ -88,7 +89,8 @@ def make(name: str, options: Options, settings: Settings, noted: str = "") -> ob
     try:
         if ":" not in name:
             plugin = _plugin(name, settings)
-            options = {**defaults_for(plugin, settings), **options}
+            # Copied: a callback may change a list that the settings keep for the next run.
+            options = {**deepcopy(dict(defaults_for(plugin, settings))), **options}
         check_options(name, target, options)
         made = target(**options)
     except Exception as error:
