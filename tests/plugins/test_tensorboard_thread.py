@@ -39,7 +39,7 @@ def test_histograms_are_made_by_the_writing_thread(tmp_path):
     class Watched(np.ndarray):
         def ravel(self):
             makers.add(threading.current_thread().name)
-            return np.asarray(self)
+            return np.asarray(self).ravel()
 
     class Counts(FakeModel):
         def get_weights(self):
@@ -114,7 +114,7 @@ def test_a_full_disk_ends_the_file_with_a_whole_record(tmp_path, tfevents):
 
     assert done.stdout.split() == ["3", "1", "True", "True"], done.stderr
     (path,) = (tmp_path / "logs/train").iterdir()
-    assert path.stat().st_size <= 5000
+    assert 4900 < path.stat().st_size <= 5000
     assert list(tfevents.records(path))
 
 

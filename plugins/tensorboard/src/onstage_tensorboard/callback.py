@@ -154,7 +154,7 @@ class TensorBoard(Callback):
         self._next_step = max(self._next_step, step + 1)
         self._write_metrics(step, _numbers(logs))
         if _due(self.histogram_freq, epoch) and self.model is not None:
-            self._for_train().weights(step, models.named_weights(self.model), self.write_images)
+            self._for_train().weights(step, self.model, self.write_images)
         if _due(self.embeddings_freq, epoch):
             tables = {layer: models.embedding_of(self.model, layer) for layer in self._embeddings}
             self._for_train().embeddings(step, tables)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from onstage.errors import OnstageWarning
 from onstage.model import Array, State
+from onstage_tensorboard.models import NamedWeights, named_weights
 
 if TYPE_CHECKING:  # imported when the first event is written: tensorboardX takes its time
-    from onstage_tensorboard.files import EventFiles, Positions
+    from onstage_tensorboard.eventfile import Positions
+    from onstage_tensorboard.files import EventFiles
 
 _SERIES = re.compile(r"onstage-[0-9a-f]{8}")
 
@@ -33,6 +35,7 @@ class Journal:
         self._series = f"onstage-{secrets.token_hex(4)}"
         self._files: EventFiles | None = None
         self._positions: Positions = {}
+        self._spare: list[NamedWeights] = []
 
     @property
     def is_open(self) -> bool:
@@ -46,11 +49,18 @@ class Journal:
         if values:
             self._add(run, step, summaries.scalars, values)
 
-    def weights(self, step: int, named: list[tuple[str, Array]], images: bool) -> None:
-        """Write histograms, and images, of arrays that nobody changes any more."""
+    def weights(self, step: int, model: Any, images: bool) -> None:
+        """Write histograms, and images, of the weights as they are now."""
         from onstage_tensorboard import summaries
 
-        self._add("train", step, summaries.weights, named, images, heavy=True)
+        named = named_weights(model, into=self._spare.pop() if self._spare else None)
+
+        def build() -> list[Any]:
+            values = summaries.weights(named, images)
+            self._spare.append(named)
+            return values
+
+        self._add("train", step, build, heavy=True)
 
     def text(self, step: int, tag: str, markdown: str) -> None:
         """Write an entry of the Text tab."""
@@ -100,6 +110,7 @@ class Journal:
         if self._files is not None:
             files, self._files = self._files, None
             self._remember(files.close())
+            self._spare.clear()
 
     def state_dict(self) -> State:
         """Wait for what was given to be on disk, and say how far the files go."""
@@ -112,7 +123,7 @@ class Journal:
 
     def load_state_dict(self, state: State) -> None:
         """Go back to the saved state: what was written after it is taken off."""
-        from onstage_tensorboard.files import cut_back
+        from onstage_tensorboard.eventfile import cut_back
 
         if not _SERIES.fullmatch(state["series"]):
             raise ValueError(f"series must be 'onstage-' and 8 hexadecimal digits, got {state['series']!r}")
@@ -131,4 +142,4 @@ class Journal:
             self._positions.setdefault(run, {}).update(files)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_files": None}
+        return {**vars(self), "_files": None, "_spare": []}

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from onstage.errors import did_you_mean
 from onstage.model import Array
 
+NamedWeights: TypeAlias = list[tuple[str, Array]]
 
-def named_weights(model: Any) -> list[tuple[str, Array]]:
+
+def named_weights(model: Any, into: NamedWeights | None = None) -> NamedWeights:
     """Copy the weights, each under ``model/layer/weight``.
 
     A model without ``layers`` gives ``model/weight_0``, ``model/weight_1``, …
     in the order of its ``get_weights()``.
+
+    Parameters
+    ----------
+    into
+        An earlier copy, to be written over: new memory costs ten times the copying.
     """
     layers = getattr(model, "layers", None)
     if layers is None:
         return [(f"{name_of(model)}/weight_{n}", array) for n, array in enumerate(model.get_weights())]
-    return [
-        (f"{name_of(model)}/{layer.name}/{weight.name}", _copy(weight))
+    found = [
+        (f"{name_of(model)}/{layer.name}/{weight.name}", _array(weight))
         for layer in layers
         for weight in layer.weights
     ]
+    if into is None or _kinds(into) != _kinds(found):
+        return [(name, array.copy()) for name, array in found]
+    for (_, copy), (_, array) in zip(into, found, strict=True):
+        np.copyto(copy, array)
+    return into
 
 
-def _copy(weight: Any) -> Array:
-    return np.array(getattr(weight, "value", weight))
+def _kinds(named: NamedWeights) -> list[tuple[object, ...]]:
+    return [(name, array.shape, array.dtype) for name, array in named]
+
+
+def _array(weight: Any) -> Array:
+    return np.asarray(getattr(weight, "value", weight))
 
 
 def name_of(model: Any) -> str:
@@ -105,6 +121,6 @@ def embedding_of(model: Any, name: str) -> Array:
         The layer's first weight has no rows.
     """
     layer = next(layer for layer in model.layers if layer.name == name)
-    if not layer.weights or len(_copy(layer.weights[0]).shape) != 2:
+    if not layer.weights or _array(layer.weights[0]).ndim != 2:
         raise ValueError(f"embeddings_metadata must name layers with a table of rows, got {name!r}")
-    return _copy(layer.weights[0])
+    return _array(layer.weights[0]).copy()
