@@ -114,11 +114,14 @@ def _files() -> tuple[_File, ...]:
 
 
 def _from_file(files: tuple[_File, ...]) -> dict[str, Any]:
-    import tomllib  # imported late, as difflib below: many programs have no such file, and no misspelt name
-
     for path, _, _ in files:
         try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            text = Path(path).read_text(encoding="utf-8")
+            if "onstage" not in text:
+                continue  # Parsing takes longer than all else in the start of a run.
+            import tomllib
+
+            content = tomllib.loads(text)
         except (OSError, ValueError) as error:
             raise SettingsError(f"{path} can't be read: {error}") from error
         table = content.get("tool", {}).get("onstage")
@@ -225,7 +228,7 @@ def _parsed(variable: str, text: str, values: Mapping[str, Any]) -> object:
 
 
 def _refuse_misspelt(variable: str) -> None:
-    from difflib import get_close_matches
+    from difflib import get_close_matches  # imported late: nearly all names are right
 
     # Only what is all but one of ours: a plugin may have variables of its own.
     endings = {name.removeprefix("ONSTAGE_"): name for name in VARIABLES}

@@ -114,6 +114,10 @@ def defaults_for(plugin: Plugin, settings: Settings) -> Options:
 @lru_cache(maxsize=256)
 def signature_of(target: Callable[..., object]) -> inspect.Signature | None:
     """Give the signature of a class or factory, None where it has none."""
+    if type(target) is type and not any(
+        {"__init__", "__new__"} & vars(c).keys() for c in target.__mro__[:-1]
+    ):
+        return inspect.Signature()  # inspect would parse object's, which is a text, with a tokenizer
     try:
         return inspect.signature(target)
     except (TypeError, ValueError):

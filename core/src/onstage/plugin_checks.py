@@ -50,7 +50,7 @@ def _attributes(plugin: object) -> dict[str, object]:
     if isinstance(plugin, types.ModuleType):
         return vars(plugin)
     merged: dict[str, object] = {}
-    for base in reversed(type(plugin).__mro__):
+    for base in type(plugin).__mro__[-2::-1]:  # object has nothing that could be a stage
         merged.update(vars(base))
     for name, value in getattr(plugin, "__dict__", {}).items():
         if not isinstance(merged.get(name), property):
