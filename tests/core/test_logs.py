@@ -2,6 +2,7 @@
 
 import copy
 import json
+import operator
 import pickle
 
 import numpy as np
@@ -22,8 +23,8 @@ LOOKS = {
     "keys": lambda logs: logs.keys() == VALUES.keys(),
     "values": lambda logs: list(logs.values()) == [1.0, 2.0],
     "items": lambda logs: list(logs.items()) == list(VALUES.items()),
-    "equal": lambda logs: logs == VALUES and VALUES == logs,
-    "unequal": lambda logs: not logs != VALUES,
+    "equal": lambda logs: operator.eq(logs, VALUES) and operator.eq(VALUES, logs),
+    "unequal": lambda logs: not operator.ne(logs, VALUES),
     "dict": lambda logs: dict(logs) == VALUES,
     "unpacked": lambda logs: {**logs} == VALUES,
     "updated from": lambda logs: {"f1": 1} | logs == {"f1": 1, **VALUES},
