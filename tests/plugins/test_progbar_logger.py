@@ -1,4 +1,5 @@
 import io
+import os
 import re
 import sys
 import threading
@@ -36,7 +37,7 @@ class Terminal(io.StringIO):
 def show(file, *logs, verbose="auto", batches=2, **params):
     bar = ProgbarLogger(file=file)
     replay(bar, logs, verbose=verbose, batches=batches, params=params)
-    return file.getvalue()
+    return file.getvalue() if isinstance(file, io.StringIO) else ""
 
 
 def test_stands_whatever_a_host_does():
@@ -62,10 +63,9 @@ def test_a_terminal_gets_a_bar_an_epoch_with_its_final_metrics():
     show(terminal, {"loss": 0.5, "val_loss": 0.25}, {"loss": 0.125})
 
     first, second, last = terminal.screen
-    assert first.startswith("Epoch 1/2: 100%")
-    assert "2/2" in first
+    assert first.startswith("Epoch 1/2: 2/2 [")
     assert first.endswith("loss=0.5000, val_loss=0.2500]")
-    assert second.startswith("Epoch 2/2: 100%")
+    assert second.startswith("Epoch 2/2: 2/2 [")
     assert second.endswith("loss=0.1250]")
     assert last == ""
     assert "\x1b" not in terminal.getvalue()
@@ -133,10 +133,9 @@ def test_an_unknown_length_is_learned_in_the_first_epoch():
             for _ in run.batches(iter(data)):
                 run.log(loss=1.0)
 
-    first, second, _ = terminal.screen
-    assert first.startswith("Epoch 1/2: 3step")
-    assert second.startswith("Epoch 2/2: 100%")
-    assert "3/3" in second
+    assert terminal.screen[0].startswith("Epoch 1/2: 3/3 [")
+    assert "Epoch 1/2: 0step [" in terminal.getvalue()
+    assert "| 0/3 [" in terminal.getvalue()
 
 
 def test_an_unknown_number_of_epochs_is_left_out():
@@ -202,7 +201,7 @@ def test_an_error_leaves_the_bar_as_it_stands_and_the_next_run_whole(model):
     assert terminal.getvalue().endswith("\n")
 
     model.evaluate(X, Y, callbacks=bar, verbose=1)
-    assert terminal.screen[-2].startswith("Evaluate: 100%")
+    assert terminal.screen[-2].startswith("Evaluate: 1/1 [")
 
 
 def test_starts_no_thread(model):
@@ -224,6 +223,24 @@ def test_an_epoch_that_is_resumed_in_its_middle_counts_on_from_there():
     bar.on_epoch_end({"loss": 1.0})
 
     assert "10/10" in terminal.screen[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("columns", [0, 40])
+def test_the_last_metrics_of_an_epoch_are_whole_on_any_terminal(columns):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 0, columns, 0, 0))
+    with open(theirs, "w") as terminal:
+        show(terminal, {"loss": 0.5, "accuracy": 0.75, "val_loss": 0.25, "val_accuracy": 0.125})
+        shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+
+    assert "loss=0.5000, accuracy=0.7500, val_loss=0.2500, val_accuracy=0.1250]" in shown
 
 
 def test_notebooks_get_the_bar_of_tqdm_auto(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from time import perf_counter
@@ -14,6 +15,8 @@ __all__ = ["ProgbarLogger"]
 
 INTERVAL = 0.05
 """Seconds between two redraws, at least."""
+FINISHED = "{desc}: {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
+"""What stays on the screen of a bar, in tqdm's terms."""
 
 
 class ProgbarLogger(Callback):
@@ -151,8 +154,11 @@ class ProgbarLogger(Callback):
 
     def _finish(self, logs: Logs | None) -> None:
         if self._bar is not None:
-            self._bar.n = self._done
+            self._bar.n = self._bar.total = self._done
             self._bar.set_postfix_str(", ".join(_metrics(logs, "=")), refresh=False)
+            # A full bar tells nothing more; and the last metrics are not cut off at the edge.
+            self._bar.bar_format = FINISHED
+            self._bar.dynamic_ncols = self._bar.ncols = None
             self._bar.close()
             self._bar = None
         elif self.params.get("verbose", "auto") != 0:
@@ -178,7 +184,19 @@ def _new_bar(title: str, total: int | None, stream: Any, *, in_notebook: bool) -
     tqdm: Any = import_module("tqdm.auto" if in_notebook else "tqdm").tqdm
     # No thread that watches the bar: the callback redraws by its own clock.
     bar = type("Bar", (tqdm,), {"monitor_interval": 0})
-    return bar(desc=title, total=total, file=stream, unit="step", dynamic_ncols=True)
+    return bar(desc=title, total=total, file=stream, unit="step", **_size(stream))
+
+
+def _size(stream: Any) -> dict[str, Any]:
+    """Give tqdm the size to keep to: as the terminal says, at each moment."""
+    try:
+        columns, lines = os.get_terminal_size(stream.fileno())
+    except (AttributeError, ValueError, OSError):
+        return {"dynamic_ncols": True}
+    if columns and lines:
+        return {"dynamic_ncols": True}
+    # Some in containers say 0; tqdm would show nothing.
+    return {"ncols": columns or 80, "nrows": lines or 24}
 
 
 def _metrics(logs: Logs | None, joint: str) -> list[str]:
