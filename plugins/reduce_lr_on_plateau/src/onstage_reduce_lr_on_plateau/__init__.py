@@ -99,7 +99,6 @@ class ReduceLROnPlateau(Callback):
         cooling = self.cooldown_counter > 0
         if cooling:
             self.cooldown_counter -= 1
-            self.wait = 0
         if self._monitor.improved(value, self.best):
             self.best = value
             self.wait = 0
