@@ -135,8 +135,11 @@ class Bus(pluggy.PluginManager):
         self.stages.forget()
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> HookspecOpts | None:
-        """Pass over what every class has; looking at it takes longer than at the stages."""
-        return None if name.startswith("__") else super().parse_hookspec_opts(module_or_class, name)
+        """Read what ``@hookspec`` says; pluggy's own way is slow for a class."""
+        if module_or_class is not Stages:
+            return super().parse_hookspec_opts(module_or_class, name)
+        opts: HookspecOpts | None = getattr(vars(Stages).get(name), f"{PROJECT}_spec", None)
+        return opts
 
     def add_hookcall_monitoring(self, before: Any, after: Any) -> Callable[[], None]:
         """Watch every call; until the returned function is called, pluggy does them all."""

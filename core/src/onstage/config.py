@@ -78,7 +78,7 @@ def settings() -> Settings:
     SettingsError
         A key, variable or value is not one of ours; the message says where.
     """
-    variables = tuple(item for item in os.environ.items() if item[0].startswith("ONSTAGE_"))
+    variables = tuple((name, os.environ[name]) for name in os.environ if name.startswith("ONSTAGE_"))
     key = _files(), variables
     found = _cache.get(key)
     if found is None:

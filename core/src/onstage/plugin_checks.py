@@ -35,23 +35,25 @@ def _is_implementation(name: str, found: object, is_stage: Callable[[str], bool]
 
 def _marks(found: object) -> dict[str, Any]:
     """Give what ``@hookimpl(…)`` says, ``{}`` for a method without it."""
-    marks = getattr(found, "onstage_impl", None) or getattr(
-        getattr(found, "__func__", None), "onstage_impl", None
-    )
+    if isinstance(found, (staticmethod, classmethod)) and not hasattr(found, "onstage_impl"):
+        found = found.__func__
+    marks = getattr(found, "onstage_impl", None)
     return marks if isinstance(marks, dict) else {}
 
 
 def _attributes(plugin: object) -> dict[str, object]:
-    """Give all attributes by name, as inspect.getattr_static gives each.
+    """Give the attributes by name, as inspect.getattr_static gives each.
 
     In one merge: that function goes through all base classes for every name,
-    which would be most of what starting a run costs.
+    which would be most of what starting a run costs. Without those that are
+    merely inherited from Callback or object.
     """
     if isinstance(plugin, types.ModuleType):
         return vars(plugin)
     merged: dict[str, object] = {}
-    for base in type(plugin).__mro__[-2::-1]:  # object has nothing that could be a stage
-        merged.update(vars(base))
+    for base in reversed(type(plugin).__mro__):
+        if base is not Callback and base is not object:
+            merged.update(vars(base))
     for name, value in getattr(plugin, "__dict__", {}).items():
         if not isinstance(merged.get(name), property):
             merged[name] = value
@@ -84,9 +86,8 @@ def implementations(plugin: object, bus: Bus) -> dict[str, HookimplOpts]:
         )
     label = class_name(plugin)
     attributes = _attributes(plugin)
-    stages = {
-        name: found for name, found in attributes.items() if _is_implementation(name, found, bus.is_stage)
-    }
+    is_stage = frozenset(bus.stage_names()).__contains__
+    stages = {name: found for name, found in attributes.items() if _is_implementation(name, found, is_stage)}
     for name, found in stages.items():
         _check_hookable(name, found, label)
     # A module may hold any function; a class with an on_… method means a stage.
