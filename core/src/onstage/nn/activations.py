@@ -18,9 +18,6 @@ from onstage.nn import registry
 from onstage.nn.checks import flag, number
 from onstage.nn.steps import LogSoftmax, Place, SigmoidLogits, Step, inside
 
-# An array without axes costs a call of numpy less than a number does.
-_ZERO = {char: np.zeros((), char) for char in np.typecodes["Float"]}
-
 
 class Activation:
     """A function of one array; made to be subclassed by `value` and `slope`."""
@@ -85,13 +82,21 @@ class Linear(Activation):
 class ReLU(Activation):
     """max(x, 0); the derivative at 0 is 0."""
 
-    def value(self, x: Array, out: Array) -> None:
-        """Write the function of x."""
-        np.maximum(x, _ZERO[x.dtype.char], out=out)
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step; slopes of 0 and 1 are booleans, a quarter of the memory."""
+        out = x if place.may_overwrite else np.empty(x.shape, place.dtype)
+        positive = np.empty(x.shape, np.bool_)
+        # An array without axes costs a call of numpy less than a number does.
+        zero = np.zeros((), place.dtype)
 
-    def slope(self, x: Array, out: Array, slope: Array) -> None:
-        """Write the derivative."""
-        np.sign(out, slope)
+        def forward(x: Array) -> Array:
+            return np.maximum(x, zero, out=out)
+
+        def backward(x: Array, gradient: Array) -> Array:
+            np.greater(out, zero, positive)
+            return np.multiply(gradient, positive, gradient)
+
+        return [Step(out, forward, backward)]
 
 
 class LeakyReLU(Activation):
@@ -234,7 +239,7 @@ class Softplus(Activation):
 
     def value(self, x: Array, out: Array) -> None:
         """Write the function of x."""
-        np.logaddexp(x, _ZERO[x.dtype.char], out)
+        np.logaddexp(x, x.dtype.type(0), out)
 
     def slope(self, x: Array, out: Array, slope: Array) -> None:
         """Write the derivative, the sigmoid, which is 1 - exp(-value)."""

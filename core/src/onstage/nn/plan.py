@@ -54,6 +54,8 @@ class Plan:
         self._loss: BoundLoss | None = None
         if setting.loss is not None and y_shape is not None:
             self._loss = setting.loss.bind(steps[-1].out, steps[-1], y_shape)
+            self._values = self._loss.values.reshape(-1)
+            self._ones = np.ones_like(self._values)
         end = -1 if self._loss is not None and self._loss.passes_last else None
         inputs: list[Array | None] = [None, *(step.out for step in steps)]
         # Below the first weights no gradient is needed.
@@ -97,10 +99,10 @@ class Plan:
         """Give the loss of the predictions: its mean, and what regularizers add."""
         assert self._loss is not None
         self._loss.forward(y)
-        values = self._loss.values
-        if weights is not None:
-            values = values * weights
-        loss = float(np.add.reduce(values, axis=None)) / values.size
+        if weights is None:
+            loss = float(self._values.dot(self._ones)) / self._ones.size
+        else:
+            loss = float(np.mean(self._loss.values * weights))
         for variable in self._setting.penalized:
             assert variable.regularizer is not None
             loss += variable.regularizer.loss(variable.value)

@@ -38,7 +38,10 @@ class MetricTotals:
         self._ends = np.cumsum([2, *(state.size for state in states)])
         self._sums = np.zeros(int(self._ends[-1]))
         self._batch = np.zeros_like(self._sums)
-        self._batch_states = self._states(self._batch)
+        self._updates = [
+            (each.metric.update, state, each.weighted)
+            for each, state in zip(metrics, self._states(self._batch), strict=True)
+        ]
 
     def add(self, loss: float, y_true: Array, y_pred: Array, weights: Array | None) -> None:
         """Add a batch.
@@ -55,8 +58,8 @@ class MetricTotals:
         batch.fill(0.0)
         batch[0] = loss * samples
         batch[1] = samples
-        for each, state in zip(self._metrics, self._batch_states, strict=True):
-            each.metric.update(state, y_true, y_pred, weights if each.weighted else None)
+        for update, state, weighted in self._updates:
+            update(state, y_true, y_pred, weights if weighted else None)
         np.add(self._sums, batch, self._sums)
 
     def logs(self) -> Logs:

@@ -112,7 +112,8 @@ class Conv2D(WeightedLayer):
         transposed = kernel.T
         # The batch as it came has another memory order: turned once, not for each tap.
         images = np.empty(x.shape, place.dtype) if place.first else x
-        add_bias, sum_bias = self.bind_bias(out_rows)
+        column, bias_gradient = self.bias_arrays()
+        ones = np.ones(out_rows.shape[1], place.dtype)
         spread = _bind_spread(x, patches, window, kernel, place) if place.wants_gradient else None
 
         def forward(x: Array) -> Array:
@@ -121,13 +122,15 @@ class Conv2D(WeightedLayer):
             for tap in window:
                 np.copyto(patches[tap.row, tap.column][tap.target], images[tap.source])
             np.dot(transposed, patch_rows, out_rows)
-            add_bias()
+            if column is not None:
+                np.add(out_rows, column, out_rows)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
             gradient = gradient.reshape(out_rows.shape)
             np.dot(patch_rows, gradient.T, kernel_gradient)
-            sum_bias(gradient)
+            if bias_gradient is not None:
+                np.dot(gradient, ones, bias_gradient)
             return gradient if spread is None else spread(gradient)
 
         return Step(out, forward, backward, reads_out=False)

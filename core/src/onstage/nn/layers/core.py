@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -14,6 +14,8 @@ from onstage.nn import activations, initializers, registry, regularizers
 from onstage.nn.checks import flag, integer, number
 from onstage.nn.layers.base import Layer, LayerOptions, Shape, checked_shape
 from onstage.nn.steps import Place, Step
+
+_NARROW = 64
 
 
 class Input(Layer):
@@ -70,27 +72,9 @@ class WeightedLayer(Layer):
                 kernel_shape[-1:], self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
             )
 
-    def bind_bias(self, rows: Array) -> tuple[Callable[[], None], Callable[[Array], None]]:
-        """Make two functions: add the bias to `rows`, and write its gradient.
-
-        Parameters
-        ----------
-        rows
-            The product's buffer, shape ``(units, samples)``.
-        """
-        if not self.use_bias:
-            return (lambda: None), (lambda gradient: None)
-        column, bias_gradient = self.bias.value[:, None], self.bias.gradient
-        ones = np.ones(rows.shape[1], rows.dtype)
-
-        def add_bias() -> None:
-            np.add(rows, column, rows)
-
-        def sum_bias(gradient: Array) -> None:
-            # A product with ones sums faster than numpy's sum of short rows.
-            np.dot(gradient, ones, bias_gradient)
-
-        return add_bias, sum_bias
+    def bias_arrays(self) -> tuple[Array | None, Array | None]:
+        """Give the bias as a column, and its gradient; None where there is none."""
+        return (self.bias.value[:, None], self.bias.gradient) if self.use_bias else (None, None)
 
     def bind_activation(self, out: Array, place: Place) -> list[Step]:
         """Make the steps of the activation, in place upon the product's buffer."""
@@ -168,21 +152,36 @@ class Dense(WeightedLayer):
         kernel, kernel_gradient = self.kernel.value, self.kernel.gradient
         transposed = kernel.T
         d_in, samples = x.shape[0], math.prod(x.shape[1:])
+        is_matrix = x.ndim == 2
         out = np.empty((self.units, *x.shape[1:]), place.dtype)
         rows = out.reshape(self.units, samples)
         x_gradient = np.empty(x.shape if place.wants_gradient else (d_in, 0), place.dtype)
         x_rows = x_gradient.reshape(d_in, -1)
-        add_bias, sum_bias = self.bind_bias(rows)
+        column, bias_gradient = self.bias_arrays()
+        ones = np.ones(samples, place.dtype)
+        # A batch that came row by row is multiplied faster as it lies, and a
+        # narrow product costs little to turn.
+        turns = place.first and is_matrix and self.units <= _NARROW
+        product = np.empty((samples, self.units), place.dtype) if turns else rows.T
 
         def forward(x: Array) -> Array:
-            np.dot(transposed, x.reshape(d_in, samples), rows)
-            add_bias()
+            if turns:
+                np.dot(x.T, kernel, product)
+            else:
+                np.dot(transposed, x if is_matrix else x.reshape(d_in, samples), rows)
+            if column is not None:
+                np.add(product.T, column, rows)
+            elif turns:
+                np.copyto(rows, product.T)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
-            gradient = gradient.reshape(rows.shape)
-            np.dot(x.reshape(d_in, samples), gradient.T, kernel_gradient)
-            sum_bias(gradient)
+            if not is_matrix:
+                x, gradient = x.reshape(d_in, samples), gradient.reshape(rows.shape)
+            np.dot(x, gradient.T, kernel_gradient)
+            if bias_gradient is not None:
+                # A product with ones sums faster than numpy's sum of short rows.
+                np.dot(gradient, ones, bias_gradient)
             if place.wants_gradient:
                 np.dot(kernel, gradient, x_rows)
             return x_gradient
@@ -303,17 +302,21 @@ class Reshape(Layer):
         # Row-major order has the channels last, before the batch.
         usual = np.empty((*x.shape[1:-1], x.shape[0], x.shape[-1]), place.dtype)
         reshaped = np.moveaxis(usual.reshape(*shape, x.shape[-1]), -2, 0)  # type: ignore[arg-type]
-        out = np.empty(reshaped.shape, place.dtype)
+        is_flat = len(shape) == 1
+        out = reshaped if is_flat else np.empty(reshaped.shape, place.dtype)
         x_gradient = np.empty(x.shape, place.dtype)
 
         def forward(x: Array) -> Array:
             np.copyto(usual, np.moveaxis(x, 0, -2))
-            np.copyto(out, reshaped)
+            if not is_flat:
+                np.copyto(out, reshaped)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
-            np.copyto(reshaped, gradient)
-            np.copyto(x_gradient, np.moveaxis(usual, -2, 0))
+            if not is_flat:
+                np.copyto(reshaped, gradient)
+            source = gradient.reshape(usual.shape) if is_flat else usual
+            np.copyto(x_gradient, np.moveaxis(source, -2, 0))
             return x_gradient
 
         return [Step(out, forward, backward, reads_out=False)]

@@ -74,7 +74,11 @@ class MaxPooling2D(_Pooling2D):
     def bind(self, x: Array, place: Place) -> list[Step]:
         """Make the step."""
         out, x_gradient, window = self._buffers(x, place)
-        hits, part = np.empty(out.shape, np.bool_), np.empty(out.shape, place.dtype)
+        hits = np.empty(out.shape, np.bool_)
+        part = np.empty(out.shape, place.dtype)
+        overlap = any(n < size for n, size in zip(self.strides, self.pool_size, strict=True))
+        if not overlap:
+            x_gradient.fill(0)  # where no window looks it stays so
 
         def forward(x: Array) -> Array:
             out.fill(-np.inf)
@@ -84,16 +88,17 @@ class MaxPooling2D(_Pooling2D):
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
-            x_gradient.fill(0)
+            if overlap:
+                x_gradient.fill(0)
             for tap in window:
-                rest = gradient[tap.target]
-                here = part[tap.target]
+                rest, received = gradient[tap.target], x_gradient[tap.source]
+                here = part[tap.target] if overlap else received
                 np.equal(x[tap.source], out[tap.target], hits[tap.target])
                 np.multiply(rest, hits[tap.target], here)
                 # What one place has received, none of the next does.
                 np.subtract(rest, here, rest)
-                received = x_gradient[tap.source]
-                np.add(received, here, received)
+                if overlap:
+                    np.add(received, here, received)
             return x_gradient
 
         return [Step(out, forward, backward)]

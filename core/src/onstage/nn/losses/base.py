@@ -127,8 +127,8 @@ def bind_elements(
     """Tie a function of ``(y, values, slopes)`` to a plan: means over axis 0."""
     elements, slopes = np.empty_like(predictions), np.empty_like(predictions)
     values = np.empty(predictions.shape[1:], predictions.dtype)
-    share = predictions.dtype.type(1 / predictions.shape[0])
-    factor = predictions.dtype.type(1 / predictions.size)
+    share = np.array(1 / predictions.shape[0], predictions.dtype)
+    factor = np.array(1 / predictions.size, predictions.dtype)
 
     def forward(y: Array) -> None:
         element(y, elements, slopes)

@@ -124,10 +124,11 @@ class CategoricalCrossentropy(Crossentropy):
         probabilities, (shifted, total), fill, passes_last = softmax
         values = np.empty_like(total)
         scratch = np.empty_like(predictions)
-        factor = predictions.dtype.type(1 / values.size)
+        factor = np.array(1 / values.size, predictions.dtype)
 
         def forward(y: Array) -> None:
-            fill()
+            if fill is not None:
+                fill()
             target = take(y)
             np.multiply(target, shifted, scratch)
             np.add.reduce(scratch, axis=0, out=values)
@@ -177,12 +178,14 @@ class SparseCategoricalCrossentropy(Crossentropy):
         """Tie the loss to the buffer of a plan's predictions."""
         classes = predictions.shape[0]
         labels = np.empty(predictions.shape[1:], np.intp)
-        y_inside = (predictions.shape[-1], *predictions.shape[1:-1])
+        lengths = (predictions.shape[-1], *predictions.shape[1:-1])
+        is_vector = y_shape == labels.shape and labels.ndim == 1
+        unsigned = labels.reshape(-1).view(np.uintp)
 
         def take_labels(y: Array) -> None:
-            np.copyto(labels, inside(y.reshape(y_inside)), casting="unsafe")
+            np.copyto(labels, y if is_vector else inside(y.reshape(lengths)), casting="unsafe")
             # One look finds both ends: as unsigned, a negative number is a large one.
-            if np.maximum.reduce(labels.view(np.uintp), axis=None) >= classes:
+            if np.maximum.reduce(unsigned) >= classes:
                 raise ValueError(
                     f"y must hold class numbers in [0, {classes}), got {labels.min()} to {labels.max()}"
                 )
@@ -200,17 +203,19 @@ class SparseCategoricalCrossentropy(Crossentropy):
             return _bind_clipped(predictions, take)
 
         probabilities, (shifted, total), fill, passes_last = softmax
+        samples = np.array(labels.size)
         places = np.arange(labels.size).reshape(labels.shape)
         index = np.empty_like(labels)
         values = np.empty_like(total)
         picked = np.empty_like(total)
-        factor = predictions.dtype.type(1 / values.size)
+        factor = np.array(1 / values.size, predictions.dtype)
         flat_shifted, flat_probabilities = shifted.reshape(-1), probabilities.reshape(-1)
 
         def forward(y: Array) -> None:
-            fill()
+            if fill is not None:
+                fill()
             take_labels(y)
-            np.multiply(labels, labels.size, index)
+            np.multiply(labels, samples, index)
             np.add(index, places, index)
             flat_shifted.take(index, out=picked, mode="clip")
             np.log(total, values)
@@ -228,14 +233,15 @@ class SparseCategoricalCrossentropy(Crossentropy):
 
 def find_softmax(
     predictions: Array, last: Step | None, from_logits: bool
-) -> tuple[Array, LogSoftmax, Callable[[], object], bool] | None:
+) -> tuple[Array, LogSoftmax, Callable[[], object] | None, bool] | None:
     """Find the softmax to work below, or make one upon logits.
 
     Returns
     -------
     tuple or None
-        Its probabilities, what it kept, what to call before they are read, and
-        whether it is the model's last step. None: only probabilities are known.
+        Its probabilities, what it kept, what to call before they are read (if
+        anything), and whether it is the model's last step. None: only
+        probabilities are known.
     """
     if from_logits:
         place = Place(predictions.dtype, np.random.default_rng(0), False, False, may_overwrite=False)
@@ -243,7 +249,7 @@ def find_softmax(
         assert isinstance(own.logits, LogSoftmax)
         return own.out, own.logits, lambda: own.forward(predictions), False
     if last is not None and isinstance(last.logits, LogSoftmax):
-        return predictions, last.logits, lambda: None, True
+        return predictions, last.logits, None, True
     return None
 
 
