@@ -42,7 +42,7 @@ class BatchLoop:
         self._logged: Logs = {}
         self._samples: float | None = None
         self._stages = run.bus.stages
-        self._begin, self._finish = _BEGIN[kind], _FINISH[kind]
+        self._begin, self._finish, self._stop_flag = _BEGIN[kind], _FINISH[kind], _STOP_FLAGS[kind]
 
     def __iter__(self) -> Self:
         if self._batches is None:
@@ -56,10 +56,12 @@ class BatchLoop:
             iter(self)
         if self.over:
             raise StopIteration
-        run.close_loops(above=self)
+        if run.loops[-1] is not self:
+            run.close_loops(above=self)
         if self.is_open:
             self.close_batch()
-        if self._stopped():
+        # As in Keras, one batch runs even when a begin stage has asked to stop.
+        if self.batch >= 0 and getattr(run.flags, self._stop_flag, False):
             self.end()
             raise StopIteration
         data = next(self._batches, _END)  # type: ignore[arg-type]  # __iter__ has set it
@@ -75,10 +77,6 @@ class BatchLoop:
             begin(self.batch, {}, run)
         return data
 
-    def _stopped(self) -> bool:
-        # As in Keras, one batch runs even when a begin stage has asked to stop.
-        return self.batch >= 0 and bool(getattr(self.run.flags, _STOP_FLAGS[self.kind], False))
-
     def log(self, values: Logs, samples: float | None) -> None:
         """Keep values for this batch's end; a name given again replaces."""
         self._logged.update(values)
@@ -87,17 +85,18 @@ class BatchLoop:
     def close_batch(self) -> None:
         """Fire the batch's end."""
         self.is_open = False
-        run = self.run
-        logged, self._logged = self._logged, {}
-        if logged and self.kind != "predict":
-            self._fold(logged)
+        logged = self._logged
+        if logged:
+            self._logged = {}
+            if self.kind != "predict":
+                self._fold(logged)
         emit = getattr(self._stages, self._finish)
         if emit is None:
             return
         if self.kind == "predict":
-            emit(self.batch, logged, run)
+            emit(self.batch, logged, self.run)
         else:
-            emit(self.batch, self.totals.logs() if emit.reads_logs else {}, run)
+            emit(self.batch, self.totals.logs() if emit.reads_logs else {}, self.run)
 
     def _fold(self, logged: Logs) -> None:
         if not isinstance(self.totals, Means):
@@ -122,7 +121,7 @@ class BatchLoop:
         self.batch = state["batch"] - 1
         if state["totals"] is not None:
             self.totals.load_state_dict(state["totals"])
-        if hasattr(self.data, "load_state_dict"):
+        if state["data"] is not None and hasattr(self.data, "load_state_dict"):
             self.data.load_state_dict(state["data"])
         else:
             self._skip = state["batch"]

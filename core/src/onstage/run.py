@@ -114,7 +114,7 @@ class Run:
         self._report = setup.report(profile)
         self.bus = Bus(plugins, instrument=self._report.instrument if self._report else None)
         self.bus.run = self
-        self._loops: list[BatchLoop] = []
+        self.loops: list[BatchLoop] = []
         self._train_loop: BatchLoop | None = None
         self._epoch_open = self._epoch_ending = False
         self._epoch_logs: Logs = {}
@@ -225,8 +225,8 @@ class Run:
             How many samples they stand for; None: the length of the batch.
         """
         given = {**(values or {}), **named}
-        if self._loops and self._loops[-1].is_open:
-            self._loops[-1].log(given, samples)
+        if self.loops and self.loops[-1].is_open:
+            self.loops[-1].log(given, samples)
         elif self._epoch_open:
             self._epoch_logs.update(given)
         else:
@@ -237,7 +237,7 @@ class Run:
     @property
     def batch_logs(self) -> Logs:
         """The current batch's own values; its running means are in ``logs``."""
-        return self._loops[-1].totals.batch_logs() if self._loops else {}
+        return self.loops[-1].totals.batch_logs() if self.loops else {}
 
     @property
     def stopping(self) -> bool:
@@ -389,12 +389,12 @@ class Run:
         if loop.kind == "train":
             self.close_loops()
             self._begin_training_loop(loop)
-        elif self._loops and self._loops[-1].kind == "train":
-            if self._loops[-1].is_open:
-                self._loops[-1].close_batch()
+        elif self.loops and self.loops[-1].kind == "train":
+            if self.loops[-1].is_open:
+                self.loops[-1].close_batch()
         else:
             self.close_loops()
-        self._loops.append(loop)
+        self.loops.append(loop)
         if loop.kind != "train":
             self.bus.fire(f"on_{loop.kind}_begin", {}, self)
 
@@ -411,10 +411,10 @@ class Run:
 
     def leave_loop(self, loop: BatchLoop) -> None:
         """Take a closed loop off, and fire the end of its stage."""
-        self._loops.remove(loop)
+        self.loops.remove(loop)
         if hasattr(loop.totals, "finish"):
             loop.totals.finish()
-        outer = self._loops[-1] if self._loops else None
+        outer = self.loops[-1] if self.loops else None
         self.batch = outer.batch if outer else None
         self.batch_data = None
         if loop.kind == "test":
@@ -427,8 +427,8 @@ class Run:
 
     def close_loops(self, above: BatchLoop | None = None) -> None:
         """Close batch loops that were left open, the innermost first."""
-        while self._loops and self._loops[-1] is not above:
-            self._loops[-1].end()
+        while self.loops and self.loops[-1] is not above:
+            self.loops[-1].end()
 
 
 def _stop_flags(model: Any) -> Any:

@@ -109,15 +109,15 @@ class LoaderBatches(Epochs):
         super()._end_pass()
 
     def _open_pass(self, start: int) -> Iterator[Batch]:
-        if self.exhausted:
-            return iter(())
+        if self._once:
+            return self._rest_of_only_pass(start)
         saved, self._saved = self._saved, None
-        if saved is None or self._once:
-            return self._streamed(start)
+        if saved is None:
+            return map(self._batch, self._items())
         self._passes = saved["passes"]
         _set_generators(self._source, saved["generators"])
         if not start:
-            return self._streamed(0)
+            return map(self._batch, self._items())
         # The place of this pass is told from where it began, not from here.
         self._rng_at_pass = saved
         now = random_states(_HOST)
@@ -128,12 +128,12 @@ class LoaderBatches(Epochs):
         set_random_states(now, _HOST)
         return map(self._batch, items)
 
-    def _streamed(self, start: int) -> Iterator[Batch]:
-        if not self._once:
-            self._fetched = 0
+    def _rest_of_only_pass(self, start: int) -> Iterator[Batch]:
+        if self._ended and not start:
+            return
         if self._fetched > start:
             raise StateError(f"{self._name} can't go back to batch {start}; resume with a new generator")
-        for item in self._items():
+        for item in self._source:
             self._fetched += 1
             if self._fetched > start:
                 yield self._batch(item)
@@ -150,6 +150,10 @@ class LoaderBatches(Epochs):
         return (source[number] for number in range(len(source)))
 
     def _batch(self, item: Any) -> Batch:
+        if self._class_weight is None and type(item) in (tuple, list) and len(item) == 2:
+            x, y = item
+            if type(x) is Tensor and type(y) is Tensor:
+                return x, y, None  # What nearly every loader gives needs no words.
         parts = tuple(item) if isinstance(item, tuple | list) else (item,)
         if not 1 <= len(parts) <= 3:
             raise ValueError(

@@ -8,6 +8,7 @@ waiting for the device.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,6 +31,9 @@ _PROBABILITIES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+_COUNTING = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
+
+
 class Measure:
     """One metric of a model.
 
@@ -49,20 +53,23 @@ class Measure:
     ----------
     name, direction
         As `onstage.model.Model.metric_directions` gives them.
+    weighted
+        As given.
     """
 
     def __init__(self, given: Any, loss: Loss | None, *, weighted: bool, name: str | None = None) -> None:
         self._given = given
-        self._weighted = weighted
+        self.weighted = weighted
         self._scale = loss.scale if loss is not None else None
         self._classes_first = loss is not None and loss.classes_first
         self._metric: core.Metric | None = None
-        self._built = False
+        self._rule: Callable[[Tensor, Tensor, Tensor | None], rules.Addend] | None = None
+        self._probabilities: Callable[[Tensor], Tensor] | None = None
+        self._is_function = callable(given) and not isinstance(given, core.Metric | type)
         self.direction: Direction | None = None
-        self._by_shape = isinstance(given, str) and given.lower() in ("accuracy", "acc")
-        if self._by_shape:
+        if isinstance(given, str) and given.lower() in ("accuracy", "acc"):
             self.name, self.direction = given, "max"
-        elif callable(given) and not isinstance(given, core.Metric | type):
+        elif self._is_function:
             self.name = getattr(given, "__name__", None) or type(given).__name__
         else:
             self._metric = core.get(given)
@@ -70,9 +77,8 @@ class Measure:
         self.name = self.name if name is None else name
 
     def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> rules.Addend:
-        """Give what a batch adds to the totals."""
-        weights = weights if self._weighted else None
-        if self._metric is None and not self._by_shape:
+        """Give what a batch adds to the totals; weights only where they count."""
+        if self._is_function:
             return self._of_function(outputs, targets, weights)
         if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
             raise TypeError(
@@ -82,17 +88,26 @@ class Measure:
         if self._classes_first and outputs.dim() > 2:
             targets = targets.movedim(1, -1) if targets.dim() == outputs.dim() else targets
             outputs = outputs.movedim(1, -1)
-        if not self._built:
-            self._build(outputs, targets)
-        if self._scale is not None and self._of_probabilities:
-            outputs = _PROBABILITIES[self._scale](outputs)
-        return self._rule(self._metric, outputs, targets, weights)
+        if self._rule is None:
+            self._rule = self._built(outputs, targets)
+        if self._probabilities is not None:
+            outputs = self._probabilities(outputs)
+        elif outputs.dim() == 2:
+            self.measure = self._rule  # type: ignore[assignment, method-assign]  # no more to look at
+        return self._rule(outputs, targets, weights)
 
-    def _build(self, outputs: Tensor, targets: Tensor) -> None:
+    def _built(self, outputs: Tensor, targets: Tensor) -> Callable[..., rules.Addend]:
         given = self._given if self._metric is None else self._metric
         self._metric = core.get(given, output_shape=outputs.shape, target_shape=targets.shape)
-        self._rule, self._of_probabilities = rules.rule_of(self._metric)
-        self._built = True
+        rule, of_probabilities = rules.rule_of(self._metric)
+        if of_probabilities and self._scale is not None:
+            self._probabilities = _PROBABILITIES[self._scale]
+        return partial(rule, self._metric)
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether it would drag the graph of the outputs along."""
+        return not (isinstance(self._given, str) and self._given.lower() in _COUNTING)
 
     def _of_function(self, outputs: Any, targets: Any, weights: Tensor | None) -> rules.Addend:
         values = self._given(outputs, targets)
@@ -108,13 +123,13 @@ class Measure:
             )
         return rules.sums(values, weights)
 
-    def result(self, total: Array, weight: float) -> float:
+    def result(self, total: float | Array, weight: float) -> float:
         """Give the metric of what was added up: see `rules.Addend`."""
         if self._metric is None:
             return float(total) / weight if weight else 0.0
         if isinstance(self._metric, core.MeanMetric):
             return self._metric.aggregate(np.array([total, weight], np.float64))
-        return self._metric.aggregate(total.reshape(self._metric.state_shape()))
+        return self._metric.aggregate(np.reshape(total, self._metric.state_shape()))
 
 
 def measures(metrics: Metrics, weighted_metrics: Metrics, loss: Loss | None) -> list[Measure]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from functools import update_wrapper
 from typing import Any, TypeAlias
 
@@ -24,7 +23,7 @@ from onstage_torch.metrics import Metrics, measures
 from onstage_torch.modes import Modes
 from onstage_torch.placing import Placing
 from onstage_torch.totals import TorchTotals
-from onstage_torch.trees import detached, joined, map_leaves, sample_count, to_array
+from onstage_torch.trees import joined, map_leaves, sample_count, to_array
 from onstage_torch.updates import ScheduleOn, Updates
 from onstage_torch.view import TorchView
 
@@ -168,27 +167,36 @@ class TorchModel(TorchView, Trainer):
         updates = self._updates
         if updates is None:
             raise ValueError("optimizer must be given to train, got none")
-        self._modes.train()
-        updates.begin_batch()
+        if not self.module.training:
+            self._modes.train()
+        if updates.epoch_is_over:
+            updates.begin_epoch()
         totals.trained = True
-        share = 1.0 if self.world == 1 else self._share(batch)
+        if self.world > 1:
+            self._step_together(updates, batch, totals)
+            return
         x, y, weights = self._placing(batch)
-        with updates.around(self._network):
-            outputs, loss = self._forward(self._network, x, y, weights)
-            updates.backward(loss if share == 1.0 else loss * share, sample_count(x))
-        if share:
-            totals.add(loss.detach(), sample_count(x), detached(outputs), y, weights)
-        self._steps += 1
-        if self._agree_every is not None and self._steps % self._agree_every == 0:
-            self._agree()
+        outputs, loss = self._forward(self._network, x, y, weights)
+        samples = x.shape[0] if type(x) is Tensor else sample_count(x)
+        updates.backward(loss, samples)
+        totals.add(loss, samples, outputs, y, weights)
 
-    def _share(self, batch: Batch) -> float:
-        """Begin a step of several processes; gives the weight of this one's part."""
-        # Each step's randomness follows from its number: nothing of other
+    def _step_together(self, updates: Updates, batch: Batch, totals: TorchTotals) -> None:
+        """Make a step of which this process has a part."""
+        # Each step's randomness follows from its number: nothing of the other
         # processes' generators has to be saved for a resumed run to be the same.
         own = np.random.SeedSequence((self._seed, self._steps, self.rank))
         torch.manual_seed(int(own.generate_state(1, np.uint64)[0]))
-        return batch.share(self.world) if isinstance(batch, Part) else 1.0
+        share = batch.share(self.world) if isinstance(batch, Part) else 1.0
+        x, y, weights = self._placing(batch)
+        with self._group.syncing(self._network, last=updates.completes):
+            outputs, loss = self._forward(self._network, x, y, weights)
+            updates.backward(loss * share, batch.joined if isinstance(batch, Part) else sample_count(x))
+        if share:
+            totals.add(loss, sample_count(x), outputs, y, weights)
+        self._steps += 1
+        if self._agree_every is not None and self._steps % self._agree_every == 0:
+            self._agree()
 
     def test_step(self, batch: Batch, totals: TorchTotals) -> None:  # type: ignore[override]
         """Forward without training behaviour; adds the metrics."""
@@ -201,24 +209,30 @@ class TorchModel(TorchView, Trainer):
     def predict_step(self, batch: Batch) -> Any:
         """Give the outputs of a batch as numpy arrays."""
         self._modes.evaluate()
-        with torch.no_grad(), self._mixed():
-            outputs = _call(self.module, self._placing.inputs(batch[0]))
+        x = self._placing.inputs(batch[0])
+        with torch.no_grad(), torch.autocast(self._placing.device.type, self._amp, self._amp is not None):
+            outputs = _call(self.module, x)
         return map_leaves(lambda leaf: to_array(leaf) if isinstance(leaf, Tensor) else leaf, outputs)
 
     def _forward(self, network: Any, x: Any, y: Any, weights: Tensor | None) -> tuple[Any, Tensor]:
-        if self._loss is None:
+        loss = self._loss
+        if loss is None:
             raise ValueError("loss must be given to train or evaluate, got none")
-        with self._mixed():
+        if self._amp is None:
+            outputs = network(x) if type(x) is Tensor else _call(network, x)
+            if self._unchecked:
+                self._check(loss, outputs, y)
+            return outputs, loss(outputs, y, weights)
+        with torch.autocast(self._placing.device.type, self._amp):
             outputs = _call(network, x)
             if self._unchecked:
-                self._loss.check(outputs, y)
-                self._unchecked = False
-            return outputs, self._loss(outputs, y, weights)
+                self._check(loss, outputs, y)
+            return outputs, loss(outputs, y, weights)
 
-    def _mixed(self) -> AbstractContextManager[Any]:
-        if self._amp is None:
-            return _AS_IT_IS
-        return torch.autocast(self._placing.device.type, self._amp)
+    def _check(self, loss: Loss, outputs: Any, y: Any) -> None:
+        """Look at the first batch closer than at the others."""
+        loss.check(outputs, y)
+        self._unchecked = False
 
     # -- what the trainer asks
 
@@ -379,8 +393,6 @@ class TorchModel(TorchView, Trainer):
 # Help and signature are those of the methods that these two wrap.
 update_wrapper(TorchModel.fit, Trainer.fit, assigned=["__doc__"])
 update_wrapper(TorchModel.predict, Trainer.predict, assigned=["__doc__"])
-
-_AS_IT_IS = nullcontext()
 
 
 def _call(network: Any, x: Any) -> Any:

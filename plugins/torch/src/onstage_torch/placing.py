@@ -29,6 +29,7 @@ class Placing:
 
     def __init__(self, device: torch.device, module: nn.Module) -> None:
         self.device = device
+        self._number = torch.empty(0, device=device).get_device()
         self._dtype = next(
             (each.dtype for each in module.parameters() if each.is_floating_point()),
             torch.get_default_dtype(),
@@ -37,7 +38,11 @@ class Placing:
     def __call__(self, batch: Batch) -> tuple[Any, Any, Tensor | None]:
         """Give x, y and sample_weight on the device."""
         x, y, weights = batch
-        return self.inputs(x), self._targets(y), self.inputs(weights)
+        if type(x) is not Tensor or x.dtype is not self._dtype or x.get_device() != self._number:
+            x = self.inputs(x)
+        if type(y) is not Tensor or y.dtype is not torch.int64 or y.get_device() != self._number:
+            y = self._targets(y)
+        return x, y, None if weights is None else self.inputs(weights)
 
     def inputs(self, tree: Any) -> Any:
         """Move an input: a tensor, an array, or a nest of them."""

@@ -26,9 +26,9 @@ def wide(device: torch.device) -> torch.dtype:
 
 def sums(values: Tensor, weights: Tensor | None) -> Addend:
     """Sum up each sample's mean value, times its weight."""
-    n = len(values)
+    n = values.shape[0]
     if weights is None:
-        if values.dtype is torch.bool and values.dim() == 1:
+        if values.ndim == 1 and values.dtype is torch.bool:
             return values.sum(), n
         total = values.sum(dtype=wide(values.device))
         return (total if values.dim() == 1 else total * (n / max(values.numel(), 1))), n
@@ -81,7 +81,9 @@ def _binary(metric: core.BinaryAccuracy, outputs: Tensor, targets: Tensor, weigh
 
 
 def _sparse(metric: core.Metric, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Addend:
-    return sums(outputs.argmax(-1) == _classes(metric.name, outputs, targets), weights)
+    if targets.ndim != outputs.ndim - 1:
+        targets = _classes(metric.name, outputs, targets)
+    return sums(outputs.argmax(-1) == targets, weights)
 
 
 def _categorical(metric: core.Metric, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Addend:

@@ -1,9 +1,9 @@
-"""The metrics of one stage, added up on the device."""
+"""The metrics of one stage, added up where the tensors are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -13,25 +13,38 @@ from onstage.errors import StateError
 from onstage.logs import Logs, PendingLogs
 from onstage.model import State
 from onstage_torch.metrics import Measure
-from onstage_torch.rules import Addend, wide
-from onstage_torch.trees import to_array
+from onstage_torch.rules import wide
+from onstage_torch.trees import detached, to_array
+
+Sum: TypeAlias = tuple[float | Tensor, float | Tensor]
+"""A sum and its weight; or a metric's whole state, and 0."""
 
 
 class TorchTotals:
     """Loss and metrics since a stage began; see `onstage.model.Totals`.
 
-    No sum is changed in place: what `logs` hands out keeps the sums of its
-    moment, and becomes numbers when somebody looks. Until then nothing waits
-    for the device.
+    On a GPU the sums are tensors, and become numbers when somebody looks: until
+    then nothing waits for the device. No sum is changed in place, so that what
+    `logs` hands out keeps those of its moment. On the CPU, where there is
+    nothing to wait for, they are plain numbers.
 
     Parameters
     ----------
     measures
         The metrics besides the loss.
     device
-        Where the sums lie.
+        Where the tensors are.
     when_over
         Called with these totals by `finish`.
+
+    Attributes
+    ----------
+    samples, loss
+        How many samples came, and the sum of their losses.
+    sums
+        One for each metric.
+    trained
+        Whether a training step has added to them.
     """
 
     def __init__(
@@ -41,24 +54,41 @@ class TorchTotals:
         when_over: Callable[[TorchTotals], None] = lambda totals: None,
     ) -> None:
         self._measures = measures
+        self._cut = any(each.differentiable for each in measures)
         self._device = device
+        self._on_host = device.type == "cpu"
         self._when_over = when_over
-        self._zero = torch.zeros((), dtype=wide(device), device=device)
         self.samples: float = 0
-        self.loss: Tensor = self._zero
-        self.sums: list[Addend] = [(self._zero, 0.0) for _ in measures]
-        self._batch: tuple[Tensor, list[Addend]] = (self._zero, [])
+        zero = 0.0 if self._on_host else torch.zeros((), dtype=wide(device), device=device)
+        self.loss: float | Tensor = zero
+        self.sums: list[Sum] = [(zero, 0.0) for _ in measures]
+        self._batch: tuple[float | Tensor, list[Sum]] = (zero, [])
         self.trained = False
 
     def add(self, loss: Tensor, samples: int, outputs: Any, targets: Any, weights: Tensor | None) -> None:
-        """Count a batch; nothing of it may belong to a graph."""
+        """Count a batch, by its mean loss and what its metrics are made of."""
         self.samples += samples
-        self.loss = torch.add(self.loss, loss, alpha=samples)
-        addends = [each.measure(outputs, targets, weights) for each in self._measures]
-        for number, (total, weight) in enumerate(addends):
+        if self._on_host:
+            mean: float | Tensor = loss.item()
+            self.loss += mean * samples
+        else:
+            mean = loss.detach()
+            self.loss = torch.add(self.loss, mean, alpha=samples)
+        self._batch = (mean, self._add_metrics(outputs, targets, weights) if self._measures else [])
+
+    def _add_metrics(self, outputs: Any, targets: Any, weights: Tensor | None) -> list[Sum]:
+        if self._cut:
+            outputs = detached(outputs)
+        addends: list[Sum] = []
+        for number, each in enumerate(self._measures):
+            total: float | Tensor
+            total, weight = each.measure(outputs, targets, weights if each.weighted else None)
+            if self._on_host and total.ndim == 0:
+                total = total.item()
+            addends.append((total, weight))
             old, old_weight = self.sums[number]
             self.sums[number] = (old + total, old_weight + weight)
-        self._batch = (loss, addends)
+        return addends
 
     def logs(self) -> Logs:
         """Give the means so far; a snapshot, read when it is first looked at."""
@@ -69,19 +99,15 @@ class TorchTotals:
 
     def batch_logs(self) -> Logs:
         """Give the last batch's own values."""
-        loss, addends = self._batch
-        return PendingLogs(lambda: self._read(loss, 1, addends))
+        mean, addends = self._batch
+        return PendingLogs(lambda: self._read(mean, 1, addends))
 
-    def _read(self, loss: Tensor, samples: float, sums: list[Addend]) -> dict[str, float]:
+    def _read(self, loss: float | Tensor, samples: float, sums: list[Sum]) -> dict[str, float]:
         """Turn sums into numbers, waiting for the device once."""
-        flat = [loss, *(part for addend in sums for part in addend if isinstance(part, Tensor))]
-        numbers = iter(_fetch(flat))
+        numbers = iter(_fetched([loss, *(part for pair in sums for part in pair)]))
         values = {"loss": float(next(numbers)) / samples}
-        for each, (_, weight) in zip(self._measures, sums, strict=False):
-            total = next(numbers)
-            values[each.name] = each.result(
-                total, float(next(numbers)) if isinstance(weight, Tensor) else weight
-            )
+        for each, _ in zip(self._measures, sums, strict=False):
+            values[each.name] = each.result(next(numbers), float(next(numbers)))
         return values
 
     def finish(self) -> None:
@@ -90,55 +116,58 @@ class TorchTotals:
 
     def pack(self) -> Tensor:
         """Give all sums as one vector, for adding up over processes."""
-        parts = [self.loss.reshape(1), torch.full_like(self.loss.reshape(1), self.samples)]
-        for total, weight in self.sums:
-            parts.append(total.reshape(-1).to(self.loss.dtype))
-            parts.append(torch.as_tensor(weight, dtype=self.loss.dtype, device=self._device).reshape(1))
-        return torch.cat(parts)
+        parts = [self.loss, self.samples, *(part for pair in self.sums for part in pair)]
+        dtype = wide(self._device)
+        return torch.cat([torch.as_tensor(p, dtype=dtype, device=self._device).reshape(-1) for p in parts])
 
     def unpack(self, packed: Tensor) -> None:
         """Take over the sums of `pack`, or their sum over processes."""
         self.loss, self.samples = packed[0], float(packed[1])
         position = 2
         for number, (total, _) in enumerate(self.sums):
-            end = position + total.numel()
-            self.sums[number] = (packed[position:end].reshape(total.shape), packed[end])
+            shape = total.shape if isinstance(total, Tensor) else ()
+            end = position + int(np.prod(shape))
+            self.sums[number] = (packed[position:end].reshape(shape), packed[end])
             position = end + 1
 
     def state_dict(self) -> State:
         """Give the sums, for a run that is resumed in mid-epoch."""
         return {
             "samples": self.samples,
-            "loss": to_array(self.loss),
-            "sums": [
-                [to_array(total), to_array(weight) if isinstance(weight, Tensor) else weight]
-                for total, weight in self.sums
-            ],
+            "loss": _saved(self.loss),
+            "sums": [[_saved(total), _saved(weight)] for total, weight in self.sums],
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore what `state_dict` gave.
+
+        Raises
+        ------
+        StateError
+            It was saved with other metrics.
+        """
         if len(state["sums"]) != len(self._measures):
             raise StateError(
                 f"the saved epoch has {len(state['sums'])} metrics, this model {len(self._measures)}; "
                 "resume with the same metrics"
             )
-        self.samples, self.loss = state["samples"], self._tensor(state["loss"])
-        self.sums = [
-            (self._tensor(total), self._tensor(weight) if isinstance(weight, np.ndarray) else weight)
-            for total, weight in state["sums"]
-        ]
+        self.samples, self.loss = state["samples"], self._loaded(state["loss"])
+        self.sums = [(self._loaded(total), self._loaded(weight)) for total, weight in state["sums"]]
 
-    def _tensor(self, array: Any) -> Tensor:
-        return torch.tensor(array, device=self._device)
+    def _loaded(self, value: Any) -> float | Tensor:
+        return torch.tensor(value, device=self._device) if isinstance(value, np.ndarray) else float(value)
 
 
-def _fetch(tensors: list[Tensor]) -> list[Any]:
-    """Bring tensors to the host as float64 arrays, in one go."""
+def _saved(value: float | Tensor) -> Any:
+    return to_array(value) if isinstance(value, Tensor) else value
+
+
+def _fetched(values: list[float | Tensor]) -> list[Any]:
+    """Bring what is a tensor to the host, as float64 and in one go."""
+    tensors = [value.detach() for value in values if isinstance(value, Tensor)]
+    if not tensors:
+        return values
     dtype = wide(tensors[0].device)
-    flat = torch.cat([tensor.detach().reshape(-1).to(dtype) for tensor in tensors]).cpu().numpy()
-    ends = np.cumsum([tensor.numel() for tensor in tensors])[:-1]
-    return [
-        part.reshape(tensor.shape).astype(np.float64)
-        for part, tensor in zip(np.split(flat, ends), tensors, strict=True)
-    ]
+    flat = torch.cat([each.reshape(-1).to(dtype) for each in tensors]).cpu().numpy().astype(np.float64)
+    parts = iter(np.split(flat, np.cumsum([each.numel() for each in tensors])[:-1]))
+    return [next(parts).reshape(value.shape) if isinstance(value, Tensor) else value for value in values]

@@ -49,7 +49,7 @@ def detached(tree: Any) -> Any:
 def sample_count(tree: Any) -> int:
     """Count the samples of a batch: the length of the first tensor in it."""
     if isinstance(tree, Tensor):
-        return len(tree) if tree.dim() else 1
+        return tree.shape[0] if tree.ndim else 1
     first = next(leaves(tree), None)
     return 1 if first is None or not getattr(first, "ndim", 0) else len(first)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -45,6 +44,11 @@ class Updates:
         The moving average of the weights; None for none.
     group
         The processes that train together.
+
+    Attributes
+    ----------
+    epoch_is_over
+        Whether the next batch begins another epoch: call `begin_epoch` first.
     """
 
     def __init__(
@@ -70,31 +74,33 @@ class Updates:
         self._average = average
         self._group = group
         self._plain = accumulate == 1 and scaler is None and clip_grad_norm is None
+        self._more_to_do = average is not None or (self._per_batch and scheduler is not None)
         self._waiting = 0
         self._first = self._seen = 0.0
-        self._epoch_over = False
+        self.epoch_is_over = False
 
-    def begin_batch(self) -> None:
+    def begin_epoch(self) -> None:
         """Do what the end of an epoch left for the next one."""
-        if self._epoch_over:
-            self._epoch_over = False
-            if self._scheduler is not None and not self._per_batch:
-                self._scheduler.step()
+        self.epoch_is_over = False
+        if self._scheduler is not None and not self._per_batch:
+            self._scheduler.step()
 
-    def around(self, network: Any) -> AbstractContextManager[Any]:
-        """Give the context of a batch's forward and backward."""
-        return self._group.syncing(network, last=self._waiting + 1 == self._accumulate)
+    @property
+    def completes(self) -> bool:
+        """Whether the next batch is the last one of a step."""
+        return self._waiting + 1 == self._accumulate
 
     def backward(self, loss: Tensor, samples: float) -> None:
         """Take in one batch's loss, a mean over its samples; step where due."""
         if self._plain:
-            self._optimizer.zero_grad()
+            self._forget_gradients()
             loss.backward()
             self._optimizer.step()
-            self._after_step()
+            if self._more_to_do:
+                self._after_step()
             return
         if not self._waiting:
-            self._optimizer.zero_grad()
+            self._forget_gradients()
             self._first, self._seen = samples, 0.0
         self._seen += samples
         if self._accumulate > 1:
@@ -106,6 +112,11 @@ class Updates:
         self._waiting += 1
         if self._waiting >= self._accumulate:
             self._step()
+
+    def _forget_gradients(self) -> None:
+        # What optimizer.zero_grad() does, without its entry for the profiler.
+        for each in self._parameters:
+            each.grad = None
 
     def _step(self) -> None:
         if self._scaler is not None:
@@ -135,12 +146,12 @@ class Updates:
             # Held back till now: nobody knew that the last one had come.
             self._group.average([each.grad for each in self._parameters if each.grad is not None])
             self._step()
-        self._epoch_over = True
+        self.epoch_is_over = True
 
     def state_dict(self) -> State:
         """Copy scaler, average, gradients in wait, and where the epoch is."""
         return {
-            "epoch_over": self._epoch_over,
+            "epoch_over": self.epoch_is_over,
             "scaler": None if self._scaler is None else encoding.encode(self._scaler.state_dict(), "scaler"),
             "average": None if self._average is None else self._average.state_dict(),
             "waiting": self._waiting,
@@ -171,9 +182,9 @@ class Updates:
             self._scaler.load_state_dict(encoding.decode(state["scaler"]))
         if self._average is not None:
             self._average.load_state_dict(state["average"])
-        self._epoch_over, self._waiting = state["epoch_over"], state["waiting"]
+        self.epoch_is_over, self._waiting = state["epoch_over"], state["waiting"]
         self._first, self._seen = state["samples"]
-        self._optimizer.zero_grad()
+        self._forget_gradients()
         for parameter, gradient in zip(self._parameters, state["gradients"], strict=False):
             if gradient is not None:
                 parameter.grad = torch.tensor(gradient).to(parameter.device, parameter.dtype)
