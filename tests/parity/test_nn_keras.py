@@ -250,7 +250,7 @@ def test_weights_are_listed_in_the_order_of_keras():
 
     theirs, ours = pair(build, (5, 6, 2), "mse", ("SGD", {}))
 
-    assert [v.name for v in ours.variables] == [v.path.split("/")[-1] for v in theirs.weights]
+    assert [v.name for v in ours.weights] == [v.path.split("/")[-1] for v in theirs.weights]
     assert [w.shape for w in ours.get_weights()] == [w.shape for w in theirs.get_weights()]
     assert [layer.name for layer in ours.layers] == [
         # Keras counts in the process, we count in the model.

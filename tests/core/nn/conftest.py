@@ -49,7 +49,7 @@ def largest_gradient_error(layers, loss, x, y, sample_weight=None, randomize=Tru
 
     step(start, 1.0)
     gradients = [before - after for before, after in zip(start, model.get_weights(), strict=True)]
-    trained = [any(each is v for v in model.trainable_variables) for each in model.variables]
+    trained = [any(each is v for v in model.trainable_weights) for each in model.weights]
     worst = 0.0
     for index, gradient in enumerate(gradients):
         if not trained[index]:

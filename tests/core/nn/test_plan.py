@@ -149,7 +149,7 @@ def test_the_data_of_a_batch_is_left_as_it_is(loss):
     x = np.random.default_rng(0).random((8, 6)).astype(np.float32)
     y = np.eye(3, dtype=np.float32)[np.arange(8) % 3]
     x_before, y_before = x.copy(), y.copy()
-    for last in ("softplus", "softmax", "sigmoid"):
+    for last in ("linear", "relu", "softmax", "sigmoid"):
         for first in (Activation("relu"), Activation("softmax"), Dense(4, "relu")):
             model = Sequential([first, Dense(3, last)])
             model.compile("sgd", loss)
@@ -255,6 +255,17 @@ def test_regularizers_count_in_training_and_in_evaluation():
 
     assert model.test_on_batch(x, y) == pytest.approx(plain.test_on_batch(x, y) + penalty)
     assert model.train_on_batch(x, y) == pytest.approx(plain.train_on_batch(x, y) + penalty)
+
+
+def test_a_diverging_training_gives_nan_and_no_warning():
+    x, y = blobs(16)
+    model = Sequential([Dense(4), Dense(3)])
+    model.compile(SGD(1e30), "mse")
+
+    losses = [model.train_on_batch(1e4 * x, 1e4 * np.eye(3)[y]) for _ in range(4)]
+
+    assert np.isfinite(losses[0])
+    assert not np.isfinite(losses[-1])
 
 
 def test_an_embedding_takes_integers_that_float32_cannot_hold():

@@ -159,7 +159,7 @@ class Network:
 
     def gather(self) -> None:
         """Put the trainable variables into one buffer, their gradients into another."""
-        variables = self.trainable_variables
+        variables = self.trainable_weights
         self.parameters = np.concatenate([np.zeros(0, self.dtype), *(v.value.ravel() for v in variables)])
         self.gradients = np.zeros_like(self.parameters)
         self.slices: list[slice] = []
@@ -170,24 +170,24 @@ class Network:
             shape = variable.shape
             variable.value = self.parameters[start:end].reshape(shape)
             variable.gradient = self.gradients[start:end].reshape(shape)
-        for variable in self.variables:
+        for variable in self.weights:
             if not any(variable is each for each in variables):
                 variable.value = variable.value.copy()
                 variable.gradient = np.zeros_like(variable.value)
 
     @property
-    def variables(self) -> list[Variable]:
+    def weights(self) -> list[Variable]:
         """All variables, in the order of `get_weights`."""
         return [variable for layer in self.layers for variable in layer.weights]
 
     @property
-    def trainable_variables(self) -> list[Variable]:
+    def trainable_weights(self) -> list[Variable]:
         """The variables that training changes."""
         return [v for layer in self.layers if layer.trainable for v in layer.weights if v.trainable]
 
     def get_weights(self) -> list[Array]:
         """Copy the weights, layer by layer, in Keras's order."""
-        return [variable.value.copy() for variable in self._checked_built().variables]
+        return [variable.value.copy() for variable in self._checked_built().weights]
 
     def set_weights(self, weights: Sequence[Array]) -> None:
         """Replace the weights.
@@ -197,7 +197,7 @@ class Network:
         ValueError
             Their number or a shape differs; nothing is changed then.
         """
-        variables = self._checked_built().variables
+        variables = self._checked_built().weights
         arrays = [np.asarray(each) for each in weights]
         if len(arrays) != len(variables):
             raise ValueError(f"weights must be {len(variables)} arrays, got {len(arrays)}")
@@ -211,7 +211,7 @@ class Network:
 
     def count_params(self) -> int:
         """Count all weights, trained ones and statistics."""
-        return sum(math.prod(variable.shape) for variable in self._checked_built().variables)
+        return sum(math.prod(variable.shape) for variable in self._checked_built().weights)
 
     def summary(self, print_fn: Callable[[str], object] | None = None) -> None:
         """Print a table of the layers, their output shapes and weights.
@@ -221,5 +221,5 @@ class Network:
         print_fn
             Gets the table, instead of `print`.
         """
-        text = table(self.name, self.layers, self.trainable_variables)
+        text = table(self.name, self.layers, self.trainable_weights)
         (print_fn or print)(text)

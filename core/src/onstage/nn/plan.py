@@ -77,7 +77,7 @@ class Plan:
                 may_overwrite=bool(steps) and not steps[-1].reads_out,
                 first=not steps,
             )
-            if trained is None and layer.variables:
+            if trained is None and layer.weights:
                 trained = len(steps)
             steps += layer.bind(x, place)
             x = steps[-1].out if steps else x

@@ -70,7 +70,7 @@ def load_model(
 def load_state(model: Sequential, state: State) -> None:
     """Restore a model's state; see `Sequential.load_state_dict`."""
     weights = _arrays(state.get("weights") if isinstance(state, Mapping) else None)
-    variables = model.variables
+    variables = model.weights
     if [w.shape for w in weights] != [v.shape for v in variables] or not model.built:
         raise StateError(
             f"the saved weights must have the shapes {[v.shape for v in variables]}, "

@@ -22,6 +22,10 @@ from onstage.trainer import Trainer
 _PLANS = 8
 """Batch shapes whose buffers are kept; the one that was not used for longest goes."""
 
+# A loss that is infinite or NaN shows in the logs; a warning from the middle of
+# some product would say less, and would end a run where warnings are errors.
+_quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
 
 class Sequential(Network, Trainer):
     """Layers one after another.
@@ -100,6 +104,7 @@ class Sequential(Network, Trainer):
 
     # -- the steps
 
+    @_quietly
     def train_step(self, batch: Batch, totals: MetricTotals) -> None:  # type: ignore[override]
         """Forward, backward, update; adds the metrics from before the update."""
         x, y, sample_weight = batch
@@ -110,6 +115,7 @@ class Sequential(Network, Trainer):
         plan.backward(seen, weights)
         self.optimizer.apply(self.gradients)  # type: ignore[union-attr]
 
+    @_quietly
     def test_step(self, batch: Batch, totals: MetricTotals) -> None:  # type: ignore[override]
         """Forward without training behaviour; adds the metrics."""
         x, y, sample_weight = batch
@@ -118,6 +124,7 @@ class Sequential(Network, Trainer):
         plan.forward(x)
         totals.add(plan.measure(y, weights), y, plan.predictions, sample_weight)
 
+    @_quietly
     def predict_step(self, batch: Batch) -> Array:
         """Give the outputs of a batch, an array that the caller may keep."""
         plan = self._plan("predict", batch[0], None)
@@ -151,7 +158,7 @@ class Sequential(Network, Trainer):
                 self.dtype,
                 self.rng,
                 None if self._objective is None else self._objective.loss,
-                [each for each in self.variables if each.regularizer is not None],
+                [each for each in self.weights if each.regularizer is not None],
             )
         return Plan(self._setting, x, None if y is None else y.shape, mode == "train")
 

@@ -16,7 +16,7 @@ def table(name: str, layers: Sequence[Layer], trainable: Sequence[Variable]) -> 
         f"{layer:<{widths[0]}}  {shape:<{widths[1]}}  {count:>{widths[2]}}" for layer, shape, count in rows
     ]
     rule = "-" * len(lines[0])
-    total = sum(variable.value.size for layer in layers for variable in layer.variables)
+    total = sum(variable.value.size for layer in layers for variable in layer.weights)
     trained = sum(variable.value.size for variable in trainable)
     counts = f"Total weights: {total:,} (trainable {trained:,}, others {total - trained:,})"
     return "\n".join([f"Model: {name}", rule, lines[0], rule, *lines[1:], rule, counts])
@@ -24,5 +24,5 @@ def table(name: str, layers: Sequence[Layer], trainable: Sequence[Variable]) -> 
 
 def _row(layer: Layer) -> tuple[str, str, str]:
     shape = "?" if layer.output_shape is None else str(layer.output_shape)
-    count = "?" if not layer.built else f"{sum(v.value.size for v in layer.variables):,}"
+    count = "?" if not layer.built else f"{sum(v.value.size for v in layer.weights):,}"
     return f"{layer.name} ({type(layer).__name__})", shape, count

@@ -106,7 +106,7 @@ class Layer:
         self.given_input_shape = None if input_shape is None else checked_shape("input_shape", input_shape)
         self.trainable = flag("trainable", trainable)
         self.in_model = False
-        self.variables: list[Variable] = []
+        self._variables: list[Variable] = []
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
         self._rng = np.random.default_rng(0)
@@ -119,8 +119,8 @@ class Layer:
 
     @property
     def weights(self) -> list[Variable]:
-        """All variables, the trainable ones first."""
-        return sorted(self.variables, key=lambda each: not each.trainable)
+        """All variables, the trainable ones first, as in Keras."""
+        return sorted(self._variables, key=lambda each: not each.trainable)
 
     def add_weight(
         self,
@@ -140,11 +140,11 @@ class Layer:
         value = initializers.get(initializer)(tuple(shape), self._rng, self._dtype)
         variable = Variable(
             np.ascontiguousarray(value, self._dtype).reshape(tuple(shape)),
-            name or f"variable_{len(self.variables)}",
+            name or f"variable_{len(self._variables)}",
             trainable,
             regularizers.get(regularizer),
         )
-        self.variables.append(variable)
+        self._variables.append(variable)
         return variable
 
     def build(self, input_shape: Shape) -> None:
@@ -186,7 +186,7 @@ class Layer:
         if self.output_shape is not None:
             raise ValueError(f"is built for input of shape {self.input_shape}, got {input_shape}")
         self._rng, self._dtype = rng, dtype
-        self.variables = []
+        self._variables = []
         self.build(input_shape)
         shape = tuple(self.compute_output_shape(input_shape))
         if len(shape) < 2:
