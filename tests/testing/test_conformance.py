@@ -6,6 +6,10 @@ from onstage import Callback, History, hookimpl
 from onstage.testing import CHECKS, FakeModel, Recorder, check_callback
 
 
+opened = []
+"""Every file of the callbacks below, for the test of those that leave theirs open."""
+
+
 class Counts(Callback):
     """A good one: settings, state, a file that it closes."""
 
@@ -17,6 +21,7 @@ class Counts(Callback):
     def on_train_begin(self):
         self.count = 0
         self.file = open(self.path, "w")  # noqa: SIM115  # closed in on_teardown
+        opened.append(self.file)
 
     def on_epoch_end(self, epoch, logs):
         self.count += self.step
@@ -151,6 +156,8 @@ def test_a_bad_callback_fails_the_check_that_is_meant_for_it(bad, message):
     finally:
         released.set()
         released.clear()
+        while opened:
+            opened.pop().close()
 
 
 def test_lists_every_check_that_failed():
