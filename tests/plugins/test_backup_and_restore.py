@@ -11,7 +11,7 @@ from onstage_reduce_lr_on_plateau import ReduceLROnPlateau
 from onstage_swap_ema_weights import SwapEMAWeights
 from onstage_terminate_on_nan import TerminateOnNaN
 
-from onstage import OnstageWarning, Run, Sequential, StateError, layers, optimizers
+from onstage import Callback, OnstageWarning, Run, Sequential, StateError, layers, optimizers
 from onstage.testing import FakeModel, check_callback, replay
 
 RNG = np.random.default_rng(0)
@@ -207,9 +207,34 @@ def test_one_backup_alone_where_that_is_wanted(tmp_path):
 
 def test_the_backups_stay_after_an_error(tmp_path):
     with pytest.raises(Killed):
-        replay([BackupAndRestore(tmp_path), KillAt("on_epoch_end", 2)], losses(1, 2))
+        replay([BackupAndRestore(tmp_path), KillAt("on_epoch_end", 1)], losses(1, 2))
 
     assert names(tmp_path) == ["backup.safetensors"]
+
+
+def test_a_first_backup_is_there_before_the_first_epoch(tmp_path):
+    class Counter(Callback):
+        count = 0
+
+        def on_train_begin(self):
+            self.count = 7
+
+        def on_epoch_begin(self):
+            self.count += 1
+
+        def state_dict(self):
+            return {"count": self.count}
+
+        def load_state_dict(self, state):
+            self.count = state["count"]
+
+    counter = Counter()
+    with pytest.raises(Killed):
+        replay([BackupAndRestore(tmp_path), Counter(), KillAt("on_epoch_begin", 1)], losses(1))
+
+    replay([BackupAndRestore(tmp_path), counter], losses(1))
+
+    assert counter.count == 8
 
 
 def test_a_training_that_ended_in_nans_keeps_the_backup_from_before(tmp_path):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Generator
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
 from onstage import Callback, hookimpl, storage
-from onstage.nn.checks import flag, integer
+from onstage.checks import flag, integer
 
 __all__ = ["BackupAndRestore"]
 
@@ -73,9 +74,12 @@ class BackupAndRestore(Callback):
             # On the instance: backups by epochs cost no batch a call.
             self.on_batch_end = self._after_batch  # type: ignore[method-assign]  # meant
 
-    @hookimpl(tryfirst=True)
-    def on_train_begin(self) -> None:
-        """Take up a backup, before the others begin their files."""
+    # Around the others: a backup is taken up before they begin their files; the
+    # first one, without which a kill in the first epoch would leave files that
+    # nobody knows of, is made behind them.
+    @hookimpl(wrapper=True, tryfirst=True)
+    def on_train_begin(self) -> Generator[None, Any, Any]:
+        """Take up a backup, or make the first one."""
         if not hasattr(self.model, "load_state_dict"):
             raise TypeError(
                 f"BackupAndRestore must have a model with state_dict, got {type(self.model).__name__}"
@@ -85,6 +89,10 @@ class BackupAndRestore(Callback):
         found = storage.load_newest([self._previous, self._last])
         if found is not None:
             self._run().load_state_dict(found[1])
+        result = yield
+        if found is None:
+            self._save()
+        return result
 
     # Last of all: what the others do in this stage is in the backup.
     @hookimpl(trylast=True)
