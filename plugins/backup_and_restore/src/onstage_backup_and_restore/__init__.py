@@ -78,7 +78,7 @@ class BackupAndRestore(Callback):
     # first one, without which a kill in the first epoch would leave files that
     # nobody knows of, is made behind them.
     @hookimpl(wrapper=True, tryfirst=True)
-    def on_train_begin(self) -> Generator[None, Any, Any]:
+    def on_train_begin(self) -> Generator[None, Any, Any]:  # type: ignore[override]  # a wrapper
         """Take up a backup, or make the first one."""
         if not hasattr(self.model, "load_state_dict"):
             raise TypeError(
