@@ -25,7 +25,7 @@ def run_in(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     report = (
         "import json, sys\n"
-        "print(json.dumps([name for name, module in sys.modules.items() if getattr(module, '__spec__', None)]))"
+        "print(json.dumps([name for name in sys.modules if getattr(sys.modules[name], '__spec__', None)]))"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONSTAGE_")}
 

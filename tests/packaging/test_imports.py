@@ -18,7 +18,7 @@ LAYERS = [
     {"order", "profile", "choosing", "making", "config", "discovery", "plugin", "distributions"},
     {"nn"},
     {"storage", "state_tree", "atomic", "means", "tables"},
-    {"model", "logs", "errors"},
+    {"model", "logs", "errors", "checks"},
 ]
 
 # The part that knows where a training is, and nothing of numbers.

@@ -5,7 +5,6 @@ import pytest
 from onstage import Callback, History, hookimpl
 from onstage.testing import CHECKS, FakeModel, Recorder, check_callback
 
-
 opened = []
 """Every file of the callbacks below, for the test of those that leave theirs open."""
 

@@ -7,8 +7,8 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from onstage.checks import choice, number
 from onstage.errors import OnstageWarning, did_you_mean
-from onstage.nn.checks import choice, number
 
 if TYPE_CHECKING:
     from onstage.callback import Callback

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from onstage.checks import flag, number
 from onstage.model import Array
 from onstage.nn import registry
-from onstage.nn.checks import flag, number
 from onstage.nn.steps import LogSoftmax, Place, SigmoidLogits, Step, inside
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from onstage.checks import choice, integer, number
 from onstage.model import Array
 from onstage.nn import registry
-from onstage.nn.checks import choice, integer, number
 
 # Standard deviation of a standard normal cut off at two: dividing by it makes
 # that of the cut distribution the one that was asked for.

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from onstage.checks import number
 from onstage.model import Array
 from onstage.nn import registry
-from onstage.nn.checks import number
 
 _BLOCK = 16384  # values; the block of weights and its scratch stay in the innermost cache
 

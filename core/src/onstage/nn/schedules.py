@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
+from onstage.checks import flag, integer, number, optional_number
 from onstage.nn import registry
-from onstage.nn.checks import flag, integer, number, optional_number
 
 
 class LearningRateSchedule:

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal
 
 from onstage import Callback, Logs, OnstageWarning
 from onstage.atomic import write_atomic
+from onstage.checks import flag
 from onstage.model import State
-from onstage.nn.checks import flag
 
 __all__ = ["CSVLogger"]
 

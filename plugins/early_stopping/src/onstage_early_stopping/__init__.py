@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from onstage import Callback, Logs
+from onstage.checks import flag, integer, optional_number, verbosity
 from onstage.model import Array, State
 from onstage.monitor import Monitor
-from onstage.nn.checks import flag, integer, optional_number, verbosity
 
 __all__ = ["EarlyStopping"]
 

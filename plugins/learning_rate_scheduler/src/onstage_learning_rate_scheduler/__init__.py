@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from onstage import Callback, Logs
+from onstage.checks import choice, verbosity
 from onstage.learning_rate import check_settable
 from onstage.model import State
-from onstage.nn.checks import choice, verbosity
 
 __all__ = ["LearningRateScheduler"]
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 
 from onstage import Callback, Logs
 from onstage.atomic import keep_newest, write_pointer
+from onstage.checks import flag, integer, optional_number, verbosity
 from onstage.model import State
 from onstage.monitor import Monitor
-from onstage.nn.checks import flag, integer, optional_number, verbosity
 from onstage_model_checkpoint.template import Template, Values
 
 __all__ = ["ModelCheckpoint"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from onstage import Callback, Logs
+from onstage.checks import integer, number, verbosity
 from onstage.learning_rate import check_settable
 from onstage.model import State
 from onstage.monitor import Monitor
-from onstage.nn.checks import integer, number, verbosity
 
 __all__ = ["ReduceLROnPlateau"]
 

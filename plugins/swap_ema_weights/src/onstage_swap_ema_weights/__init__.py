@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from onstage import Callback, Run
+from onstage.checks import flag
 from onstage.model import Array, State
-from onstage.nn.checks import flag
 
 __all__ = ["SwapEMAWeights"]
 

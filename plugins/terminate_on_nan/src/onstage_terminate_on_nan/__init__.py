@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from onstage import Callback, Logs
-from onstage.nn.checks import flag
+from onstage.checks import flag
 
 __all__ = ["TerminateOnNaN"]
 

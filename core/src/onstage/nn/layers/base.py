@@ -7,10 +7,10 @@ from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 
+from onstage.checks import flag
 from onstage.errors import did_you_mean
 from onstage.model import Array
 from onstage.nn import initializers, regularizers
-from onstage.nn.checks import flag
 from onstage.nn.steps import Place, Step, inside
 
 Shape: TypeAlias = tuple[int | None, ...]

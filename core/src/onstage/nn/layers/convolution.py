@@ -7,8 +7,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from onstage.checks import choice, integer
 from onstage.model import Array
-from onstage.nn.checks import choice, integer
 from onstage.nn.layers.base import LayerOptions, Shape
 from onstage.nn.layers.core import WeightedLayer
 from onstage.nn.layers.windows import Tap, checked_image, checked_pair, output_length, taps

@@ -9,9 +9,9 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from onstage.checks import flag, integer, number
 from onstage.model import Array
 from onstage.nn import activations, initializers, registry, regularizers
-from onstage.nn.checks import flag, integer, number
 from onstage.nn.layers.base import Layer, LayerOptions, Shape, checked_shape
 from onstage.nn.steps import Place, Step
 

@@ -6,9 +6,9 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from onstage.checks import integer
 from onstage.model import Array
 from onstage.nn import initializers, registry, regularizers
-from onstage.nn.checks import integer
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
 from onstage.nn.steps import Place, Step
 

@@ -7,9 +7,9 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from onstage.checks import flag, number
 from onstage.model import Array
 from onstage.nn import initializers, registry, regularizers
-from onstage.nn.checks import flag, number
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
 from onstage.nn.steps import Place, Step
 

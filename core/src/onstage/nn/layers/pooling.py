@@ -8,8 +8,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from onstage.checks import choice, flag
 from onstage.model import Array
-from onstage.nn.checks import choice, flag
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
 from onstage.nn.layers.windows import Tap, checked_image, checked_pair, output_length, taps
 from onstage.nn.steps import Place, Step

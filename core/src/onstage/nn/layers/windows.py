@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from onstage.nn.checks import integer
+from onstage.checks import integer
 
 Pair: TypeAlias = tuple[int, int]
 Region: TypeAlias = tuple[slice, slice, slice]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from onstage.checks import flag, number
 from onstage.model import Array
 from onstage.nn import activations
-from onstage.nn.checks import flag, number
 from onstage.nn.losses.base import EPSILON, BoundLoss, Loss, batch_shape, bind_elements, target_taker
 from onstage.nn.steps import LogSoftmax, Place, SigmoidLogits, Step, inside
 

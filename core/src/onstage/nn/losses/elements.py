@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from onstage.checks import number
 from onstage.model import Array
-from onstage.nn.checks import number
 from onstage.nn.losses.base import ElementLoss
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from onstage.checks import choice, flag, integer, number
 from onstage.model import Array
 from onstage.nn import shapes
-from onstage.nn.checks import choice, flag, integer, number
 from onstage.nn.metrics.base import Metric
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from onstage.checks import choice, optional_number
 from onstage.model import Array
 from onstage.nn import shapes
-from onstage.nn.checks import choice, optional_number
 from onstage.nn.metrics.base import Metric
 
 # Keras's: a class that never occurs gets 0, not 0/0.

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from onstage.checks import flag, integer, number, optional_number
 from onstage.model import Array, State
 from onstage.nn import registry
-from onstage.nn.checks import flag, integer, number, optional_number
 from onstage.nn.optimizers import clipping, state
 from onstage.nn.optimizers.average import MovingAverage
 from onstage.nn.optimizers.block import Block, cut

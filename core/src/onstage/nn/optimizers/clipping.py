@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from onstage.checks import number
 from onstage.model import Array
-from onstage.nn.checks import number
 
 Clip: TypeAlias = Callable[[Array, Sequence[slice]], None]
 """Changes flat gradients in place, given where each variable lies in them."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import NoReturn, TypedDict
 
+from onstage.checks import number
 from onstage.errors import did_you_mean
 from onstage.nn import schedules
-from onstage.nn.checks import number
 from onstage.nn.schedules import LearningRateSchedule
 
 

@@ -7,8 +7,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from onstage.checks import flag, number
 from onstage.model import Array
-from onstage.nn.checks import flag, number
 from onstage.nn.optimizers.base import Optimizer
 from onstage.nn.optimizers.block import Block
 from onstage.nn.optimizers.options import Options

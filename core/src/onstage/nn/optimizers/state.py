@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from onstage.checks import integer, number
 from onstage.errors import StateError
 from onstage.model import Array, State
-from onstage.nn.checks import integer, number
 
 
 def check(
