@@ -1,0 +1,239 @@
+"""What it takes to start: imports, finding plugins, opening a run with ten callbacks.
+
+``uv run --group bench python tests/benchmarks/startup.py [FOLDER]``
+
+Each import is measured in a process of its own, with bytecode that is written
+already, as installed packages have it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import pluggy
+from harness import interleaved, machine, show, write
+
+from onstage import Callback, Run, Sequential, discovery, layers
+from onstage.callbacks import (
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TensorBoard,
+    TerminateOnNaN,
+)
+from onstage.hookspecs import PROJECT, Stages
+from onstage.testing.site import PluginSite
+
+IMPORTS = {
+    "import onstage": "import onstage",
+    "from onstage import Run, Callback": "from onstage import Run, Callback",
+    "from onstage import Sequential, layers": "from onstage import Sequential, layers",
+    "the same, and EarlyStopping": (
+        "from onstage import Sequential, layers; from onstage.callbacks import EarlyStopping"
+    ),
+}
+REPEATS = 15
+
+_CHILD = """
+from time import perf_counter
+began = perf_counter()
+import numpy
+after = perf_counter()
+{statement}
+print(after - began, perf_counter() - after)
+"""
+
+
+def imports(cache):
+    """Measure each import behind numpy's, all taking turns; milliseconds."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = cache
+    taken = {name: [] for name in ("import numpy", *IMPORTS)}
+    for repeat in range(REPEATS + 1):
+        for name, statement in IMPORTS.items():
+            program = _CHILD.format(statement=statement)
+            printed = subprocess.run(
+                [sys.executable, "-c", program], env=environment, capture_output=True, check=True
+            )
+            if repeat:  # the first writes the bytecode
+                numpy, other = map(float, printed.stdout.split())
+                taken["import numpy"].append(numpy * 1e3)
+                taken[name].append(other * 1e3)
+    return {name: {"median": median(times), "best": min(times)} for name, times in taken.items()}
+
+
+def two_hundred(folder):
+    """Write 200 distributions with a plugin each."""
+    site = PluginSite(folder)
+    for n in range(200):
+        module = f"crowd_{n}"
+        site.add(
+            f"crowd-{n}",
+            callbacks={f"crowd_{n:03}": f"{module}:Good"},
+            modules={module: "class Good:\n    def on_epoch_end(self): ...\n"},
+        )
+    return site
+
+
+def finding(folder):
+    """Compare finding 200 plugins with reading their files, and with importlib.metadata."""
+    site = two_hundred(folder)
+
+    def only_read():
+        for name in os.listdir(folder):
+            if name.endswith(".dist-info"):
+                Path(folder, name, "entry_points.txt").read_bytes()
+
+    def onstage():
+        discovery.refresh()
+        found = discovery.installed()
+        assert len(found) == 200
+
+    def standard():
+        found = [
+            point
+            for dist in importlib.metadata.distributions(path=[str(folder)])
+            for point in dist.entry_points
+        ]
+        assert len(found) == 200
+
+    before = set(sys.modules)
+    with site.isolated():
+        seconds = interleaved(
+            {
+                "reading the files alone": only_read,
+                "onstage, first time": onstage,
+                "importlib.metadata": standard,
+            }
+        )
+        again = interleaved({"onstage, again": discovery.installed}, repeats=101)
+    imported = [name for name in set(sys.modules) - before if name.startswith("crowd")]
+    assert not imported, imported
+    return {name: taken * 1e3 for name, taken in (seconds | again).items()}
+
+
+class Own(Callback):
+    """A callback of the user's."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Take part."""
+
+
+def ten(folder):
+    """Make ten callbacks, as a real training might have them.
+
+    Not BackupAndRestore: its start writes a file, and waits for the disk.
+    """
+    return [
+        EarlyStopping("loss"),
+        EarlyStopping("loss", patience=3, restore_best_weights=True),
+        ReduceLROnPlateau("loss"),
+        LearningRateScheduler(lambda epoch, rate: rate),
+        ModelCheckpoint(folder / "model.safetensors"),
+        CSVLogger(folder / "log.csv"),
+        TensorBoard(folder / "board"),
+        TerminateOnNaN(),
+        LambdaCallback(on_epoch_end=lambda epoch, logs: None),
+        Own(),
+    ]
+
+
+def opening(folder):
+    """Time the phases of one start, ten callbacks made before; seconds.
+
+    Before the first time all plugins of the environment are looked for.
+    """
+    model = Sequential([layers.Input((4,)), layers.Dense(3)], seed=0)
+    model.compile("sgd", "mse")
+    callbacks = ten(folder)
+    times = [perf_counter()]
+    run = Run(model, callbacks, metric_names=["loss"])
+    times.append(perf_counter())
+    with run:
+        times.append(perf_counter())
+        run.open_training()
+        times.append(perf_counter())
+        manager = pluggy.PluginManager(PROJECT)
+        manager.add_hookspecs(Stages)
+        for callback in callbacks:
+            manager.register(callback)
+        times.append(perf_counter())
+    return [after - before for before, after in pairwise(times)]
+
+
+PHASES = ["Run(…)", "with run", "on_train_begin", "pluggy alone"]
+
+
+def starting(folder):
+    """Time the first start of a process, behind the search for plugins, and later ones; milliseconds."""
+    program = (
+        "import json, sys, startup; from pathlib import Path; startup.discovery.installed(); "
+        "print(json.dumps([startup.opening(Path(sys.argv[1])) for _ in range(31)]))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    firsts, laters = [], []
+    for n in range(REPEATS):
+        printed = subprocess.run(
+            [sys.executable, "-c", program, str(folder / str(n))],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            check=True,
+        )
+        first, *later = json.loads(printed.stdout)
+        firsts.append(first)
+        laters += later
+    return {
+        which: {
+            phase: median(times) * 1e3 for phase, times in zip(PHASES, zip(*rows, strict=True), strict=True)
+        }
+        for which, rows in (("first in the process", firsts), ("later", laters))
+    }
+
+
+def main():
+    """Measure, print and write all three."""
+    print(*(f"{name}: {value}" for name, value in machine().items()), sep="\n")
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        figures = {
+            "imports": imports(str(folder / "bytecode")),
+            "finding": finding(folder / "site"),
+            "starting": starting(folder),
+        }
+    rows = [(name, taken["median"], taken["best"]) for name, taken in figures["imports"].items()]
+    show(
+        "imports behind numpy's, milliseconds (goal: import onstage at most 25)",
+        ["", "median", "best"],
+        rows,
+    )
+    show(
+        "finding 200 installed plugins, milliseconds (goal: under 10, once per process)",
+        ["", "median"],
+        list(figures["finding"].items()),
+    )
+    show(
+        "a run with 10 callbacks starts, milliseconds (goal: under 2)",
+        ["", *PHASES[:3], "together", PHASES[3]],
+        [
+            (which, *list(taken.values())[:3], sum(list(taken.values())[:3]), taken["pluggy alone"])
+            for which, taken in figures["starting"].items()
+        ],
+    )
+    write("startup", figures)
+
+
+if __name__ == "__main__":
+    main()
