@@ -65,7 +65,7 @@ def main(folder, save_freq=None, *flags):
     if save_freq is not None:
         frequency = save_freq if save_freq == "epoch" else int(save_freq)
         # Kept, so that a program killed behind its training's end has no training to do again.
-        options = {"delete_checkpoint": False}
+        options = {"delete_checkpoint": False, "save_before_preemption": "--preemption" in flags}
         used.append(BackupAndRestore(folder / "backup", frequency, **options))
     model = make_model()
     history = model.fit(

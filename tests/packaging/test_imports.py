@@ -17,7 +17,7 @@ LAYERS = [
     {"dispatch", "hookspecs", "callback", "callbacks", "history", "monitor", "learning_rate"},
     {"order", "profile", "choosing", "making", "config", "discovery", "plugin", "distributions"},
     {"nn"},
-    {"storage", "state_tree", "atomic", "means", "tables"},
+    {"storage", "state_tree", "atomic", "means", "tables", "signals"},
     {"model", "logs", "errors", "checks"},
 ]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from onstage.bus import Bus as Bus
     from onstage.callback import Callback as Callback
     from onstage.choosing import callback as callback
+    from onstage.errors import Interrupted as Interrupted
     from onstage.errors import OnstageError as OnstageError
     from onstage.errors import OnstageWarning as OnstageWarning
     from onstage.errors import PluginError as PluginError
@@ -45,6 +46,7 @@ _HOMES = {
     "Bus": "onstage.bus",
     "Callback": "onstage.callback",
     "History": "onstage.history",
+    "Interrupted": "onstage.errors",
     "Logs": "onstage.logs",
     "Model": "onstage.model",
     "ModelView": "onstage.view",

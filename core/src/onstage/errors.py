@@ -21,6 +21,20 @@ class SettingsError(OnstageError, ValueError):
     """A setting in pyproject.toml or the environment is unknown or wrong."""
 
 
+class Interrupted(SystemExit):
+    """A signal has ended a run; see `Run.stop_on_signal`.
+
+    Parameters
+    ----------
+    signum
+        The signal. Uncaught, the program exits with 128 + signum, as shells have it.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+
+
 class OnstageWarning(UserWarning):
     """Something was worked around; training goes on."""
 

@@ -58,8 +58,12 @@ class BatchLoop:
             raise StopIteration
         if run.loops[-1] is not self:
             run.close_loops(above=self)
+        # Read before: what is asked for while the batch ends comes behind the next.
+        interruption = run.interruption
         if self.is_open:
             self.close_batch()
+            if interruption is not None and (self.kind == "train" or not run.is_training):
+                raise interruption
         # As in Keras, one batch runs even when a begin stage has asked to stop.
         if self.batch >= 0 and getattr(run.flags, self._stop_flag, False):
             self.end()
@@ -149,7 +153,10 @@ class EpochLoop:
 
     def __next__(self) -> int:
         run = self.run
+        interruption = run.interruption
         run.close_epoch()
+        if interruption is not None:
+            raise interruption
         run.agree()
         epochs = run.params["epochs"]
         stopped = run.stopping and self._next > run.initial_epoch

@@ -16,15 +16,20 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import SimpleNamespace, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from onstage import needs, setup
 from onstage.bus import Bus
+from onstage.errors import Interrupted
 from onstage.logs import Logs
 from onstage.loops import BatchLoop, EpochLoop, StepLoop
 from onstage.means import Means
 from onstage.model import State, Totals
+
+if TYPE_CHECKING:  # imported when it is asked for: few runs heed a signal
+    from onstage.signals import Watch
 
 
 class Run:
@@ -73,6 +78,9 @@ class Run:
         Whether `load_state_dict` was called: files are continued, not begun.
     rank
         Of this process among several; 0 when there is one.
+    interruption
+        The `Interrupted` that will come out of the loop, from the moment when
+        a signal has come that `stop_on_signal` takes; None until then.
     """
 
     def __init__(
@@ -106,6 +114,7 @@ class Run:
         self.batch_data: Any = None
         self.stop_reason: str | None = None
         self.stopped_by: str | None = None
+        self.interruption: Interrupted | None = None
         self.test_logs: Logs = {}
         self.resumed = False
         self.is_training = False
@@ -120,6 +129,7 @@ class Run:
         self._epoch_logs: Logs = {}
         self._last_logs: Logs = {}
         self._resume: State | None = None
+        self._watch: Watch | None = None
 
     # -- the with block
 
@@ -157,13 +167,17 @@ class Run:
 
     def _end(self, error: BaseException | None) -> None:
         self._over = True
-        if error is not None:
-            self.bus.call_isolated("on_exception", {"exception": error, "run": self}, error)
-        failed = self.bus.call_isolated("on_teardown", {"run": self}, error, backwards=True)
-        if self._report:
-            self._report.close()
-        if error is None and failed is not None:
-            raise failed
+        try:
+            if error is not None:
+                self.bus.call_isolated("on_exception", {"exception": error, "run": self}, error)
+            failed = self.bus.call_isolated("on_teardown", {"run": self}, error, backwards=True)
+            if self._report:
+                self._report.close()
+            if error is None and failed is not None:
+                raise failed
+        finally:
+            if self._watch is not None:
+                self._watch.close()
 
     def __del__(self) -> None:
         if self._entered and not self._over:
@@ -261,6 +275,38 @@ class Run:
             self.stop_reason = reason
             self.stopped_by = None if asker is None else self.bus.get_name(asker)
         self.flags.stop_training = True
+
+    def stop_on_signal(self, *signums: int) -> None:
+        """Have a signal end the run behind the next batch, or the epoch's end.
+
+        A batch that is open is finished and its end fires; callbacks see
+        `interruption` there. Then `Interrupted` is raised: on_exception and
+        on_teardown fire, and no other end, as the epoch has none. A validation
+        is finished first, and then its epoch. When all is torn down the
+        handlers of before are put back, and the signal is raised once more: the
+        program ends as it would have ended at once without this. Where it goes
+        on, `Interrupted` comes out of the loop.
+
+        Parameters
+        ----------
+        signums
+            Such as ``signal.SIGTERM``.
+
+        Raises
+        ------
+        ValueError
+            One is no signal, or can't be caught.
+        RuntimeError
+            This isn't the main thread, or a handler is there that can't be put back.
+        """
+        from onstage.signals import Watch
+
+        if self._over:
+            raise RuntimeError("stop_on_signal must be called before the run is over")
+        if self._watch is None:
+            self._watch = Watch(partial(setattr, self, "interruption"))
+        for signum in signums:
+            self._watch.add(signum)
 
     def emit(self, stage: str, **arguments: Any) -> None:
         """Fire a stage that a plugin package added with ``bus.add_hookspecs``."""

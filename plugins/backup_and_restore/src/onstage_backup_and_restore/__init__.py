@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Generator
 from os import PathLike
 from pathlib import Path
@@ -39,6 +40,9 @@ class BackupAndRestore(Callback):
     delete_checkpoint
         Delete the backups when training has ended. Not after an error, and not
         when a callback with ``keeps_backup = True`` (TerminateOnNaN) ended it.
+    save_before_preemption
+        On SIGTERM finish the batch, save, and only then die of it; a validation
+        is finished first, and then its epoch. In the main thread alone.
 
     Raises
     ------
@@ -59,6 +63,8 @@ class BackupAndRestore(Callback):
         save_freq: str | int = "epoch",
         double_checkpoint: bool = True,
         delete_checkpoint: bool = True,
+        *,
+        save_before_preemption: bool = False,
     ) -> None:
         if not isinstance(backup_dir, (str, PathLike)) or not os.fspath(backup_dir):
             raise ValueError(f"backup_dir must be the path of a directory, got {backup_dir!r}")
@@ -67,10 +73,11 @@ class BackupAndRestore(Callback):
         self._batches = _batches(save_freq)
         self.double_checkpoint = flag("double_checkpoint", double_checkpoint)
         self.delete_checkpoint = flag("delete_checkpoint", delete_checkpoint)
+        self.save_before_preemption = flag("save_before_preemption", save_before_preemption)
         self._last = Path(self.backup_dir, "backup.safetensors")
         self._previous = Path(self.backup_dir, "backup-previous.safetensors")
         self._since = 0
-        if self._batches:
+        if self._batches or save_before_preemption:
             # On the instance: backups by epochs cost no batch a call.
             self.on_batch_end = self._after_batch  # type: ignore[method-assign]  # meant
 
@@ -85,6 +92,8 @@ class BackupAndRestore(Callback):
                 f"BackupAndRestore must have a model with state_dict, got {type(self.model).__name__}"
             )
         self._since = 0
+        if self.save_before_preemption:
+            self._run().stop_on_signal(signal.SIGTERM)
         Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
         found = storage.load_newest([self._previous, self._last])
         if found is not None:
@@ -97,14 +106,14 @@ class BackupAndRestore(Callback):
     # Last of all: what the others do in this stage is in the backup.
     @hookimpl(trylast=True)
     def on_epoch_end(self) -> None:
-        """Save, if it is done by epochs."""
-        if not self._batches:
+        """Save, if it is done by epochs or the program is to end."""
+        if not self._batches or self._run().interruption is not None:
             self._save()
 
     @hookimpl(trylast=True)
     def _after_batch(self) -> None:
         self._since += 1
-        if self._since >= self._batches:
+        if 0 < self._batches <= self._since or self._run().interruption is not None:
             self._since = 0
             self._save()
 
@@ -115,6 +124,8 @@ class BackupAndRestore(Callback):
         asker = dict(run.bus.plugins()).get(run.stopped_by or "")
         if not self.delete_checkpoint or run.rank or getattr(asker, "keeps_backup", False):
             return
+        if run.interruption is not None:
+            return  # The program dies before it can use what it has trained.
         for path in (self._last, self._previous):
             path.unlink(missing_ok=True)
         # Files of somebody else's in it keep the directory.
