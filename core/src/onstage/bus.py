@@ -92,6 +92,7 @@ class Bus(pluggy.PluginManager):
         super().__init__(PROJECT)
         self.stages = CompiledStages(self)
         self._stage_names: dict[str, None] = {}
+        self._specifications: list[Any] = []
         self.add_hookspecs(Stages)
         self.run: Run | None = None
         self.disabled: list[str] = []
@@ -102,6 +103,10 @@ class Bus(pluggy.PluginManager):
         named = plugin_checks.unique_names(plugins)
         for name, plugin in reversed(named):
             self.register(plugin, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle plugins, their names and order, and stages; not run, monitors, instrument."""
+        return _rebuilt, (self._specifications[1:], self.plugins(), self.disabled)
 
     def register(self, plugin: object, name: str | None = None) -> str | None:
         """Register a plugin; as in pluggy, it is called before the earlier ones.
@@ -130,6 +135,7 @@ class Bus(pluggy.PluginManager):
     def add_hookspecs(self, module_or_class: Any) -> None:
         """Add stages of a plugin's own; emitted with ``run.emit("on_my_stage", …)``."""
         super().add_hookspecs(module_or_class)
+        self._specifications.append(module_or_class)
         callers: dict[str, Any] = vars(self.hook)
         self._stage_names = {name: None for name, caller in callers.items() if caller.has_spec()}
         self.stages.forget()
@@ -294,3 +300,14 @@ class Bus(pluggy.PluginManager):
 
     def _where(self, stage: str) -> str:
         return stage + (self.run.where() if self.run is not None else "")
+
+
+def _rebuilt(specifications: list[Any], plugins: list[tuple[str, object]], disabled: list[str]) -> Bus:
+    """Make a bus again, in the process that unpickles it."""
+    bus = Bus()
+    for specification in specifications:
+        bus.add_hookspecs(specification)
+    for name, plugin in reversed(plugins):
+        bus.register(plugin, name)
+    bus.disabled = disabled
+    return bus
