@@ -158,22 +158,27 @@ class Network:
         return self
 
     def gather(self) -> None:
-        """Put the trainable variables into one buffer, their gradients into another."""
-        variables = self.trainable_weights
-        self.parameters = np.concatenate([np.zeros(0, self.dtype), *(v.value.ravel() for v in variables)])
-        self.gradients = np.zeros_like(self.parameters)
-        self.slices: list[slice] = []
+        """Put the trainable variables into one buffer, their gradients into another.
+
+        The other variables have buffers of their own. What a layer made next to
+        each other lies next to each other.
+        """
+        trained = self.trainable_weights
+        fixed = [each for each in self.weights if not any(each is other for other in trained)]
+        self.parameters, self.gradients, self.slices = self._joined(trained)
+        self._joined(fixed)
+
+    def _joined(self, variables: list[Variable]) -> tuple[Array, Array, list[slice]]:
+        values = np.concatenate([np.zeros(0, self.dtype), *(each.value.ravel() for each in variables)])
+        gradients = np.zeros_like(values)
+        slices = []
         end = 0
-        for variable in variables:
-            start, end = end, end + variable.value.size
-            self.slices.append(slice(start, end))
-            shape = variable.shape
-            variable.value = self.parameters[start:end].reshape(shape)
-            variable.gradient = self.gradients[start:end].reshape(shape)
-        for variable in self.weights:
-            if not any(variable is each for each in variables):
-                variable.value = variable.value.copy()
-                variable.gradient = np.zeros_like(variable.value)
+        for each in variables:
+            start, end = end, end + each.value.size
+            slices.append(slice(start, end))
+            each.gradient = gradients[start:end].reshape(each.shape)
+            each.value = values[start:end].reshape(each.shape)
+        return values, gradients, slices
 
     @property
     def weights(self) -> list[Variable]:

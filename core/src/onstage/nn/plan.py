@@ -68,6 +68,7 @@ class Plan:
         x = inside(self._cast)
         steps: list[Step] = []
         trained: int | None = None
+        with_ones: Array | None = None
         for layer in self._setting.layers:
             place = Place(
                 self._setting.dtype,
@@ -76,11 +77,15 @@ class Plan:
                 trained is not None,
                 may_overwrite=bool(steps) and not steps[-1].reads_out,
                 first=not steps,
+                x_with_ones=with_ones,
             )
             if trained is None and layer.weights:
                 trained = len(steps)
-            steps += layer.bind(x, place)
-            x = steps[-1].out if steps else x
+            for step in layer.bind(x, place):
+                # A step that works in place leaves the row behind its buffer as it is.
+                with_ones = with_ones if step.out is x else step.with_ones
+                x = step.out
+                steps.append(step)
         if not steps:
             steps = [_copying(x, self._setting.dtype)]
         return steps, len(steps) if trained is None else trained

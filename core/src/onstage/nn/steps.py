@@ -53,6 +53,9 @@ class Step:
     reads_out
         Whether `backward` reads `out`, so that the next step must not
         overwrite it.
+    with_ones
+        `out` and, behind it in memory, one row of ones, if there is one: a
+        product with it adds a bias, and gives the bias's gradient.
     logits
         What lets a loss pass by this step: it then works on the logits, where
         no logarithm of 0 can occur, and gives their gradient.
@@ -62,6 +65,7 @@ class Step:
     forward: Forward
     backward: Backward
     reads_out: bool = True
+    with_ones: Array | None = None
     logits: LogSoftmax | SigmoidLogits | None = None
 
 
@@ -83,6 +87,8 @@ class Place:
     first
         Whether x is the batch as it came: another array, of another memory
         order, in each step. Elsewhere x is always the same buffer.
+    x_with_ones
+        As `Step.with_ones`, for x.
     """
 
     dtype: np.dtype[np.floating]
@@ -91,6 +97,7 @@ class Place:
     wants_gradient: bool
     may_overwrite: bool
     first: bool = False
+    x_with_ones: Array | None = None
 
 
 def inside(values: Array) -> Array:

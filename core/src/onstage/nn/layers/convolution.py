@@ -104,16 +104,15 @@ class Conv2D(WeightedLayer):
         out = np.empty((self.filters, *self._output_lengths(rows, columns), batch), place.dtype)
         out_rows = out.reshape(self.filters, -1)
         window = taps((rows, columns), self.kernel_size, self.strides, self.dilation_rate, self.padding)
-        # Zeros on the padding, which nothing ever writes to.
-        patches = np.zeros((*self.kernel_size, channels, *out.shape[1:]), place.dtype)
-        patch_rows = patches.reshape(-1, out_rows.shape[1])
+        weights, weight_gradients = self.joined()
+        transposed = weights.T
+        # A row of ones for the bias; on the padding zeros, which nothing ever writes to.
+        patch_rows = np.zeros((len(weights), out_rows.shape[1]), place.dtype)
         kernel = self.kernel.value.reshape(-1, self.filters)
-        kernel_gradient = self.kernel.gradient.reshape(-1, self.filters)
-        transposed = kernel.T
+        patch_rows[len(kernel) :] = 1
+        patches = patch_rows[: len(kernel)].reshape(*self.kernel_size, channels, *out.shape[1:])
         # The batch as it came has another memory order: turned once, not for each tap.
         images = np.empty(x.shape, place.dtype) if place.first else x
-        column, bias_gradient = self.bias_arrays()
-        ones = np.ones(out_rows.shape[1], place.dtype)
         spread = _bind_spread(x, patches, window, kernel, place) if place.wants_gradient else None
 
         def forward(x: Array) -> Array:
@@ -122,15 +121,11 @@ class Conv2D(WeightedLayer):
             for tap in window:
                 np.copyto(patches[tap.row, tap.column][tap.target], images[tap.source])
             np.dot(transposed, patch_rows, out_rows)
-            if column is not None:
-                np.add(out_rows, column, out_rows)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
             gradient = gradient.reshape(out_rows.shape)
-            np.dot(patch_rows, gradient.T, kernel_gradient)
-            if bias_gradient is not None:
-                np.dot(gradient, ones, bias_gradient)
+            np.dot(patch_rows, gradient.T, weight_gradients)
             return gradient if spread is None else spread(gradient)
 
         return Step(out, forward, backward, reads_out=False)

@@ -72,9 +72,18 @@ class WeightedLayer(Layer):
                 kernel_shape[-1:], self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
             )
 
-    def bias_arrays(self) -> tuple[Array | None, Array | None]:
-        """Give the bias as a column, and its gradient; None where there is none."""
-        return (self.bias.value[:, None], self.bias.gradient) if self.use_bias else (None, None)
+    def joined(self) -> tuple[Array, Array]:
+        """Give kernel and bias as one matrix, and their gradients as another.
+
+        Shape ``(d_in + 1, units)``, the bias being the last row; without a bias
+        the kernel alone. It is a view: the model lays the variables of a layer
+        next to each other.
+        """
+        if self.use_bias:
+            kernel, bias = self.kernel, self.bias
+            return _adjoining(kernel.value, bias.value), _adjoining(kernel.gradient, bias.gradient)
+        shape = (-1, self.kernel.shape[-1])
+        return self.kernel.value.reshape(shape), self.kernel.gradient.reshape(shape)
 
     def bind_activation(self, out: Array, place: Place) -> list[Step]:
         """Make the steps of the activation, in place upon the product's buffer."""
@@ -149,44 +158,51 @@ class Dense(WeightedLayer):
         return [affine, *self.bind_activation(affine.out, place)]
 
     def _bind_product(self, x: Array, place: Place) -> Step:
-        kernel, kernel_gradient = self.kernel.value, self.kernel.gradient
-        transposed = kernel.T
         d_in, samples = x.shape[0], math.prod(x.shape[1:])
-        is_matrix = x.ndim == 2
-        out = np.empty((self.units, *x.shape[1:]), place.dtype)
+        is_matrix, kernel = x.ndim == 2, self.kernel.value
+        # One row more, of ones, for a layer that multiplies this by its weights.
+        with_ones = np.ones((self.units + 1, *x.shape[1:]), place.dtype)
+        out = with_ones[:-1]
         rows = out.reshape(self.units, samples)
         x_gradient = np.empty(x.shape if place.wants_gradient else (d_in, 0), place.dtype)
-        x_rows = x_gradient.reshape(d_in, -1)
-        column, bias_gradient = self.bias_arrays()
+        x_gradient_rows = x_gradient.reshape(d_in, -1)
+        if place.x_with_ones is not None and self.use_bias:
+            weights, weight_gradients = self.joined()
+            fixed = place.x_with_ones.reshape(d_in + 1, samples)
+        else:
+            weights, weight_gradients = kernel, self.kernel.gradient
+            fixed = None
+        adds_bias = self.use_bias and fixed is None
+        column = self.bias.value[:, None] if adds_bias else None
         ones = np.ones(samples, place.dtype)
+        transposed = weights.T
         # A batch that came row by row is multiplied faster as it lies, and a
         # narrow product costs little to turn.
-        turns = place.first and is_matrix and self.units <= _NARROW
+        turns = place.first and is_matrix and adds_bias and self.units <= _NARROW
         product = np.empty((samples, self.units), place.dtype) if turns else rows.T
 
         def forward(x: Array) -> Array:
             if turns:
                 np.dot(x.T, kernel, product)
             else:
-                np.dot(transposed, x if is_matrix else x.reshape(d_in, samples), rows)
+                x = fixed if fixed is not None else x if is_matrix else x.reshape(d_in, samples)
+                np.dot(transposed, x, rows)
             if column is not None:
                 np.add(product.T, column, rows)
-            elif turns:
-                np.copyto(rows, product.T)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
-            if not is_matrix:
-                x, gradient = x.reshape(d_in, samples), gradient.reshape(rows.shape)
-            np.dot(x, gradient.T, kernel_gradient)
-            if bias_gradient is not None:
+            x = fixed if fixed is not None else x if is_matrix else x.reshape(d_in, samples)
+            gradient = gradient if is_matrix else gradient.reshape(rows.shape)
+            np.dot(x, gradient.T, weight_gradients)
+            if adds_bias:
                 # A product with ones sums faster than numpy's sum of short rows.
-                np.dot(gradient, ones, bias_gradient)
+                np.dot(gradient, ones, self.bias.gradient)
             if place.wants_gradient:
-                np.dot(kernel, gradient, x_rows)
+                np.dot(kernel, gradient, x_gradient_rows)
             return x_gradient
 
-        return Step(out, forward, backward, reads_out=False)
+        return Step(out, forward, backward, reads_out=False, with_ones=with_ones)
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
@@ -335,3 +351,13 @@ class Flatten(Reshape):
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
         return Layer.get_config(self)
+
+
+def _adjoining(kernel: Array, bias: Array) -> Array:
+    """Give two arrays, the second right behind the first in memory, as one matrix."""
+    begin = kernel.__array_interface__["data"][0]
+    assert bias.__array_interface__["data"][0] == begin + kernel.nbytes
+    whole = kernel.base
+    assert whole is not None
+    start = (begin - whole.__array_interface__["data"][0]) // kernel.itemsize
+    return whole[start : start + kernel.size + bias.size].reshape(-1, bias.size)
