@@ -163,7 +163,7 @@ def opening(folder):
     times.append(perf_counter())
     with run:
         times.append(perf_counter())
-        run.open_training()
+        run.epochs()
         times.append(perf_counter())
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(Stages)
