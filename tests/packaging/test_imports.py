@@ -12,18 +12,19 @@ LAYERS = [
     {"cli", "testing"},
     {"nn.sequential", "nn.saving"},
     {"trainer", "view"},
-    {"run", "loops", "setup", "needs", "data", "batches", "data_checks", "data_stream"},
+    {"run", "course", "loops", "setup", "needs", "data", "batches", "data_checks", "data_stream"},
     {"bus", "plugin_checks", "stage_calls"},
     {"dispatch", "hookspecs", "callback", "callbacks", "history", "monitor", "learning_rate"},
     {"order", "profile", "choosing", "making", "config", "discovery", "plugin", "distributions"},
     {"nn"},
-    {"storage", "state_tree", "atomic", "means", "tables", "signals"},
+    {"storage", "state_tree", "atomic", "background", "means", "tables", "signals"},
     {"model", "logs", "errors", "checks"},
 ]
 
 # The part that knows where a training is, and nothing of numbers.
 NO_MATHEMATICS = {
     "run",
+    "course",
     "loops",
     "setup",
     "needs",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onstage.errors import OnstageError as OnstageError
     from onstage.errors import OnstageWarning as OnstageWarning
     from onstage.errors import PluginError as PluginError
+    from onstage.errors import SettingsError as SettingsError
     from onstage.errors import StateError as StateError
     from onstage.history import History as History
     from onstage.hookspecs import hookimpl as hookimpl
@@ -55,6 +56,7 @@ _HOMES = {
     "PluginError": "onstage.errors",
     "Run": "onstage.run",
     "Sequential": "onstage.nn.sequential",
+    "SettingsError": "onstage.errors",
     "StateError": "onstage.errors",
     "Trainer": "onstage.trainer",
     "hookimpl": "onstage.hookspecs",

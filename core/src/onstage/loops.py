@@ -16,6 +16,7 @@ from onstage.means import Means, sample_count
 from onstage.model import State, Totals
 
 if TYPE_CHECKING:
+    from onstage.course import Course
     from onstage.run import Run
 
 Kind = Literal["train", "test", "predict"]
@@ -29,8 +30,9 @@ _FINISH = {"train": "batch_end", "test": "on_test_batch_end", "predict": "on_pre
 class BatchLoop:
     """The batches of one stage; opens and closes each as the loop turns."""
 
-    def __init__(self, run: Run, kind: Kind, data: Iterable[Any], totals: Totals) -> None:
+    def __init__(self, run: Run, course: Course, kind: Kind, data: Iterable[Any], totals: Totals) -> None:
         self.run = run
+        self._course = course
         self.kind = kind
         self.data = data
         self.totals = totals
@@ -46,7 +48,7 @@ class BatchLoop:
 
     def __iter__(self) -> Self:
         if self._batches is None:
-            self.run.enter_loop(self)
+            self._course.enter(self)
             self._batches = islice(self.data, self._skip, None) if self._skip else iter(self.data)
         return self
 
@@ -56,8 +58,8 @@ class BatchLoop:
             iter(self)
         if self.over:
             raise StopIteration
-        if run.loops[-1] is not self:
-            run.close_loops(above=self)
+        if self._course.loops[-1] is not self:
+            self._course.close_loops(above=self)
         # Read before: what is asked for while the batch ends comes behind the next.
         interruption = run.interruption
         if self.is_open:
@@ -118,7 +120,7 @@ class BatchLoop:
         self.over = True
         if hasattr(self.data, "end_epoch"):
             self.data.end_epoch()
-        self.run.leave_loop(self)
+        self._course.leave(self)
 
     def resume(self, state: State) -> None:
         """Begin behind the batches of a stage that are done."""
@@ -138,14 +140,15 @@ class StepLoop(BatchLoop):
         """Close the loop, its epoch and the training."""
         if not self.over:
             super().end()
-            self.run.close_training()
+            self._course.close_training()
 
 
 class EpochLoop:
     """The epochs of a training; the end of the loop ends the training."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, course: Course) -> None:
         self.run = run
+        self._course = course
         self._next = run.initial_epoch
 
     def __iter__(self) -> Self:
@@ -154,16 +157,16 @@ class EpochLoop:
     def __next__(self) -> int:
         run = self.run
         interruption = run.interruption
-        run.close_epoch()
+        self._course.close_epoch()
         if interruption is not None:
             raise interruption
-        run.agree()
+        self._course.agree()
         epochs = run.params["epochs"]
         stopped = run.stopping and self._next > run.initial_epoch
         if stopped or not run.is_training or (epochs is not None and self._next >= epochs):
-            run.close_training()
+            self._course.close_training()
             raise StopIteration
         epoch = self._next
         self._next += 1
-        run.open_epoch(epoch)
+        self._course.open_epoch(epoch)
         return epoch

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from onstage import needs, setup
 from onstage.bus import Bus
+from onstage.course import Course
 from onstage.errors import Interrupted
 from onstage.logs import Logs
 from onstage.loops import BatchLoop, EpochLoop, StepLoop
@@ -97,7 +98,7 @@ class Run:
         metric_names: Iterable[str] | None = None,
         profile: bool | None = None,
     ) -> None:
-        self._entered = self._over = self._trained = False
+        self._entered = self._over = False
         self.model = model
         self.params: dict[str, Any] = {
             "verbose": verbose,
@@ -117,18 +118,12 @@ class Run:
         self.interruption: Interrupted | None = None
         self.test_logs: Logs = {}
         self.resumed = False
-        self.is_training = False
         self.flags = _stop_flags(model)
         plugins, self.history = setup.plugins_of(callbacks, verbose, self.rank)
         self._report = setup.report(profile)
         self.bus = Bus(plugins, instrument=self._report.instrument if self._report else None)
         self.bus.run = self
-        self.loops: list[BatchLoop] = []
-        self._train_loop: BatchLoop | None = None
-        self._epoch_open = self._epoch_ending = False
-        self._epoch_logs: Logs = {}
-        self._last_logs: Logs = {}
-        self._resume: State | None = None
+        self._course = Course(self)
         self._watch: Watch | None = None
 
     # -- the with block
@@ -158,8 +153,8 @@ class Run:
     ) -> None:
         if error is None:
             try:
-                self.close_training()
-                self.close_loops()
+                self._course.close_training()
+                self._course.close_loops()
             except BaseException as late:
                 self._end(late)
                 raise
@@ -187,8 +182,13 @@ class Run:
 
     def epochs(self) -> EpochLoop:
         """Iterate over the epochs that are left; opens the training."""
-        self.open_training()
-        return EpochLoop(self)
+        self._open_training()
+        return EpochLoop(self, self._course)
+
+    def _open_training(self) -> None:
+        if not self._entered or self._over:
+            raise RuntimeError("a Run must be used inside its with block: `with Run(…) as run:`")
+        self._course.open_training()
 
     def batches(self, data: Iterable[Any], totals: Totals | None = None) -> BatchLoop:
         """Iterate over training batches of an epoch.
@@ -200,29 +200,29 @@ class Run:
         totals
             Where a `Model` adds its metrics; None: what `log` is given is averaged.
         """
-        if not self._epoch_open:
+        if not self._course.epoch_open:
             raise RuntimeError(
                 "run.batches must be inside `for epoch in run.epochs()`; "
                 "for a loop without epochs use run.steps(data)"
             )
-        return BatchLoop(self, "train", data, totals or Means())
+        return BatchLoop(self, self._course, "train", data, totals or Means())
 
     def steps(self, data: Iterable[Any]) -> StepLoop:
         """Iterate over training batches without epochs: the whole is epoch 0."""
-        self.open_training()
-        self.open_epoch(self.initial_epoch)
-        return StepLoop(self, "train", data, Means())
+        self._open_training()
+        self._course.open_epoch(self.initial_epoch)
+        return StepLoop(self, self._course, "train", data, Means())
 
     def test_batches(self, data: Iterable[Any], totals: Totals | None = None) -> BatchLoop:
         """Iterate over batches of an evaluation; inside an epoch, its validation.
 
         A training batch that is open is closed first: log it before.
         """
-        return BatchLoop(self, "test", data, totals or Means())
+        return BatchLoop(self, self._course, "test", data, totals or Means())
 
     def predict_batches(self, data: Iterable[Any]) -> BatchLoop:
         """Iterate over batches of a prediction; log each one's ``outputs``."""
-        return BatchLoop(self, "predict", data, Means())
+        return BatchLoop(self, self._course, "predict", data, Means())
 
     def log(
         self, values: Mapping[str, Any] | None = None, /, *, samples: float | None = None, **named: Any
@@ -239,10 +239,11 @@ class Run:
             How many samples they stand for; None: the length of the batch.
         """
         given = {**(values or {}), **named}
-        if self.loops and self.loops[-1].is_open:
-            self.loops[-1].log(given, samples)
-        elif self._epoch_open:
-            self._epoch_logs.update(given)
+        loops = self._course.loops
+        if loops and loops[-1].is_open:
+            loops[-1].log(given, samples)
+        elif self._course.epoch_open:
+            self._course.epoch_logs.update(given)
         else:
             raise RuntimeError("run.log must be inside an epoch or a batch; open one with run.epochs()")
 
@@ -251,7 +252,13 @@ class Run:
     @property
     def batch_logs(self) -> Logs:
         """The current batch's own values; its running means are in ``logs``."""
-        return self.loops[-1].totals.batch_logs() if self.loops else {}
+        loops = self._course.loops
+        return loops[-1].totals.batch_logs() if loops else {}
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the run is between on_train_begin and on_train_end."""
+        return self._course.is_training
 
     @property
     def stopping(self) -> bool:
@@ -328,24 +335,7 @@ class Run:
         counts as done, in a batch's end that batch. Only what is registered
         with ``trylast`` sees the state of all the others.
         """
-        loop = self._train_loop
-        if loop is not None and loop.is_open:
-            raise RuntimeError("run.state_dict must be called in a stage that ends, not inside a batch")
-        in_epoch = self._epoch_open and not self._epoch_ending
-        epoch = self.initial_epoch if self.epoch is None else self.epoch + (not in_epoch)
-        return {
-            "epoch": epoch,
-            "batch": loop.batch + 1 if loop and in_epoch else 0,
-            "totals": loop.totals.state_dict() if loop and in_epoch else None,
-            "data": loop.data.state_dict() if loop and hasattr(loop.data, "state_dict") else None,
-            "model": self.model.state_dict() if hasattr(self.model, "state_dict") else None,
-            "callbacks": {
-                name: plugin.state_dict()
-                for name, plugin in self.bus.plugins()
-                if hasattr(plugin, "state_dict")
-            },
-            "plugins": self.history.plugins,
-        }
+        return self._course.state_dict()
 
     def load_state_dict(self, state: State) -> None:
         """Continue where `state_dict` was taken.
@@ -358,123 +348,8 @@ class Run:
         if self.epoch is not None:
             raise RuntimeError("run.load_state_dict must be called before the first epoch")
         self.initial_epoch = state["epoch"]
-        self._resume = state
+        self._course.load_state_dict(state)
         self.resumed = True
-
-    def _restore(self, *, in_epoch: bool) -> None:
-        state = self._resume
-        if state is None or bool(state["batch"]) is not in_epoch:
-            return
-        if state["model"] is not None:
-            self.model.load_state_dict(state["model"])
-        present = dict(self.bus.plugins())
-        for name, saved in state["callbacks"].items():
-            plugin: Any = present.get(name)
-            if plugin is not None:
-                plugin.load_state_dict(saved)
-            elif saved and self.rank == 0:  # On the others it is left out by its ``ranks``.
-                setup.warn(
-                    f"callback {name} was in the saved run and is not in this one: its state is left out"
-                )
-
-    # -- opening and closing; for the loops
-
-    def open_training(self) -> None:
-        """Fire on_train_begin, once."""
-        if not self._entered or self._over:
-            raise RuntimeError("a Run must be used inside its with block: `with Run(…) as run:`")
-        if self._trained:
-            raise RuntimeError("a Run trains once: make a new one for another training")
-        self._trained = self.is_training = True
-        self.bus.fire("on_train_begin", {}, self)
-        self.history.plugins = setup.took_part(self.bus.plugins())
-        self._restore(in_epoch=False)
-
-    def agree(self) -> None:
-        """Let the processes of a run, where the model knows of several, agree on a stop."""
-        if hasattr(self.model, "agree_on_stop"):
-            asked = self.model.agree_on_stop()
-            self.stop_reason = self.stop_reason or asked
-
-    def open_epoch(self, epoch: int) -> None:
-        """Fire on_epoch_begin."""
-        self.epoch = epoch
-        self._epoch_open = True
-        self._epoch_logs = {}
-        self._train_loop = None
-        self.bus.fire("on_epoch_begin", epoch, {}, self)
-        self._restore(in_epoch=True)
-
-    def close_epoch(self) -> None:
-        """Close what is open in the epoch, and fire on_epoch_end."""
-        self.close_loops()
-        if not self._epoch_open:
-            return
-        ran = self._train_loop is not None and self._train_loop.batch >= 0
-        train_logs = self._train_loop.totals.logs() if self._train_loop and ran else {}
-        self._last_logs = {**train_logs, **self._epoch_logs}
-        self._epoch_ending = True
-        self.bus.fire("on_epoch_end", self.epoch, dict(self._last_logs), self)
-        self._epoch_open = self._epoch_ending = False
-
-    def close_training(self) -> None:
-        """Close what is open, and fire on_train_end."""
-        if not self.is_training:
-            return
-        self.close_epoch()
-        self.is_training = False
-        if hasattr(self.model, "finalize_weights"):
-            self.model.finalize_weights()
-        if self.stopping and self.stop_reason is None:
-            self.stop_reason = "model.stop_training was set"
-        self.history.stop_reason, self.history.stopped_by = self.stop_reason, self.stopped_by
-        self.bus.fire("on_train_end", dict(self._last_logs), self)
-
-    def enter_loop(self, loop: BatchLoop) -> None:
-        """Open a batch loop: inside the training's where that goes on, else alone."""
-        if loop.kind == "train":
-            self.close_loops()
-            self._begin_training_loop(loop)
-        elif self.loops and self.loops[-1].kind == "train":
-            if self.loops[-1].is_open:
-                self.loops[-1].close_batch()
-        else:
-            self.close_loops()
-        self.loops.append(loop)
-        if loop.kind != "train":
-            self.bus.fire(f"on_{loop.kind}_begin", {}, self)
-
-    def _begin_training_loop(self, loop: BatchLoop) -> None:
-        earlier = self._train_loop
-        self._train_loop = loop
-        if earlier is not None:
-            loop.batch = earlier.batch
-            if isinstance(earlier.totals, Means) and isinstance(loop.totals, Means):
-                loop.totals = earlier.totals
-        elif self._resume is not None and self._resume["epoch"] == self.epoch:
-            state, self._resume = self._resume, None
-            loop.resume(state)
-
-    def leave_loop(self, loop: BatchLoop) -> None:
-        """Take a closed loop off, and fire the end of its stage."""
-        self.loops.remove(loop)
-        if hasattr(loop.totals, "finish"):
-            loop.totals.finish()
-        outer = self.loops[-1] if self.loops else None
-        self.batch = outer.batch if outer else None
-        self.batch_data = None
-        if loop.kind == "test":
-            self.test_logs = dict(loop.totals.logs())
-            if self._epoch_open:
-                self._epoch_logs.update({f"val_{name}": value for name, value in self.test_logs.items()})
-            self.bus.fire("on_test_end", dict(self.test_logs), self)
-        elif loop.kind == "predict":
-            self.bus.fire("on_predict_end", {}, self)
-
-    def close_loops(self, above: BatchLoop | None = None) -> None:
-        """Close batch loops that were left open, the innermost first."""
-        while self.loops and self.loops[-1] is not above:
-            self.loops[-1].end()
 
 
 def _stop_flags(model: Any) -> Any:
