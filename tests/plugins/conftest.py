@@ -1,6 +1,9 @@
-"""What tests of several plugins share: a reader of TensorBoard's event files."""
+"""What tests of several plugins share: a reader of TensorBoard's files, a scripted HTTP server."""
 
 import struct
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -65,3 +68,97 @@ def tfevents():
     return SimpleNamespace(
         crc32c=slow_crc32c, records=records, values_of=values_of, points=points, single=single
     )
+
+
+class ScriptedServer:
+    """An HTTP server on loopback that answers as told, and keeps what it was sent.
+
+    Attributes
+    ----------
+    script
+        What to do with the next requests, one each: a status, or ``hang``,
+        ``trickle``, ``reset``; when it is empty, `behaviour`.
+    requests
+        ``(path, headers, body)`` of those that were answered with 200, in order.
+    attempts
+        How many requests there were.
+    """
+
+    def __init__(self, port=0):
+        self.script, self.behaviour = [], 200
+        self.requests, self.attempts = [], 0
+        self.headers = {}
+        self.released = threading.Event()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = 5
+
+            def do_POST(self):
+                server.answer(self)
+
+            do_GET = do_POST
+
+            def log_message(self, *_):
+                pass
+
+        class Quiet(ThreadingHTTPServer):
+            daemon_threads = False
+
+            def handle_error(self, *_):
+                pass
+
+        self._http = Quiet(("127.0.0.1", port), Handler)
+        self.port = self._http.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def answer(self, handler):
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        self.attempts += 1
+        act = self.script.pop(0) if self.script else self.behaviour
+        if act == "reset":
+            handler.close_connection = True
+            return
+        if act == "hang":
+            handler.close_connection = True
+            self.released.wait(20)
+            return
+        if act == "trickle":
+            handler.close_connection = True
+            for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000:
+                handler.wfile.write(bytes([byte]))
+                if self.released.wait(0.05):
+                    return
+        if isinstance(act, float):
+            time.sleep(act)
+            act = 200
+        if act == 200:
+            self.requests.append((handler.path, dict(handler.headers), body))
+        handler.send_response(act)
+        for name, value in {"Content-Length": "2", **self.headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(b"ok")
+
+    def close(self):
+        self.released.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def scripted_server():
+    """Make scripted servers; they end with the test."""
+    made = []
+
+    def make(port=0):
+        made.append(ScriptedServer(port))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()

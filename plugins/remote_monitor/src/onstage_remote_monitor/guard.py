@@ -1,0 +1,101 @@
+"""Guard: who may ask the server for anything, and how often."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import ipaddress
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from email.message import Message
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+_ADDRESSES = 10_000
+_FAILED_COSTS = 100
+"""Requests' worth: guesses at a token are a hundred times rarer than requests."""
+
+
+class Refusal(Exception):
+    """A request that is not answered as asked."""
+
+    def __init__(self, status: HTTPStatus, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Guard:
+    """Checks what a request says of where it comes from.
+
+    Parameters
+    ----------
+    hosts
+        Names under which the server may be addressed, beside IP addresses:
+        a page elsewhere can lead its own name here, but not an address.
+    token
+        None where none is needed.
+    rate
+        Requests in a second from one address, over a while.
+    """
+
+    def __init__(self, hosts: Iterable[str], token: str | None, rate: float) -> None:
+        self._hosts = {host.lower() for host in hosts}
+        self._token = None if token is None else token.encode()
+        self._rate = rate
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def check(self, headers: Message, address: str) -> None:
+        """Let a request pass, or raise `Refusal`."""
+        self._take(address, 1)
+        host = headers.get("Host", "")
+        if not self._is_ours(host):
+            raise Refusal(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name")
+        origin = headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            raise Refusal(HTTPStatus.FORBIDDEN, "pages of other sites may not ask this server")
+        if self._token is not None and not self._is_known(headers.get("Authorization", "")):
+            self._take(address, _FAILED_COSTS)
+            raise Refusal(HTTPStatus.UNAUTHORIZED, "a token is needed")
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").lower()
+        except ValueError:
+            return False
+        if name in self._hosts:
+            return True
+        try:
+            return bool(ipaddress.ip_address(name))
+        except ValueError:
+            return False
+
+    def _is_known(self, authorization: str) -> bool:
+        """Take the token as a bearer, or as the password that a browser asks for."""
+        assert self._token is not None
+        scheme, _, given = authorization.partition(" ")
+        secret = given.strip().encode("latin-1", "replace")
+        if scheme.lower() == "basic":
+            try:
+                secret = base64.b64decode(secret, validate=True).partition(b":")[2]
+            except binascii.Error:
+                return False
+        elif scheme.lower() != "bearer":
+            return False
+        return hmac.compare_digest(secret, self._token)
+
+    def _take(self, address: str, cost: float) -> None:
+        """Take from an address's allowance, which fills at `rate` up to two seconds' worth."""
+        now = time.monotonic()
+        with self._lock:
+            left, since = self._buckets.pop(address, (2 * self._rate, now))
+            left = min(2 * self._rate, left + (now - since) * self._rate)
+            enough = left >= cost
+            self._buckets[address] = (left - cost if enough else left, now)
+            if len(self._buckets) > _ADDRESSES:
+                self._buckets.popitem(last=False)
+        if not enough:
+            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many requests")
