@@ -14,7 +14,7 @@ LAYERS = [
     {"trainer", "view"},
     {"run", "course", "loops", "setup", "needs", "data", "batches", "data_checks", "data_stream"},
     {"bus", "plugin_checks", "stage_calls"},
-    {"dispatch", "hookspecs", "callback", "callbacks", "history", "monitor", "learning_rate"},
+    {"dispatch", "hookspecs", "callback", "callbacks", "history", "plot", "monitor", "learning_rate"},
     {"order", "profile", "choosing", "making", "config", "discovery", "plugin", "distributions"},
     {"nn"},
     {"storage", "state_tree", "atomic", "background", "means", "tables", "signals"},

@@ -72,6 +72,16 @@ class History(Callback):
         self.epoch = list(state["epoch"])
         self.epochs_of = {name: list(epochs) for name, epochs in state["epochs_of"].items()}
 
+    def plot(self, target: Any = None) -> list[Any]:
+        """Draw metrics, validation and learning rate; see `onstage.plot.plot`.
+
+        ``history.plot("training.png")`` writes a picture, ``history.plot(axes)``
+        draws into matplotlib axes of yours. Needs ``pip install 'onstage[plot]'``.
+        """
+        from onstage.plot import plot
+
+        return plot(self, target)
+
     def __repr__(self) -> str:
         ended = f", stopped by {self.stopped_by}: {self.stop_reason}" if self.stop_reason else ""
         return f"<History: {len(self.epoch)} epochs of {', '.join(self.history) or 'nothing'}{ended}>"

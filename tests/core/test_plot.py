@@ -1,0 +1,94 @@
+import sys
+
+import pytest
+
+from onstage import History
+
+pytest.importorskip("matplotlib")
+
+
+def history_of(**curves):
+    history = History()
+    epochs = max(len(values) for values in curves.values())
+    for epoch in range(epochs):
+        history.on_epoch_end(epoch, {name: v[epoch] for name, v in curves.items() if v[epoch] is not None})
+    return history
+
+
+def lines_of(axis):
+    return {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in axis.get_lines()}
+
+
+@pytest.fixture
+def history():
+    return history_of(
+        loss=[3.0, 2.0, 1.0, 0.9],
+        val_loss=[None, 2.5, None, 2.0],
+        learning_rate=[0.1, 0.1, 0.01, 0.01],
+    )
+
+
+def test_a_panel_for_each_metric_with_its_validation_where_it_was_measured(history):
+    loss, rate = history.plot()
+
+    assert lines_of(loss)["training"] == [(0, 3.0), (1, 2.0), (2, 1.0), (3, 0.9)]
+    assert lines_of(loss)["validation"] == [(1, 2.5), (3, 2.0)]
+    assert rate.get_ylabel() == "learning rate"
+    assert rate.get_yscale() == "log"
+
+
+def test_the_epoch_whose_rate_was_lower_is_marked(history):
+    for axis in history.plot():
+        assert [x for x, _ in lines_of(axis)["learning rate lowered"]] == [1.5, 1.5]
+
+
+def test_the_stop_and_who_asked_are_told(history):
+    history.stop_reason, history.stopped_by = "val_loss has not improved", "EarlyStopping"
+
+    axes = history.plot()
+
+    assert axes[0].get_title(loc="right") == "stopped by EarlyStopping: val_loss has not improved"
+    assert [x for x, _ in lines_of(axes[0])["stopped"]] == [3, 3]
+
+
+def test_a_path_gets_a_picture(history, tmp_path):
+    history.plot(tmp_path / "training.png")
+    history.plot(str(tmp_path / "training.svg"))
+
+    assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (tmp_path / "training.svg").read_bytes()
+
+
+def test_axes_of_the_users_are_drawn_into(history):
+    from matplotlib.figure import Figure
+
+    own = Figure().subplots(2, 1)
+
+    assert history.plot(own) == list(own)
+    with pytest.raises(ValueError, match="axes must be 2, one for each panel, got 1"):
+        history.plot(own[:1])
+
+
+def test_a_metric_that_is_only_validated_has_a_panel_too():
+    (axis,) = history_of(val_f1=[0.1, 0.2]).plot()
+
+    assert axis.get_ylabel() == "f1"
+    assert lines_of(axis)["validation"] == [(0, 0.1), (1, 0.2)]
+
+
+def test_an_empty_history_says_so():
+    with pytest.raises(ValueError, match="must have an epoch with a metric"):
+        History().plot()
+
+
+def test_without_matplotlib_the_remedy_is_named(history, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+    with pytest.raises(ImportError, match=r"pip install 'onstage\[plot\]'"):
+        history.plot()
+
+
+def test_pyplot_is_left_alone(history):
+    history.plot()
+
+    assert "matplotlib.pyplot" not in sys.modules
