@@ -152,7 +152,7 @@ class LoaderBatches(Epochs):
     def _batch(self, item: Any) -> Batch:
         if self._class_weight is None and type(item) in (tuple, list) and len(item) == 2:
             x, y = item
-            if type(x) is Tensor and type(y) is Tensor:
+            if type(x) is Tensor and type(y) is Tensor and x.shape[:1] == y.shape[:1]:
                 return x, y, None  # What nearly every loader gives needs no words.
         parts = tuple(item) if isinstance(item, tuple | list) else (item,)
         if not 1 <= len(parts) <= 3:

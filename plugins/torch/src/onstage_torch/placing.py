@@ -29,7 +29,9 @@ class Placing:
 
     def __init__(self, device: torch.device, module: nn.Module) -> None:
         self.device = device
-        self._number = torch.empty(0, device=device).get_device()
+        # Cheaper to compare than the device itself; -1 is the CPU's.
+        number = torch.empty(0, device=device).get_device()
+        self._number = number if device.type == "cpu" or number >= 0 else None
         self._dtype = next(
             (each.dtype for each in module.parameters() if each.is_floating_point()),
             torch.get_default_dtype(),

@@ -133,6 +133,7 @@ class TorchTotals:
     def state_dict(self) -> State:
         """Give the sums, for a run that is resumed in mid-epoch."""
         return {
+            "trained": self.trained,
             "samples": self.samples,
             "loss": _saved(self.loss),
             "sums": [[_saved(total), _saved(weight)] for total, weight in self.sums],
@@ -151,6 +152,7 @@ class TorchTotals:
                 f"the saved epoch has {len(state['sums'])} metrics, this model {len(self._measures)}; "
                 "resume with the same metrics"
             )
+        self.trained = state["trained"]
         self.samples, self.loss = state["samples"], self._loaded(state["loss"])
         self.sums = [(self._loaded(total), self._loaded(weight)) for total, weight in state["sums"]]
 

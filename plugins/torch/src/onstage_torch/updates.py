@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
@@ -82,7 +83,11 @@ class Updates:
     def begin_epoch(self) -> None:
         """Do what the end of an epoch left for the next one."""
         self.epoch_is_over = False
-        if self._scheduler is not None and not self._per_batch:
+        if self._scheduler is None or self._per_batch:
+            return
+        with warnings.catch_warnings():
+            # torch looks for steps of the optimizer in this process; a resumed one has none yet.
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
             self._scheduler.step()
 
     @property

@@ -215,8 +215,13 @@ class TorchView:
         ``safetensors.torch.load_file`` gives what ``module.load_state_dict``
         takes.
         """
-        weights = {name: to_array(weight) for name, weight in self.named_weights().items()}
-        self._write(filepath, overwrite, weights)
+        self._write(filepath, overwrite, self.snapshot(weights_only=True))
+
+    def snapshot(self, weights_only: bool = False) -> State:
+        """Copy what `save`, or `save_weights`, writes: for `storage.save` to write it later."""
+        if not weights_only:
+            return self.state_dict()
+        return {name: to_array(weight) for name, weight in self.named_weights().items()}
 
     def load_weights(self, filepath: StrPath) -> None:
         """Take the weights of a file that `save_weights` or `save` wrote.

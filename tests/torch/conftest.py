@@ -1,0 +1,51 @@
+"""A small problem, and modules that begin with the same weights."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads that wait for each other make tiny steps slow where cores are few."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def data():
+    """40 samples of 6 numbers in 3 classes, which a linear layer can tell apart."""
+    rng = np.random.default_rng(7)
+    y = np.arange(40) % 3
+    x = rng.normal(size=(40, 6)).astype(np.float32)
+    x[np.arange(40), y] += 2
+    return x, y
+
+
+@pytest.fixture
+def new_module():
+    """Make the same module each time; with `dropout`, one that draws."""
+
+    def make(dropout=0.0, seed=3):
+        import torch
+        from torch import nn
+
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 3))
+
+    return make
+
+
+@pytest.fixture
+def new_model(new_module):
+    """Make the same TorchModel each time."""
+
+    def make(dropout=0.0, optimizer=None, loss="cross_entropy", metrics=("accuracy",), **options):
+        import torch
+        from onstage_torch import TorchModel
+
+        def sgd(parameters):
+            return torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
+
+        return TorchModel(new_module(dropout), optimizer or sgd, loss, list(metrics), device="cpu", **options)
+
+    return make
