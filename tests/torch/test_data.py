@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+
 from onstage import OnstageWarning, StateError, storage
 
 torch = pytest.importorskip("torch")
@@ -73,7 +74,7 @@ def test_a_generator_gives_its_batches_once_and_says_when_it_has_ended():
 def test_arrays_are_shuffled_anew_each_epoch_and_repeatably():
     def orders(seed):
         batches = make_batches(X, Y, batch_size=4, shuffle=True, rng=np.random.default_rng(seed))
-        return [sum(firsts(batches), []) for _ in range(2)]
+        return [[y for ys in firsts(batches) for y in ys] for _ in range(2)]
 
     first, second = orders(1)
 
@@ -97,7 +98,7 @@ def test_a_memmap_is_read_batch_by_batch_and_stays_as_it_is(tmp_path):
 def test_batches_of_a_shuffled_pass_have_memory_of_their_own():
     kept = list(make_batches(X, Y, batch_size=4, shuffle=True, rng=np.random.default_rng(0)))
 
-    assert sorted(sum(firsts(kept), [])) == list(range(10))
+    assert sorted(y for ys in firsts(kept) for y in ys) == list(range(10))
 
 
 def test_nests_keep_their_shape():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from onstage import metrics as core
 
 torch = pytest.importorskip("torch")

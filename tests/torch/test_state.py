@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from onstage import Callback, StateError, hookimpl, storage
 
 torch = pytest.importorskip("torch")

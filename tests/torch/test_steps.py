@@ -151,7 +151,7 @@ def test_a_scheduler_steps_where_it_was_told(data, new_model, on, rates):
 def test_no_callback_can_set_the_rate_under_a_scheduler(new_model):
     model = new_model(scheduler=lambda o: torch.optim.lr_scheduler.StepLR(o, 1))
 
-    with pytest.raises(TypeError, match="learning_rate follows StepLR and cannot be set to 0.5"):
+    with pytest.raises(TypeError, match=r"learning_rate follows StepLR and cannot be set to 0\.5"):
         model.learning_rate = 0.5
 
 

@@ -203,7 +203,7 @@ class TorchView:
         FileExistsError
             The file is there, and overwrite is False.
         """
-        self._write(filepath, overwrite, self.state_dict())
+        self._write(filepath, overwrite, self.snapshot())
 
     def load(self, filepath: StrPath) -> None:
         """Restore what `save` wrote; raises StateError where it doesn't fit."""
