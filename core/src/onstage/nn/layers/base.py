@@ -34,7 +34,8 @@ class Variable:
         Change it in place (``variable.value[...] = x``): it is a part of the
         model's one buffer of parameters.
     gradient : Array
-        Of the last step; a layer's backward writes it, in place, and does not add.
+        A layer's backward writes it, in place, and does not add. The optimizer's
+        step may write over it.
     trainable : bool
         False for statistics, such as a moving mean.
     """

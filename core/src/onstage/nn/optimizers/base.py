@@ -152,7 +152,7 @@ class Optimizer:
         ----------
         gradients
             As flat as the parameters, and cheapest when always the same array.
-            Clipping changes it in place.
+            The step may write over it.
 
         Raises
         ------

@@ -20,8 +20,8 @@ all buffers of a block stay in the cache while the formula goes over them.
 class Block(NamedTuple):
     """A stretch of the flat buffers: views of one length.
 
-    `slots` come in the order of `Optimizer.slots`. `scratch` may be written to
-    and means nothing afterwards; `gradients` must stay as they are. `part` is
+    `slots` come in the order of `Optimizer.slots`. `scratch` and
+    `gradients` may be written to and mean nothing afterwards. `part` is
     where the stretch lies.
     """
 
