@@ -127,3 +127,7 @@ class Model(Protocol):
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the weights alone."""
         ...
+
+    # A backend may add `snapshot(self, weights_only: bool = False) -> State`: what
+    # `save`, or `save_weights`, writes, as copies: for `storage.save` to write while
+    # the training goes on.

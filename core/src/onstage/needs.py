@@ -13,6 +13,7 @@ _ACCESSORS = {
     "load_state_dict": "set_state=…",
     "save": "get_state=…",
     "save_weights": "get_weights=…",
+    "snapshot": "get_state=…",
 }
 """Attribute of a model to the argument of `onstage.ModelView` that gives it."""
 

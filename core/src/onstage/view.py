@@ -86,13 +86,15 @@ class ModelView:
         # Set on the object, so that hasattr() tells what there is.
         if get_weights is not None:
             self.get_weights = partial(_copied, get_weights)
-            self.save_weights = partial(_save, lambda: {"weights": _copied(get_weights)})
+            self.save_weights = partial(_save, partial(self._snapshot, True))
         if set_weights is not None:
             self.set_weights = lambda weights: set_weights(list(weights))
             self.load_weights = lambda filepath: set_weights(_weights_in(filepath))
         if get_state is not None:
-            self.state_dict = lambda: _plain(get_state())
+            self.state_dict: Callable[[], State] = lambda: _plain(get_state())
             self.save = partial(_save, self.state_dict)
+        if get_weights is not None or get_state is not None:
+            self.snapshot = self._snapshot
         if set_state is not None:
             self.load_state_dict = set_state
             self.load = lambda filepath: set_state(storage.load(filepath))
@@ -112,6 +114,10 @@ class ModelView:
                 "ModelView(set_learning_rate=…) is missing"
             )
         self._set_learning_rate(float(rate))
+
+    def _snapshot(self, weights_only: bool = False) -> State:
+        """Copy what ``save``, or ``save_weights``, writes."""
+        return {"weights": self.get_weights()} if weights_only else self.state_dict()
 
     def metric_directions(self) -> Mapping[str, Direction | None]:
         """Tell which way each metric is better, as far as that was given."""

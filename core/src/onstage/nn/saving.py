@@ -25,12 +25,22 @@ MODEL, WEIGHTS = "onstage-model", "onstage-weights"
 
 def save_model(model: Sequential, filepath: str | PathLike[str], overwrite: bool) -> None:
     """Write the whole model; see `Sequential.save`."""
-    _save(filepath, overwrite, {"kind": MODEL, **config_of(model), "state": model.state_dict()})
+    _save(filepath, overwrite, snapshot(model))
 
 
 def save_weights(model: Network, filepath: str | PathLike[str], overwrite: bool) -> None:
     """Write the weights alone; see `Sequential.save_weights`."""
-    _save(filepath, overwrite, {"kind": WEIGHTS, "weights": model.get_weights()})
+    _save(filepath, overwrite, snapshot_weights(model))
+
+
+def snapshot(model: Sequential) -> State:
+    """Give what `save_model` writes; see `Sequential.snapshot`."""
+    return {"kind": MODEL, **config_of(model), "state": model.state_dict()}
+
+
+def snapshot_weights(model: Network) -> State:
+    """Give what `save_weights` writes."""
+    return {"kind": WEIGHTS, "weights": model.get_weights()}
 
 
 def _save(filepath: str | PathLike[str], overwrite: bool, state: State) -> None:

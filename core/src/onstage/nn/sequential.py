@@ -295,6 +295,10 @@ class Sequential(Network, Trainer):
         """Write the weights alone; raises as `save` does."""
         saving.save_weights(self, filepath, overwrite)
 
+    def snapshot(self, weights_only: bool = False) -> State:
+        """Copy what `save`, or `save_weights`, writes: for `storage.save` to write it later."""
+        return saving.snapshot_weights(self) if weights_only else saving.snapshot(self)
+
     def load_weights(self, filepath: str | PathLike[str]) -> None:
         """Read the weights from a file that `save_weights` or `save` wrote.
 

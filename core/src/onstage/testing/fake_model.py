@@ -145,6 +145,11 @@ class FakeModel(Trainer):
         """Write the weights to a file."""
         self._write("save_weights", filepath, overwrite, {"weights": list(self._weights)})
 
+    def snapshot(self, weights_only: bool = False) -> State:
+        """Copy what `save`, or `save_weights`, writes."""
+        self.calls["snapshot"] += 1
+        return {"weights": self.get_weights()} if weights_only else self.state_dict()
+
     def _write(self, method: str, filepath: str | PathLike[str], overwrite: bool, state: State) -> None:
         path = Path(fspath(filepath))
         self.calls[method] += 1

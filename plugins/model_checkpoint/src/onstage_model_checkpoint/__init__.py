@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from onstage import Callback, Logs
+from onstage import Callback, Logs, storage
 from onstage.atomic import keep_newest, write_pointer
+from onstage.background import Background
 from onstage.checks import flag, integer, optional_number, verbosity
 from onstage.model import State
 from onstage.monitor import Monitor
@@ -51,6 +54,12 @@ class ModelCheckpoint(Callback):
     max_to_keep
         Delete all but so many of the newest files that this callback saved, and
         the best one; None keeps them all.
+    save_in_background
+        Copy the weights in the stage, and write them by a thread while the
+        training goes on. The file is there when the next one is saved, when
+        the training ends, and when the run's state is taken, not when the
+        stage is over; an error of the writing comes out of one of these, or of
+        the next on_epoch_begin. It takes the memory of one copy.
 
     Attributes
     ----------
@@ -83,6 +92,7 @@ class ModelCheckpoint(Callback):
         initial_value_threshold: float | None = None,
         *,
         max_to_keep: int | None = None,
+        save_in_background: bool = False,
     ) -> None:
         self._template = Template(filepath)
         self.filepath = self._template.text
@@ -99,6 +109,11 @@ class ModelCheckpoint(Callback):
         self.best = optional_number("initial_value_threshold", initial_value_threshold)
         self.initial_value_threshold = self.best
         self.max_to_keep = None if max_to_keep is None else integer("max_to_keep", max_to_keep, 1)
+        self.save_in_background = flag("save_in_background", save_in_background)
+        self.needs = ("save_weights",) if save_weights_only else ("save",)
+        if save_in_background:
+            self.needs = ("snapshot", *self.needs)
+        self._writing = Background("onstage-model-checkpoint")
         self._batches_since = 0
         self._epoch = 0
         self._saved: list[Values] = []
@@ -109,8 +124,6 @@ class ModelCheckpoint(Callback):
 
     def on_train_begin(self) -> None:
         """Check the monitor and the template's fields against the metrics."""
-        if not hasattr(self.model, "save"):
-            raise TypeError(f"ModelCheckpoint must have a model with save(), got {type(self.model).__name__}")
         run = self.run
         names = None if run is None else run.metric_names
         if self.save_best_only:
@@ -126,6 +139,7 @@ class ModelCheckpoint(Callback):
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Keep the epoch for the names of the files."""
+        self._writing.check()
         self._epoch = epoch
 
     def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
@@ -139,9 +153,19 @@ class ModelCheckpoint(Callback):
         if self._epochs and (epoch + 1) % self._epochs == 0:
             self._save({**(logs or {}), "epoch": epoch + 1})
 
+    def on_train_end(self) -> None:
+        """Wait until all is on disk."""
+        self._writing.flush()
+
+    def on_teardown(self) -> None:
+        """Wait for it after an error too, and end the thread."""
+        self._writing.close()
+
     # -- saving
 
     def _save(self, logs: Logs) -> None:
+        # The one before first: there is never more than one copy of the weights.
+        self._writing.flush()
         value = self._value(logs)
         improved = value is not None and self._monitor.improved(value, self.best)
         if self.save_best_only and not improved:
@@ -158,10 +182,19 @@ class ModelCheckpoint(Callback):
         else:
             self._tell(logs, f"saving model to {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        save = self.model.save_weights if self.save_weights_only else self.model.save
-        save(path, overwrite=True)
+        if self.save_in_background:
+            state = self.model.snapshot(weights_only=self.save_weights_only)
+            self._writing.submit(self._write, partial(storage.save, state=state), path, values, improved)
+        else:
+            save = self.model.save_weights if self.save_weights_only else self.model.save
+            self._write(partial(save, overwrite=True), path, values, improved)
         if improved:
-            self.best, self._best_saved = value, values
+            self.best = value
+
+    def _write(self, save: Callable[[Path], object], path: Path, values: Values, improved: bool) -> None:
+        save(path)
+        if improved:
+            self._best_saved = values
         self._saved = [*(one for one in self._saved if one != values), values]
         self._point(path, improved)
         self._delete_old()
@@ -198,7 +231,8 @@ class ModelCheckpoint(Callback):
     # -- resume
 
     def state_dict(self) -> State:
-        """Give the best value, and what the saved files' names are made of."""
+        """Give the best value, and what the names of the files on disk are made of."""
+        self._writing.flush()
         return {
             "best": self.best,
             "batches_since": self._batches_since,
