@@ -8,6 +8,7 @@ the gathering and the products of matrices alone.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -144,7 +145,7 @@ def dense(
     """Train dense layers, relu between them; hidden values as ``(batch, units)``."""
     rng = np.random.default_rng(0)
     sizes = [x.shape[1], *widths, CLASSES]
-    shapes = [shape for a, b in zip(sizes, sizes[1:], strict=False) for shape in ((a, b), (b,))]
+    shapes = [shape for a, b in itertools.pairwise(sizes) for shape in ((a, b), (b,))]
     parameters, w = flat(*shapes, rng=rng)
     gradients, g = flat(*shapes, rng=rng)
     update = optimizer(parameters, gradients)
@@ -185,7 +186,7 @@ def dense_floor(x: Array, y: Array, size: int, widths: list[int]) -> Step:
     """Gather, and make the products that training needs."""
     rng = np.random.default_rng(0)
     sizes = [x.shape[1], *widths, CLASSES]
-    weights = [rng.normal(size=shape).astype(F) for shape in zip(sizes, sizes[1:], strict=False)]
+    weights = [rng.normal(size=shape).astype(F) for shape in itertools.pairwise(sizes)]
     gradients = [np.empty_like(w) for w in weights]
     batch = Batch(x, y, size)
     values = [batch.x, *(np.full((size, n), 0.1, F) for n in sizes[1:])]
