@@ -1,5 +1,7 @@
 """What tests of several plugins share: a reader of TensorBoard's files, a scripted HTTP server."""
 
+import contextlib
+import socket
 import struct
 import threading
 import time
@@ -87,7 +89,7 @@ class ScriptedServer:
     def __init__(self, port=0):
         self.script, self.behaviour = [], 200
         self.requests, self.attempts = [], 0
-        self.headers = {}
+        self.headers, self.connections = {}, []
         self.released = threading.Event()
         server = self
 
@@ -105,6 +107,10 @@ class ScriptedServer:
 
         class Quiet(ThreadingHTTPServer):
             daemon_threads = False
+
+            def process_request(self, request, address):
+                server.connections.append(request)
+                super().process_request(request, address)
 
             def handle_error(self, *_):
                 pass
@@ -144,7 +150,11 @@ class ScriptedServer:
         handler.wfile.write(b"ok")
 
     def close(self):
+        """Go away, with all connections; a second time does nothing."""
         self.released.set()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()

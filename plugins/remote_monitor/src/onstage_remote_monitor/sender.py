@@ -67,7 +67,7 @@ class Sender:
         self._next_attempt = 0.0
         self._cause = "not reached in time"
         self._last_failures: int | None = None
-        self._answered = self._broken = False
+        self._broken = False
         self._thread = threading.Thread(target=self._work, name="onstage-remote-monitor", daemon=True)
         self._thread.start()
 
@@ -123,16 +123,17 @@ class Sender:
     def _is_over(self) -> bool:
         """Wait until there is something to do; True at the end.
 
-        At the end there is one attempt more, and those after it only when the
-        server has answered before: one that was never there is not waited for.
+        At the end there is one attempt more, and those after it only when there
+        ever was a connection: a server that was never there is not waited for.
         """
         if self._deadline is None:
             self._wake.wait(_PAUSE)
             self._wake.clear()
             return False
         if self._last_failures is None:
-            self._last_failures = self._failures + (self._retries if self._answered else 0)
-            self._next_attempt = 0.0
+            self._last_failures = self._failures + (self._retries if self._transport.reached else 0)
+            if self._failures > self._retries:
+                self._next_attempt = 0.0
         waits = self._given or self._ready or len(self._spool)
         if not waits or self._failures > self._last_failures or time.monotonic() >= self._deadline:
             return True
@@ -183,7 +184,7 @@ class Sender:
             if outcome.kind == "later":
                 self._failed(outcome)
                 return
-            self._answered, self._failures, self._next_attempt = True, 0, 0.0
+            self._failures, self._next_attempt = 0, 0.0
             self._one_by_one = max(0, self._one_by_one - len(entries))
             if outcome.kind == "sent":
                 self.sent += len(entries)

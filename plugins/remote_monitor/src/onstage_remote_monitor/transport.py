@@ -33,6 +33,9 @@ class Outcome(NamedTuple):
     """Seconds that the server asks for."""
 
 
+_LATE = Outcome("later", "the answer took too long")
+
+
 class Transport:
     """Posts events to one address.
 
@@ -61,6 +64,7 @@ class Transport:
         self._field = field
         self._timeout = timeout
         self._began: float | None = None
+        self._broken_off = False
         self._socket: socket.socket | None = None
         self._session = requests.Session()
         self._session.headers.update(headers)
@@ -69,6 +73,11 @@ class Transport:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(self._connected))
+
+    @property
+    def reached(self) -> bool:
+        """Whether there ever was a connection."""
+        return self._socket is not None
 
     def _connected(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -81,7 +90,7 @@ class Transport:
         if self._field is None:
             headers["Content-Type"] = "application/json"
             body = text.encode()
-        self._began = time.monotonic()
+        self._broken_off, self._began = False, time.monotonic()
         try:
             with self._session.post(
                 self._url,
@@ -92,8 +101,11 @@ class Transport:
                 stream=True,
             ) as answer:
                 answer.raw.read(_ANSWER)
-                return _outcome(answer)
+                # A status line that was cut off reads like a whole one.
+                return _LATE if self._broken_off else _outcome(answer)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            if self._broken_off:
+                return _LATE
             return Outcome("later", f"{type(error).__name__}: {_short(error)}")
         finally:
             self._began = None
@@ -109,6 +121,7 @@ class Transport:
         began = self._began
         limit = 3 * self._timeout if after is None else after
         if began is not None and time.monotonic() - began > limit and self._socket is not None:
+            self._broken_off = True
             with contextlib.suppress(OSError):
                 # Not SSLSocket.shutdown: it takes the socket apart under its reader.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
@@ -169,6 +182,13 @@ class _Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **kwargs)
         self._tell(manager)
         return manager
+
+    def close(self) -> None:
+        """Close the connections now: urllib3 waits for the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118  # a mapping that can't be iterated
+                manager.pools[key].close()
+        super().close()
 
     def _tell(self, manager: Any) -> None:
         connected = self._connected

@@ -1,0 +1,491 @@
+"""RemoteMonitor against servers on loopback that are gone, slow, broken, and come back."""
+
+import contextlib
+import json
+import os
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import warnings
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qs
+
+import pytest
+from onstage_remote_monitor import RemoteMonitor, Server
+from onstage_remote_monitor.spool import Entry, Spool
+
+from onstage import Callback, OnstageWarning
+from onstage.testing import replay
+
+EPOCHS = [{"loss": float(n)} for n in range(12)]
+
+
+def epochs_at(server):
+    return [json.loads(parse_qs(body.decode())["data"][0])["epoch"] for _, _, body in server.requests]
+
+
+def monitor_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "onstage-remote-monitor"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class At(Callback):
+    """Does something after an epoch, and waits until it has shown."""
+
+    def __init__(self, epoch, act):
+        self.at, self.act = epoch, act
+
+    def on_epoch_end(self, epoch):
+        if epoch == self.at:
+            self.act()
+
+
+def until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def fit(monitor, *others, epochs=EPOCHS):
+    """Train; give the warnings, and the seconds that the epochs took."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        began = time.monotonic()
+        ended = []
+        result = replay(
+            [monitor, *others, At(len(epochs) - 1, lambda: ended.append(time.monotonic()))], epochs
+        )
+    assert result.epochs_run == len(epochs)
+    assert not monitor_threads()
+    return [str(one.message) for one in caught], ended[0] - began
+
+
+def test_a_server_that_answers_500_for_a_while_gets_all_in_order(scripted_server):
+    server = scripted_server()
+    server.script = [500, 503, 500]
+
+    monitor = RemoteMonitor(server.url, retries=5)
+    messages, _ = fit(monitor)
+
+    assert epochs_at(server) == list(range(12))
+    assert (monitor.sent, monitor.retried, monitor.spooled, monitor.dropped) == (12, 3, 0, 0)
+    assert messages == []
+
+
+def test_a_connection_that_is_cut_is_made_anew(scripted_server):
+    server = scripted_server()
+    server.script = [200, "reset", 200, "reset"]
+
+    monitor = RemoteMonitor(server.url)
+    fit(monitor)
+
+    assert epochs_at(server) == list(range(12))
+    assert monitor.retried == 2
+
+
+def test_a_server_that_answers_late_does_not_delay_the_training(scripted_server):
+    server = scripted_server()
+    server.behaviour = 0.1
+
+    monitor = RemoteMonitor(server.url)
+    _, seconds = fit(monitor)
+
+    assert seconds < 0.6, "twelve answers take 1.2 s"
+    assert epochs_at(server) == list(range(12))
+    assert monitor.dropped == 0
+
+
+def test_a_server_that_hangs_is_given_up_after_the_timeout(scripted_server):
+    server = scripted_server()
+    server.script = ["hang"]
+
+    monitor = RemoteMonitor(server.url, timeout=0.3)
+    _, seconds = fit(monitor)
+
+    assert seconds < 0.3
+    assert epochs_at(server) == list(range(12))
+    assert monitor.retried == 1
+
+
+def test_a_server_that_never_ends_its_answer_is_broken_off(scripted_server):
+    server = scripted_server()
+    server.script = ["trickle"]
+
+    monitor = RemoteMonitor(server.url, timeout=0.2)  # each byte comes in time, the answer takes 50 s
+    fit(monitor, At(10, lambda: time.sleep(0.9)))
+
+    assert epochs_at(server) == list(range(12))
+    assert monitor.retried == 1
+
+
+def test_the_end_does_not_wait_longer_than_the_deadline(scripted_server):
+    server = scripted_server()
+    server.behaviour = "hang"
+
+    monitor = RemoteMonitor(server.url, timeout=30, flush_timeout=0.5)
+    began = time.monotonic()
+    messages, _ = fit(monitor)
+
+    assert time.monotonic() - began < 3
+    assert monitor.sent == monitor.dropped == 0
+    assert monitor.spooled == 12
+    assert any("events wait on disk" in message for message in messages)
+    assert any("what could not be sent is in" in message for message in messages)
+
+
+def test_what_came_while_the_server_was_away_is_sent_when_it_is_back(scripted_server):
+    port = free_port()
+    servers = []
+    monitor = RemoteMonitor(f"http://127.0.0.1:{port}", retries=1)
+
+    def comes_back():
+        until(lambda: monitor._sender.spooled > 5)
+        servers.append(scripted_server(port))
+        until(lambda: servers[0].requests)
+
+    messages, _ = fit(monitor, At(9, comes_back))
+
+    assert epochs_at(servers[0]) == list(range(12))
+    assert monitor.sent == 12
+    assert monitor.spooled >= 6
+    assert (monitor.dropped, monitor.left) == (0, None)
+    assert [message for message in messages if "the server is away" in message] == messages[:1]
+
+
+def test_a_server_that_is_killed_and_started_again_has_each_epoch_once(scripted_server):
+    port = free_port()
+    servers = [scripted_server(port)]
+    monitor = RemoteMonitor(servers[0].url, retries=0)
+
+    def dies():
+        until(lambda: len(servers[0].requests) == 4)
+        servers[0].close()
+
+    def returns():
+        until(lambda: monitor._sender.spooled >= 4)
+        servers.append(scripted_server(port))
+
+    fit(monitor, At(3, dies), At(8, returns))
+
+    assert epochs_at(servers[0]) == [0, 1, 2, 3]
+    assert epochs_at(servers[1]) == [4, 5, 6, 7, 8, 9, 10, 11]
+    assert monitor.dropped == 0
+
+
+def test_an_answer_that_is_lost_makes_no_event_come_twice():
+    with Server(port=0) as server:
+        taken = server.hub.publish
+        lost = []
+
+        def publish(*args):
+            taken(*args)
+            if len(lost) < 3:
+                lost.append(1)
+                raise ConnectionResetError
+
+        server.hub.publish = publish
+        monitor = RemoteMonitor(server.url, events="all")
+        fit(monitor)
+
+        assert [received.sequence for received in server.events] == list(range(monitor.sent))
+        assert server.hub.repeated > 0
+
+
+def test_a_server_that_never_was_is_not_waited_for():
+    monitor = RemoteMonitor(f"http://127.0.0.1:{free_port()}")
+
+    began = time.monotonic()
+    messages, _ = fit(monitor)
+
+    assert time.monotonic() - began < 2
+    assert (monitor.sent, monitor.spooled, monitor.dropped) == (0, 12, 0)
+    assert "Connection refused" in messages[0]
+
+
+def test_the_next_training_sends_what_the_last_could_not(scripted_server, tmp_path):
+    port = free_port()
+    options = {"spool": tmp_path / "spool"}
+    first = RemoteMonitor(f"http://127.0.0.1:{port}", **options)
+    fit(first)
+    assert first.left is not None
+
+    server = scripted_server(port)
+    second = RemoteMonitor(f"http://127.0.0.1:{port}", **options)
+    fit(second, epochs=EPOCHS[:2])
+
+    assert epochs_at(server) == [*range(12), 0, 1]
+    assert second.sent == 14
+    assert not list((tmp_path / "spool").iterdir())
+
+
+def test_what_waits_for_one_server_is_not_sent_to_another(scripted_server, tmp_path):
+    fit(RemoteMonitor(f"http://127.0.0.1:{free_port()}", spool=tmp_path), epochs=EPOCHS[:3])
+
+    other = scripted_server()
+    fit(RemoteMonitor(other.url, spool=tmp_path), epochs=EPOCHS[:1])
+
+    assert epochs_at(other) == [0]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_event_that_the_server_refuses_does_not_hold_up_the_others(scripted_server):
+    server = scripted_server()
+    server.script = [200, 400, 200]
+
+    monitor = RemoteMonitor(server.url)
+    messages, _ = fit(monitor)
+
+    assert epochs_at(server) == [0, *range(2, 12)]
+    assert (monitor.sent, monitor.dropped) == (11, 1)
+    assert messages == [f"RemoteMonitor, {server.url}: events are lost: the server answered 400 Bad Request"]
+
+
+def test_of_many_events_in_one_request_only_the_refused_one_is_lost(scripted_server):
+    server = scripted_server()
+    wrong = [{"loss": 1.0}] * 40
+    wrong[17] = {"loss": 17.0}
+    answer = server.answer
+
+    def refuse_17(handler):
+        text = handler.rfile.peek().decode()
+        server.script = [422 if '"batch":17' in text.replace("%22", '"').replace("%3A", ":") else 200]
+        answer(handler)
+
+    server.answer = refuse_17
+
+    monitor = RemoteMonitor(server.url, events="all")
+    with pytest.warns(OnstageWarning, match="answered 422"):
+        replay(monitor, EPOCHS[:1], batches=wrong)
+
+    events = [
+        event for _, _, body in server.requests for event in json.loads(parse_qs(body.decode())["data"][0])
+    ]
+    batches = [event["batch"] for event in events if event["event"] == "train_batch_end"]
+    assert batches == [n for n in range(40) if n != 17]
+    assert (monitor.dropped, monitor.sent) == (1, len(events))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_not_followed(scripted_server, status):
+    elsewhere, server = scripted_server(), scripted_server()
+    server.behaviour, server.headers = status, {"Location": elsewhere.url + "/"}
+
+    monitor = RemoteMonitor(server.url, retries=0)
+    messages, _ = fit(monitor, epochs=EPOCHS[:2])
+
+    assert elsewhere.attempts == 0
+    assert (monitor.sent, monitor.spooled) == (0, 2)
+    assert "redirects are not followed" in messages[0]
+
+
+def test_a_server_that_asks_for_a_pause_gets_one(scripted_server):
+    server = scripted_server()
+    server.script, server.headers = [200, 429], {"Retry-After": "1"}
+
+    began = time.monotonic()
+    monitor = RemoteMonitor(server.url)
+    fit(monitor)
+
+    assert time.monotonic() - began > 1
+    assert epochs_at(server) == list(range(12))
+
+
+def test_cookies_are_not_sent_back(scripted_server):
+    server = scripted_server()
+    server.headers = {"Set-Cookie": "follow=me"}
+
+    fit(RemoteMonitor(server.url))
+
+    assert not [headers for _, headers, _ in server.requests if "Cookie" in headers]
+
+
+def test_a_queue_that_is_full_drops_and_says_so(scripted_server):
+    server = scripted_server()
+    server.behaviour = "hang"
+
+    monitor = RemoteMonitor(server.url, timeout=20, queue_size=50, flush_timeout=0.2, events="all")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        replay(monitor, EPOCHS[:2], batches=500)
+
+    assert any("more than 50 events waited: give a larger queue_size" in str(one.message) for one in caught)
+    assert monitor.dropped > 0
+    assert monitor.dropped + monitor.spooled == 2 + 2 * 502
+    assert monitor.sent == 0
+
+
+def test_a_spool_that_is_full_or_cannot_be_written_is_no_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    url = f"http://127.0.0.1:{free_port()}"
+
+    messages, _ = fit(RemoteMonitor(url, spool=tmp_path / "file"))
+    assert any("the spool could not be written" in message for message in messages)
+
+    monitor = RemoteMonitor(url, spool=tmp_path / "spool", spool_size=500)
+    messages, _ = fit(monitor)
+    assert any("events are lost: the spool is full" in message for message in messages)
+    assert monitor.spooled + monitor.dropped == 12
+    assert 0 < monitor.spooled < 12
+
+
+def certificate(folder):
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+    command += " -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem"
+    made = subprocess.run(command.split(), cwd=folder, capture_output=True)
+    if made.returncode:
+        pytest.skip("openssl cannot make a certificate")
+
+
+def test_certificates_are_verified(tmp_path, monkeypatch):
+    try:
+        certificate(tmp_path)
+    except FileNotFoundError:
+        pytest.skip("needs openssl")
+    taken = []
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 5
+
+        def do_POST(self):
+            taken.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    class Quiet(HTTPServer):
+        def handle_error(self, *_):
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    http = Quiet(("127.0.0.1", 0), Handler)
+    http.socket = context.wrap_socket(http.socket, server_side=True)
+    thread = threading.Thread(target=http.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        monitor = RemoteMonitor(f"https://localhost:{http.server_port}", retries=0)
+        messages, _ = fit(monitor, epochs=EPOCHS[:1])
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()
+
+    assert taken == []
+    assert (monitor.sent, monitor.spooled) == (0, 1)
+    assert "certificate verify failed" in messages[0]
+
+
+# -- the spool
+
+
+def entries(count, run="0a"):
+    return [Entry(run, n, json.dumps({"n": n})) for n in range(count)]
+
+
+def test_a_spool_gives_back_in_order_what_it_was_given(tmp_path):
+    spool = Spool(tmp_path, "http://here", 1 << 20)
+
+    assert spool.append(entries(5)) == 5
+    assert spool.peek(2) == entries(5)[:2]
+    spool.drop(2)
+    spool.append(entries(3, run="0b"))
+
+    assert len(spool) == 6
+    assert spool.peek(10) == entries(5)[2:], "events of one run in a request"
+    spool.drop(3)
+    assert spool.peek(10) == entries(3, run="0b")
+    spool.drop(3)
+    assert spool.close() is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_taken_over_from_where_it_was(tmp_path):
+    killed = Spool(tmp_path, "http://here", 1 << 20)
+    killed.append(entries(6))
+    killed.drop(2)
+    os.close(os.dup(killed._file.fileno()))
+    killed._file.close()  # as when its process ends: the lock goes, the file stays
+    (left,) = tmp_path.iterdir()
+    with open(left, "ab") as file:
+        file.write(b'["0a", 6, "{')  # cut off in the middle of a line
+
+    spool = Spool(tmp_path, "http://here", 1 << 20)
+
+    assert spool.adopt() == 4
+    assert spool.peek(10) == entries(6)[2:]
+    assert spool.close() != left
+    assert not left.exists()
+
+
+def test_what_another_process_is_using_is_left_alone(tmp_path):
+    in_use = Spool(tmp_path, "http://here", 1 << 20)
+    in_use.append(entries(3))
+    spool = Spool(tmp_path, "http://here", 1 << 20)
+
+    assert spool.adopt() == 0
+
+    assert in_use.peek(3) == entries(3)
+    in_use.close()
+
+
+def test_files_that_are_no_spool_are_left_alone(tmp_path):
+    strange = {
+        "a.spool": b"\xff\xfe",
+        "b.spool": b"onstage-spool-1 x http://here\n",
+        "c.spool": b"x" * 100_000,
+    }
+    for name, content in strange.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "d.spool").write_bytes(
+        b"onstage-spool-1 "
+        + b"0" * 18
+        + b"48 http://here\n"
+        + b'{"a": 1}\n[1]\n["../x", 1, "{}"]\n["0a", 1, "{}"]\n'
+    )
+
+    spool = Spool(tmp_path, "http://here", 1 << 20)
+
+    assert spool.adopt() == 1
+    assert spool.peek(5) == [Entry("0a", 1, "{}")]
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("?.spool")} == strange
+    spool.close()
+
+
+def test_a_spool_is_for_its_user_alone(tmp_path):
+    spool = Spool(tmp_path / "made", "http://here", 1 << 20)
+    spool.append(entries(1))
+
+    path = spool.close()
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_temporary_spool_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    spool = Spool(None, "http://here", 1 << 20)
+    spool.append(entries(1))
+    spool.drop(1)
+
+    assert spool.close() is None
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_threads_end_with_every_kind_of_server(scripted_server):
+    for behaviour in ("hang", "reset", "trickle", 500, 200, 404):
+        server = scripted_server()
+        server.behaviour = behaviour
+        with contextlib.suppress(InterruptedError):
+            fit(RemoteMonitor(server.url, timeout=0.1, flush_timeout=0.2), epochs=EPOCHS[:2])
