@@ -99,6 +99,9 @@ class Bus(pluggy.PluginManager):
         self._instrument = instrument
         self._monitors = 0
         self._registering: dict[str, HookimplOpts] | None = None
+        plugins = list(plugins)
+        for plugin in plugins:
+            self._add_stages_of(plugin)
         # Reversed: pluggy calls the last registered first, users expect list order.
         named = plugin_checks.unique_names(plugins)
         for name, plugin in reversed(named):
@@ -119,6 +122,7 @@ class Bus(pluggy.PluginManager):
         """
         if plugin is None:
             return None
+        self._add_stages_of(plugin)
         self._registering = plugin_checks.implementations(plugin, self)
         try:
             return super().register(plugin, name or plugin_checks.free_name(plugin, self))
@@ -139,6 +143,12 @@ class Bus(pluggy.PluginManager):
         callers: dict[str, Any] = vars(self.hook)
         self._stage_names = {name: None for name, caller in callers.items() if caller.has_spec()}
         self.stages.forget()
+
+    def _add_stages_of(self, plugin: object) -> None:
+        """Add the stages that a plugin brings, before anybody who acts in them is looked at."""
+        stages = getattr(plugin, "hookspecs", None)
+        if stages is not None and stages not in self._specifications:
+            self.add_hookspecs(stages)
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> HookspecOpts | None:
         """Read what ``@hookspec`` says; pluggy's own way is slow for a class."""

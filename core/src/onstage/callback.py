@@ -43,6 +43,10 @@ class Callback:
     adds_logs
         The names that this callback adds to the logs; None where that is not
         declared. Lets a misspelt ``monitor`` be refused before training.
+    hookspecs
+        Stages of its own that this callback brings: a class of methods marked
+        with ``@onstage.hookspec``. Other callbacks act in them by name, and
+        ``run.emit`` fires them.
     needs
         Attributes of the model that this callback can't do without, such as
         ``("get_weights", "set_weights")``; may be set on the object, by its
@@ -54,6 +58,7 @@ class Callback:
     before: str | tuple[str, ...] = ()
     after: str | tuple[str, ...] = ()
     adds_logs: ClassVar[tuple[str, ...] | None] = None
+    hookspecs: ClassVar[type | None] = None
     needs: tuple[str, ...] = ()
 
     model: Any = None
