@@ -33,7 +33,10 @@ def number(
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number{_range(low, high, exclude)}, got {value!r}")
-    given = float(value)
+    try:
+        given = float(value)
+    except OverflowError:  # an integer past all floats
+        given = math.inf
     if not math.isfinite(given) or not low <= given <= high or given in exclude:
         raise ValueError(f"{name} must be a number{_range(low, high, exclude)}, got {value!r}")
     return given

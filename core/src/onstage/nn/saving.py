@@ -13,6 +13,7 @@ from onstage import storage
 from onstage.errors import StateError
 from onstage.model import State
 from onstage.nn import layers, registry
+from onstage.nn.layers.base import weights_bounded
 from onstage.nn.losses import FunctionLoss
 from onstage.nn.metrics import MeanMetricWrapper
 from onstage.nn.network import Network
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from onstage.nn.sequential import Sequential
 
 MODEL, WEIGHTS = "onstage-model", "onstage-weights"
+
+MAX_LAYERS = 10_000
+"""Of a model in a file."""
+
+WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What constructors raise over a configuration of any kind."""
 
 
 def save_model(model: Sequential, filepath: str | PathLike[str], overwrite: bool) -> None:
@@ -52,7 +59,7 @@ def _save(filepath: str | PathLike[str], overwrite: bool, state: State) -> None:
 def load_weights(model: Network, filepath: str | PathLike[str]) -> None:
     """Read the weights from a file of either kind."""
     saved = storage.load(filepath)
-    weights = saved.get("weights") if saved.get("kind") == WEIGHTS else _part(saved, "state").get("weights")
+    weights = saved.get("weights") if _is(WEIGHTS, saved) else _part(saved, "state").get("weights")
     try:
         model.set_weights(_arrays(weights))
     except (ValueError, TypeError) as error:
@@ -64,15 +71,17 @@ def load_model(
 ) -> Sequential:
     """Make a model from a file; see `sequential.load_model`."""
     saved = storage.load(filepath)
-    if saved.get("kind") != MODEL:
+    if not _is(MODEL, saved):
         raise StateError(f"{str(filepath)!r} holds no model; files of model.save() do")
     try:
-        model = _from_config(kind, saved, custom_objects)
+        state = _part(saved, "state")
+        # A file of a few bytes may ask for layers of any size, but it holds the weights.
+        with weights_bounded(sum(each.size for each in _arrays(state.get("weights")))):
+            model = _from_config(kind, saved, custom_objects)
         if compile and saved["compile"] is not None:
             model.compile(**_revived(saved["compile"], custom_objects))
-        state = _part(saved, "state")
         load_state(model, state if compile else state | {"optimizer": None})
-    except (ValueError, TypeError, KeyError) as error:
+    except WRONG as error:
         raise StateError(f"{str(filepath)!r} can't be made into a model: {error}") from error
     return model
 
@@ -89,7 +98,7 @@ def load_state(model: Sequential, state: State) -> None:
     rng = np.random.PCG64()
     try:
         rng.state = state["rng"]
-    except (ValueError, TypeError, KeyError) as error:
+    except WRONG as error:
         raise StateError(f"the saved random state is not that of a PCG64 generator: {error!r}") from error
     slots = state.get("optimizer")
     if slots is not None and model.optimizer is not None:
@@ -119,6 +128,10 @@ def config_of(model: Sequential) -> State:
 
 
 def _from_config(kind: type[Sequential], saved: State, custom_objects: Mapping[str, Any]) -> Sequential:
+    if len(saved["layers"]) > MAX_LAYERS:
+        raise StateError(
+            f"a saved model must have at most {MAX_LAYERS:,} layers, got {len(saved['layers']):,}"
+        )
     model = kind([layers.Input(saved["input_shape"])], name=saved["name"], dtype=saved["dtype"])
     for config in _revived(saved["layers"], custom_objects):
         made = isinstance(config, layers.Layer)
@@ -158,6 +171,11 @@ def _revived(saved: Any, custom_objects: Mapping[str, Any]) -> Any:
     if set(saved) == {"class_name", "config"} and saved["class_name"] in custom_objects:
         return custom_objects[saved["class_name"]](**revived["config"])
     return revived
+
+
+def _is(kind: str, saved: State) -> bool:
+    given = saved.get("kind")
+    return isinstance(given, str) and given == kind
 
 
 def _part(saved: State, name: str) -> State:

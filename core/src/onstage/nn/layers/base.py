@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
@@ -15,6 +18,10 @@ from onstage.nn.steps import Place, Step, inside
 
 Shape: TypeAlias = tuple[int | None, ...]
 """The batch axis first, None; then the others' lengths."""
+
+
+_room: ContextVar[int | None] = ContextVar("room", default=None)
+"""How many elements of weights may still be made; None: any number."""
 
 
 class LayerOptions(TypedDict, total=False):
@@ -138,6 +145,7 @@ class Layer:
         initializer, regularizer
             A name, a configuration or an instance.
         """
+        _take_room(shape)
         value = initializers.get(initializer)(tuple(shape), self._rng, self._dtype)
         variable = Variable(
             np.ascontiguousarray(value, self._dtype).reshape(tuple(shape)),
@@ -234,6 +242,26 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r} output_shape={self.output_shape}>"
+
+
+@contextmanager
+def weights_bounded(elements: int) -> Iterator[None]:
+    """Let the layers that are built inside have no more weights than so many."""
+    before = _room.set(elements)
+    try:
+        yield
+    finally:
+        _room.reset(before)
+
+
+def _take_room(shape: Sequence[int]) -> None:
+    room = _room.get()
+    if room is None:
+        return
+    size = math.prod(shape)
+    if size > room:
+        raise ValueError(f"needs weights of shape {tuple(shape)}, more than the file holds")
+    _room.set(room - size)
 
 
 def checked_shape(name: str, shape: object) -> tuple[int, ...]:

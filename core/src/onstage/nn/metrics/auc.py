@@ -12,6 +12,8 @@ from onstage.model import Array
 from onstage.nn import shapes
 from onstage.nn.metrics.base import Metric
 
+MAX_THRESHOLDS = 1_000_000
+
 
 class AUC(Metric):
     """The area under the ROC or the precision-recall curve.
@@ -59,6 +61,8 @@ class AUC(Metric):
         )
         self.from_logits = flag("from_logits", from_logits)
         self.num_thresholds = integer("num_thresholds", num_thresholds, 2)
+        if num_thresholds > MAX_THRESHOLDS:  # a file may ask for any number
+            raise ValueError(f"num_thresholds must be at most {MAX_THRESHOLDS:,}, got {num_thresholds}")
         self.thresholds = None
         if thresholds is not None:
             self.thresholds = sorted(number("thresholds", each, 0, 1) for each in thresholds)
