@@ -232,12 +232,28 @@ def test_a_batch_of_another_width_in_the_middle_of_a_stream_is_refused():
         model.fit(iter(batches), verbose=0)
 
 
-def test_a_label_out_of_range_in_the_middle_of_a_stream_is_refused():
+@pytest.mark.parametrize("label", [3, -1, 4, -3, -4, 10**6, -(10**6), 10**12, -(10**12)])
+@pytest.mark.parametrize("place", [0, 4])
+@pytest.mark.parametrize("sample_weight", [None, np.zeros(5)])
+def test_a_label_out_of_range_in_the_middle_of_a_stream_is_refused(label, place, sample_weight):
     model = compiled()
-    batches = [(np.zeros((5, 4)), np.zeros(5, int)), (np.zeros((5, 4)), np.full(5, 3))]
+    wrong = np.zeros(5, int)
+    wrong[place] = label
+    batches = [(np.zeros((5, 4)), np.zeros(5, int)), (np.zeros((5, 4)), wrong, sample_weight)]
+    low, high = min(label, 0), max(label, 0)
 
-    with pytest.raises(ValueError, match=r"y must hold class numbers in \[0, 3\), got 3 to 3"):
+    with pytest.raises(ValueError, match=rf"y must hold class numbers in \[0, 3\), got {low} to {high}"):
         model.fit(iter(batches), verbose=0)
+
+    assert model.optimizer.iterations == 1
+
+
+def test_a_loss_of_nan_with_sound_labels_is_no_error():
+    model = compiled()
+
+    loss, _ = model.train_on_batch(np.full((5, 4), np.inf), np.zeros(5, int))
+
+    assert np.isnan(loss)
 
 
 def test_class_numbers_for_an_embedding_are_checked():

@@ -253,8 +253,10 @@ class Softmax(Activation):
 
     def bind(self, x: Array, place: Place) -> list[Step]:
         """Make the step that applies this to x."""
-        shifted = x if place.may_overwrite else np.empty(x.shape, place.dtype)
-        out = np.empty(x.shape, place.dtype)
+        guarded = np.full(x.size + 2, np.nan, place.dtype)
+        shifted = guarded[1:-1].reshape(x.shape)
+        padded = np.empty(x.size + 2, place.dtype)
+        out = padded[1:-1].reshape(x.shape)
         total = np.empty(x.shape[1:], place.dtype)
         # A product with ones sums a few short rows faster.
         flat, ones = x.ndim == 2, np.ones(x.shape[0], place.dtype)
@@ -278,7 +280,7 @@ class Softmax(Activation):
             np.multiply(out, shifted_sum, gradient)
             return np.subtract(shifted, gradient, shifted)
 
-        return [Step(out, forward, backward, logits=LogSoftmax(shifted, total))]
+        return [Step(out, forward, backward, logits=LogSoftmax(shifted, total, guarded, padded))]
 
 
 linear = Linear()

@@ -101,13 +101,21 @@ class Plan:
         return seen
 
     def measure(self, y: Array, weights: Array | None) -> float:
-        """Give the loss of the predictions: its mean, and what regularizers add."""
+        """Give the loss of the predictions: its mean, and what regularizers add.
+
+        Raises
+        ------
+        ValueError
+            y holds what the loss cannot take.
+        """
         assert self._loss is not None
         self._loss.forward(y)
         if weights is None:
             loss = float(self._values.dot(self._ones)) / self._ones.size
         else:
             loss = float(np.mean(self._loss.values * weights))
+        if loss != loss:
+            self._loss.check(y)
         for variable in self._setting.penalized:
             assert variable.regularizer is not None
             loss += variable.regularizer.loss(variable.value)

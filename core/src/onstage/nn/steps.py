@@ -30,10 +30,16 @@ added. Where nobody wants the gradient of x, what it gives means nothing.
 
 
 class LogSoftmax(NamedTuple):
-    """What a softmax keeps for a cross-entropy: logits - max, and their sum of exp."""
+    """What a softmax keeps for a cross-entropy."""
 
     shifted: Array
+    """The logits less the greatest of each sample: none is positive."""
     total: Array
+    """The sums of their exp."""
+    guarded: Array
+    """`shifted`, flat, between two NaN: what is looked up outside of it is NaN."""
+    padded: Array
+    """The probabilities, flat, between two values that mean nothing."""
 
 
 class SigmoidLogits(NamedTuple):

@@ -6,6 +6,7 @@ usual order too: ``losses.MeanSquaredError()(y_true, y_pred)``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,12 +38,15 @@ class BoundLoss:
     passes_last
         Whether that is the gradient of what went into the last step, rather
         than of what came out.
+    check
+        Raises ValueError if y is the reason for a loss of NaN.
     """
 
     values: Array
     forward: Callable[[Array], None]
     backward: Callable[[Array | None], Array]
     passes_last: bool = False
+    check: Callable[[Array], None] = lambda y: None
 
 
 class Loss:
@@ -97,7 +101,10 @@ class Loss:
         bound = self.bind(np.array(inside(predictions), order="C"), None, target.shape)
         bound.forward(target)
         values = bound.values if sample_weight is None else bound.values * inside(np.asarray(sample_weight))
-        return float(values.mean())
+        mean = float(values.mean())
+        if math.isnan(mean):
+            bound.check(target)
+        return mean
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""

@@ -121,7 +121,7 @@ class CategoricalCrossentropy(Crossentropy):
         softmax = find_softmax(predictions, last, self.from_logits)
         if softmax is None:
             return _bind_clipped(predictions, take)
-        probabilities, (shifted, total), fill, passes_last = softmax
+        probabilities, (shifted, total, *_), fill, passes_last = softmax
         values = np.empty_like(total)
         scratch = np.empty_like(predictions)
         factor = np.array(1 / values.size, predictions.dtype)
@@ -177,58 +177,60 @@ class SparseCategoricalCrossentropy(Crossentropy):
     def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
         """Tie the loss to the buffer of a plan's predictions."""
         classes = predictions.shape[0]
-        labels = np.empty(predictions.shape[1:], np.intp)
         lengths = (predictions.shape[-1], *predictions.shape[1:-1])
-        is_vector = y_shape == labels.shape and labels.ndim == 1
-        unsigned = labels.reshape(-1).view(np.uintp)
+        buffer = np.empty(predictions.shape[1:], np.intp)
 
-        def take_labels(y: Array) -> None:
-            np.copyto(labels, y if is_vector else inside(y.reshape(lengths)), casting="unsafe")
-            # One look finds both ends: as unsigned, a negative number is a large one.
-            if np.maximum.reduce(unsigned) >= classes:
-                raise ValueError(
-                    f"y must hold class numbers in [0, {classes}), got {labels.min()} to {labels.max()}"
-                )
+        def labels_of(y: Array) -> Array:
+            labels = y if y.ndim == 1 else inside(y.reshape(lengths))
+            if y.dtype == np.intp:
+                return labels
+            np.copyto(buffer, labels, casting="unsafe")
+            return buffer
+
+        def check(labels: Array) -> None:
+            low, high = labels.min(), labels.max()
+            if low < 0 or high >= classes:
+                raise ValueError(f"y must hold class numbers in [0, {classes}), got {low} to {high}")
 
         softmax = find_softmax(predictions, last, self.from_logits)
         if softmax is None:
-            numbers = np.arange(classes).reshape(-1, *[1] * labels.ndim)
+            numbers = np.arange(classes).reshape(-1, *[1] * buffer.ndim)
             one_hot = np.empty_like(predictions)
 
             def take(y: Array) -> Array:
-                take_labels(y)
+                labels = labels_of(y)
+                check(labels)
                 np.copyto(one_hot, numbers == labels)
                 return one_hot
 
             return _bind_clipped(predictions, take)
 
-        probabilities, (shifted, total), fill, passes_last = softmax
-        samples = np.array(labels.size)
-        places = np.arange(labels.size).reshape(labels.shape)
-        index = np.empty_like(labels)
-        values = np.empty_like(total)
-        picked = np.empty_like(total)
+        probabilities, (_, total, guarded, padded), fill, passes_last = softmax
+        samples = np.array(buffer.size)
+        places = np.arange(1, buffer.size + 1).reshape(buffer.shape)
+        index = np.empty_like(buffer)
+        values, picked = np.empty_like(total), np.empty_like(total)
         factor = np.array(1 / values.size, predictions.dtype)
-        flat_shifted, flat_probabilities = shifted.reshape(-1), probabilities.reshape(-1)
 
         def forward(y: Array) -> None:
             if fill is not None:
                 fill()
-            take_labels(y)
+            labels = labels_of(y)
             np.multiply(labels, samples, index)
             np.add(index, places, index)
-            flat_shifted.take(index, out=picked, mode="clip")
+            # A label out of range is clipped to a guard, and its loss is NaN.
+            guarded.take(index, out=picked, mode="clip")
             np.log(total, values)
             np.subtract(values, picked, values)
 
         def backward(weights: Array | None) -> Array:
-            flat_probabilities[index] -= 1
+            padded[index] -= 1
             np.multiply(probabilities, factor, probabilities)
             if weights is not None:
                 np.multiply(probabilities, weights, probabilities)
             return probabilities
 
-        return BoundLoss(values, forward, backward, passes_last)
+        return BoundLoss(values, forward, backward, passes_last, lambda y: check(labels_of(y)))
 
 
 def find_softmax(
