@@ -322,7 +322,7 @@ def test_a_write_that_fails_leaves_the_backup_from_before(tmp_path, monkeypatch)
 
 
 def test_a_model_without_state_is_refused_before_the_first_step(tmp_path):
-    with pytest.raises(TypeError, match="BackupAndRestore must have a model with state_dict, got object"):
+    with pytest.raises(TypeError, match="BackupAndRestore needs a model with state_dict, got object"):
         replay(BackupAndRestore(tmp_path), losses(1), model=object())
 
 

@@ -193,9 +193,7 @@ def test_verbose_may_be_true_as_in_many_programs():
 
 
 def test_a_model_without_weights_is_refused_before_the_first_step():
-    with pytest.raises(
-        TypeError, match="restore_best_weights must be False without a model that has get_weights"
-    ):
+    with pytest.raises(TypeError, match="EarlyStopping needs a model with get_weights, got object without"):
         replay(stopper(restore_best_weights=True), losses(1), model=object())
 
 

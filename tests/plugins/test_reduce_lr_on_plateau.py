@@ -71,9 +71,7 @@ def test_an_optimizer_with_a_schedule_is_refused_before_the_first_step():
 
 
 def test_a_model_without_a_learning_rate_is_refused_before_the_first_step():
-    with pytest.raises(
-        TypeError, match="ReduceLROnPlateau must have a model with a learning_rate, got object"
-    ):
+    with pytest.raises(TypeError, match="ReduceLROnPlateau needs a model with learning_rate, got object"):
         replay(reducer(), [{"loss": 1}], model=object())
 
 

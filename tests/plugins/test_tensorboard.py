@@ -66,12 +66,22 @@ def test_rates_are_written_beside_batches_and_epochs(tmp_path, tfevents):
 
 
 def test_a_loop_without_a_model_has_its_curves(tmp_path, tfevents):
-    with Run(callbacks=[TensorBoard(tmp_path, histogram_freq=1, update_freq=1)], epochs=1) as run:
+    with Run(callbacks=[TensorBoard(tmp_path, update_freq=1)], epochs=1) as run:
         for _ in run.epochs():
             for value in run.batches([1.0, 2.0]):
                 run.log(loss=value)
 
     assert {tag for tag, _, _ in tfevents.values_of(tmp_path / "train")} == {"batch_loss", "epoch_loss"}
+
+
+def test_histograms_of_a_loop_without_weights_are_refused_at_its_start(tmp_path):
+    with (
+        pytest.raises(
+            TypeError, match=r"TensorBoard needs a model with get_weights.*ModelView\(get_weights=…\)"
+        ),
+        Run(callbacks=[TensorBoard(tmp_path, histogram_freq=1)]),
+    ):
+        pass
 
 
 def test_an_evaluation_alone_writes_no_training_run(tmp_path, tfevents):

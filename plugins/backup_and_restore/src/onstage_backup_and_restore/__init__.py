@@ -56,6 +56,7 @@ class BackupAndRestore(Callback):
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ()
+    needs = ("state_dict", "load_state_dict")
 
     def __init__(
         self,
@@ -87,10 +88,6 @@ class BackupAndRestore(Callback):
     @hookimpl(wrapper=True, tryfirst=True)
     def on_train_begin(self) -> Generator[None, Any, Any]:  # type: ignore[override]  # a wrapper
         """Take up a backup, or make the first one."""
-        if not hasattr(self.model, "load_state_dict"):
-            raise TypeError(
-                f"BackupAndRestore must have a model with state_dict, got {type(self.model).__name__}"
-            )
         self._since = 0
         if self.save_before_preemption:
             self._run().stop_on_signal(signal.SIGTERM)

@@ -79,6 +79,8 @@ class EarlyStopping(Callback):
             raise ValueError("baseline must be None with several monitors: it can't be one value for all")
         self.restore_best_weights = flag("restore_best_weights", restore_best_weights)
         self.start_from_epoch = integer("start_from_epoch", start_from_epoch, 0)
+        if restore_best_weights:
+            self.needs = ("get_weights", "set_weights")
         self._reset()
 
     def _reset(self) -> None:
@@ -100,11 +102,6 @@ class EarlyStopping(Callback):
         self._reset()
         for monitor in self._monitors:
             monitor.resolve(self)
-        if self.restore_best_weights and not hasattr(self.model, "set_weights"):
-            raise TypeError(
-                "restore_best_weights must be False without a model that has get_weights and set_weights, "
-                f"got {type(self.model).__name__}"
-            )
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compare with the best so far; stop when patience is over."""

@@ -45,6 +45,7 @@ class LearningRateScheduler(Callback):
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    needs = ("learning_rate",)
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0, on: str = "epoch") -> None:
         self.schedule = schedule

@@ -55,6 +55,7 @@ class ReduceLROnPlateau(Callback):
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    needs = ("learning_rate",)
 
     def __init__(
         self,

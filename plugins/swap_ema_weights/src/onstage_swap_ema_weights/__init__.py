@@ -35,6 +35,7 @@ class SwapEMAWeights(Callback):
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ()
+    needs = ("get_weights", "set_weights", "finalize_weights")
 
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = flag("swap_on_epoch", swap_on_epoch)

@@ -75,6 +75,8 @@ class TensorBoard(Callback):
     ) -> None:
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = frequency("histogram_freq", histogram_freq)
+        if self.histogram_freq:
+            self.needs = ("get_weights",)
         self.write_graph = write_graph
         self.write_images = write_images
         self.write_steps_per_second = write_steps_per_second
@@ -153,7 +155,7 @@ class TensorBoard(Callback):
         step = epoch + (self._shift or 0)
         self._next_step = max(self._next_step, step + 1)
         self._write_metrics(step, _numbers(logs))
-        if _due(self.histogram_freq, epoch) and self.model is not None:
+        if _due(self.histogram_freq, epoch):
             self._for_train().weights(step, self.model, self.write_images)
         if _due(self.embeddings_freq, epoch):
             tables = {layer: models.embedding_of(self.model, layer) for layer in self._embeddings}
@@ -200,7 +202,7 @@ class TensorBoard(Callback):
         return self._journal
 
     def _describe(self) -> None:
-        if self.write_graph and self.model is not None:
+        if self.write_graph and hasattr(self.model, "get_weights"):
             graph = models.graph_of(self.model)
             if graph is not None:
                 self._journal.graph(graph)
