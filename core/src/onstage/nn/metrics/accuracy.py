@@ -125,6 +125,8 @@ class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
 
 
 def _classes(name: str, y_true: Array, y_pred: Array) -> Array:
+    if y_true.ndim == 1 and y_pred.ndim == 2 and len(y_true) == len(y_pred):
+        return y_true  # what is nearly always given takes the shortest way
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
         y_true = y_true[..., 0]
     if y_true.shape != y_pred.shape[:-1]:

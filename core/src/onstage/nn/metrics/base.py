@@ -186,7 +186,7 @@ def _sums(values: Array) -> tuple[float, int]:
     if values.ndim == 0:
         return float(values), 1
     # Counting is several times faster than summing booleans.
-    boolean = values.dtype == bool
+    boolean = values.dtype.kind == "b"
     total = float(np.count_nonzero(values) if boolean else values.sum(dtype=np.float64))
     samples = len(values)
     return (total if values.ndim == 1 else total * samples / max(values.size, 1)), samples

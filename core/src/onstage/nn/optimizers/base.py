@@ -141,6 +141,7 @@ class Optimizer:
             else None
         )
         self._constants = tuple(np.zeros((), parameters.dtype) for _ in self.constants(0.0))
+        self._latest: tuple[float, ...] | None = None
         self._keep = np.ones((), parameters.dtype)
         self._gradients = None
         self.iterations = 0
@@ -163,8 +164,11 @@ class Optimizer:
             self._blocks = cut(self._built(), gradients, list(self._slots.values()))
             self._gradients = gradients
         rate = self.learning_rate
-        for constant, value in zip(self._constants, self.constants(rate), strict=True):
-            constant[()] = value
+        constants = self.constants(rate)
+        if constants != self._latest:
+            self._latest = constants
+            for constant, value in zip(self._constants, constants, strict=True):
+                constant[()] = value
         if self._clip is not None:
             self._clip(gradients, self._slices)
         if self.weight_decay:
