@@ -14,6 +14,7 @@ from onstage import storage
 from onstage.errors import StateError, did_you_mean
 from onstage.model import Array, State
 from onstage_torch import encoding
+from onstage_torch.layers import Layer, layers_of
 from onstage_torch.rates import Rates
 from onstage_torch.trees import to_array
 
@@ -56,6 +57,16 @@ class TorchView:
         self.scheduler = scheduler
         self.stop_training = False
         self._rates = None if optimizer is None else Rates(optimizer, scheduler)
+
+    @property
+    def name(self) -> str:
+        """The module's class, in lower case: what callbacks call the model."""
+        return type(self.module).__name__.lower()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The submodules with weights of their own, by path; for callbacks that name them."""
+        return layers_of(self.module)
 
     # -- weights
 
