@@ -236,7 +236,7 @@ class Epochs(ABC):
         if self._rng is not None:
             try:
                 self._rng.bit_generator.state = rng
-            except (ValueError, TypeError, KeyError) as error:
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 raise StateError(f"{self._name}'s random state can't be restored: {error}") from error
         self._pass = None
         self._in_pass, self._in_epoch, self._resumed = in_pass, in_epoch, True

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from numbers import Integral, Real
+from typing import Any
+
+from onstage.errors import StateError
 
 
 def number(
@@ -81,6 +84,67 @@ def choice(name: str, value: object, allowed: Collection[str]) -> str:
         words = ", ".join(map(repr, allowed))
         raise ValueError(f"{name} must be one of {words}, got {value!r}")
     return value
+
+
+def restored(state: object, **kinds: type | tuple[type, ...]) -> list[Any]:
+    """Take named parts out of a saved state, each of the kind that it has when it is saved.
+
+    Parameters
+    ----------
+    state
+        What a file gave for a ``state_dict()``: anything.
+    **kinds
+        Name to type or types. An int must be a count, from 0; a float may be an
+        int; True and False are of type bool alone.
+
+    Returns
+    -------
+    list
+        The parts, in the order named.
+
+    Raises
+    ------
+    StateError
+        A part is missing or of another kind.
+
+    Examples
+    --------
+    >>> restored({"wait": 3, "best": None}, wait=int, best=(float, type(None)))
+    [3, None]
+    """
+    if not isinstance(state, dict):
+        raise StateError(f"a saved state must be a dict, got {type(state).__name__}")
+    for name, kind in kinds.items():
+        types = kind if isinstance(kind, tuple) else (kind,)
+        if name not in state:
+            raise StateError(f"a saved state must have {name!r}, this one has {sorted(map(str, state))[:20]}")
+        if not any(_is_of(type_, state[name]) for type_ in types):
+            named = " or ".join(type_.__name__.replace("NoneType", "None") for type_ in types)
+            raise StateError(f"the saved {name!r} must be {named}, got {_brief(state[name])}")
+    return [state[name] for name in kinds]
+
+
+def restored_weights(saved: list[Any] | None, model: Any) -> list[Any] | None:
+    """Give saved weights, or None for None; raises StateError where they don't fit a model."""
+    if saved is None or model is None:
+        return saved
+    shapes = [getattr(each, "shape", type(each).__name__) for each in saved]
+    own = [each.shape for each in model.get_weights()]
+    if shapes != own:
+        raise StateError(f"saved weights must have the shapes {own}, got {shapes}")
+    return saved
+
+
+def _is_of(type_: type, value: object) -> bool:
+    if type_ is int:
+        return type(value) is int and 0 <= value < 2**63
+    if type_ is float:
+        return type(value) in (int, float)
+    return isinstance(value, type_)
+
+
+def _brief(value: object) -> str:
+    return f"{value!r}" if isinstance(value, (int, float)) else type(value).__name__
 
 
 def _range(low: float, high: float, exclude: Collection[float]) -> str:

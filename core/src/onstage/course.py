@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from onstage import setup
+from onstage.checks import restored
+from onstage.errors import StateError
 from onstage.logs import Logs
 from onstage.means import Means
 from onstage.model import State
@@ -172,6 +174,12 @@ class Course:
 
     def load_state_dict(self, state: State) -> None:
         """Keep a state until its place is reached; see `Run.load_state_dict`."""
+        nothing = type(None)
+        epoch, *_ = restored(
+            state, epoch=int, batch=int, totals=(dict, nothing), data=(dict, nothing), model=(dict, nothing)
+        )
+        restored(state, callbacks=dict)
+        self._run.initial_epoch = epoch
         self._resume = state
 
     def _restore(self, *, in_epoch: bool) -> None:
@@ -185,6 +193,16 @@ class Course:
         for name, saved in state["callbacks"].items():
             plugin: Any = present.get(name)
             if plugin is not None:
-                plugin.load_state_dict(saved)
+                self._restore_plugin(name, plugin, saved)
             elif saved and run.rank == 0:  # On the others it is left out by its ``ranks``.
                 setup.warn(f"callback {name} of the saved run is not in this one: its state is left out")
+
+    def _restore_plugin(self, name: str, plugin: Any, saved: State) -> None:
+        try:
+            plugin.load_state_dict(saved)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # A file may hold anything: what that leads to is a fault of the file.
+            raise StateError(
+                f"the saved state of callback {name} can't be used: {type(error).__name__}: {error}; "
+                "resume with the callbacks of the saved run, or begin anew without its backup"
+            ) from error

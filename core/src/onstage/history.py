@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from onstage.callback import Callback
+from onstage.checks import restored
+from onstage.errors import StateError
 from onstage.logs import Logs
 from onstage.means import as_number
 from onstage.model import State
@@ -68,9 +70,12 @@ class History(Callback):
 
     def load_state_dict(self, state: State) -> None:
         """Continue an earlier record."""
-        self.history = {name: list(values) for name, values in state["history"].items()}
-        self.epoch = list(state["epoch"])
-        self.epochs_of = {name: list(epochs) for name, epochs in state["epochs_of"].items()}
+        history, epoch, epochs_of = restored(state, history=dict, epoch=list, epochs_of=dict)
+        if not all(isinstance(values, list) for values in (*history.values(), *epochs_of.values())):
+            raise StateError("a saved record must have a list for each metric")
+        self.history = {name: list(values) for name, values in history.items()}
+        self.epoch = list(epoch)
+        self.epochs_of = {name: list(epochs) for name, epochs in epochs_of.items()}
 
     def plot(self, target: Any = None) -> list[Any]:
         """Draw metrics, validation and learning rate; see `onstage.plot.plot`.

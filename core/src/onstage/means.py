@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from onstage.errors import StateError
 from onstage.logs import Logs, PendingLogs
 from onstage.model import State
 
@@ -53,8 +54,14 @@ class Means:
         return {name: [as_number(total), weight] for name, (total, weight) in self._sums.items()}
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore what `state_dict` gave; raises StateError for anything else."""
+        if not all(_is_pair(pair) for pair in state.values()):
+            raise StateError("the saved means must be pairs of a sum and a weight")
         self._sums = {name: (total, weight) for name, (total, weight) in state.items()}
+
+
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(type(each) in (int, float) for each in pair)
 
 
 def _mean(total: Any, weight: float) -> Any:

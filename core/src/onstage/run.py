@@ -344,10 +344,14 @@ class Run:
         restored where the saved run was: behind all on_train_begin, and for a
         state from the middle of an epoch behind its on_epoch_begin too, so
         that what those did is overwritten.
+
+        Raises
+        ------
+        StateError
+            It isn't a run's state; or, later, a part doesn't fit what it is for.
         """
         if self.epoch is not None:
             raise RuntimeError("run.load_state_dict must be called before the first epoch")
-        self.initial_epoch = state["epoch"]
         self._course.load_state_dict(state)
         self.resumed = True
 

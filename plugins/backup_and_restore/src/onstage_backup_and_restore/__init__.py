@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from onstage import Callback, hookimpl, storage
-from onstage.checks import flag, integer
+from onstage.checks import flag, integer, restored
 
 __all__ = ["BackupAndRestore"]
 
@@ -148,8 +148,8 @@ class BackupAndRestore(Callback):
         return {"since": self._since}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave."""
-        self._since = state["since"]
+        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        (self._since,) = restored(state, since=int)
 
 
 def _batches(save_freq: object) -> int:

@@ -11,9 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from onstage import Callback, Logs, OnstageWarning
+from onstage import Callback, Logs, OnstageWarning, StateError
 from onstage.atomic import write_atomic
-from onstage.checks import flag
+from onstage.checks import flag, restored
 from onstage.model import State
 
 __all__ = ["CSVLogger"]
@@ -143,10 +143,18 @@ class CSVLogger(Callback):
         return {"columns": list(self._columns), "rows": self._rows}
 
     def load_state_dict(self, state: State) -> None:
-        """Cut the file back to the rows and columns that it had then."""
+        """Cut the file back to the rows and columns that it had then.
+
+        Raises StateError where it isn't what `state_dict` gave.
+        """
+        columns, self._rows = restored(state, columns=list, rows=int)
+        if columns[:1] not in ([], ["epoch"]) or not all(
+            isinstance(name, str) and name == _text(name) for name in columns
+        ):
+            raise StateError("the saved columns must be names as they are written")
         table = self._read() if Path(self.filename).exists() else []
         header, rows = (table[0], table[1:]) if table else ([], [])
-        self._columns, self._rows = list(state["columns"]), state["rows"]
+        self._columns = list(columns)
         if len(rows) < self._rows:
             self._warn(
                 f"had {self._rows} rows when the run was saved, now {len(rows)}; the others stay missing"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from onstage import Callback, Logs
-from onstage.checks import flag, integer, optional_number, verbosity
+from onstage.checks import flag, integer, optional_number, restored, restored_weights, verbosity
 from onstage.model import Array, State
 from onstage.monitor import Monitor
 
@@ -158,12 +158,15 @@ class EarlyStopping(Callback):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave."""
-        self.wait = state["wait"]
-        self.stopped_epoch = state["stopped_epoch"]
-        self.best_epoch = state["best_epoch"]
-        self.best_weights = state["best_weights"]
-        self._bests = [state["bests"].get(monitor.name) for monitor in self._monitors]
+        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        nothing = type(None)
+        wait, stopped_epoch, best_epoch, best_weights, bests = restored(
+            state, wait=int, stopped_epoch=int, best_epoch=int, best_weights=(list, nothing), bests=dict
+        )
+        known = {name: best for name, best in bests.items() if isinstance(best, (int, float))}
+        self._bests = [known.get(monitor.name) for monitor in self._monitors]
+        self.wait, self.stopped_epoch = wait, stopped_epoch
+        self.best_epoch, self.best_weights = best_epoch, restored_weights(best_weights, self.model)
 
 
 def _monitors(names: str | Sequence[str], modes: str | Sequence[str], min_delta: float) -> list[Monitor]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from onstage import Callback, Logs
-from onstage.checks import choice, verbosity
+from onstage.checks import choice, restored, verbosity
 from onstage.learning_rate import check_settable
 from onstage.model import State
 
@@ -89,8 +89,8 @@ class LearningRateScheduler(Callback):
         return {"batches": self._batches}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave."""
-        self._batches = state["batches"]
+        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        (self._batches,) = restored(state, batches=int)
 
 
 def _takes_rate(schedule: object) -> bool:

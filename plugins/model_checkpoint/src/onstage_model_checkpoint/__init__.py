@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from onstage import Callback, Logs, storage
 from onstage.atomic import keep_newest, write_pointer
 from onstage.background import Background
-from onstage.checks import flag, integer, optional_number, verbosity
+from onstage.checks import flag, integer, optional_number, restored, verbosity
 from onstage.model import State
 from onstage.monitor import Monitor
 from onstage_model_checkpoint.template import Template, Values
@@ -241,14 +241,15 @@ class ModelCheckpoint(Callback):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave."""
-        self.best = state["best"]
-        self._batches_since = state["batches_since"]
+        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        nothing = type(None)
+        self.best, self._batches_since, saved, best = restored(
+            state, best=(float, nothing), batches_since=int, saved=list, best_saved=(dict, nothing)
+        )
         # Numbers, not paths: a state file can't name a file to be deleted. Those
         # of a template with other fields mean nothing here.
         fields = set(self._template.fields)
-        self._saved = [self._template.values(one) for one in state["saved"] if set(one) == fields]
-        best = state["best_saved"]
+        self._saved = [self._template.values(one) for one in saved if set(one) == fields]
         self._best_saved = self._template.values(best) if best is not None and set(best) == fields else None
 
 

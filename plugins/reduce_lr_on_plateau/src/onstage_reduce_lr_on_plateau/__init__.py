@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from onstage import Callback, Logs
-from onstage.checks import integer, number, verbosity
+from onstage.checks import integer, number, restored, verbosity
 from onstage.learning_rate import check_settable
 from onstage.model import State
 from onstage.monitor import Monitor
@@ -125,7 +125,7 @@ class ReduceLROnPlateau(Callback):
         return {"best": self.best, "wait": self.wait, "cooldown_counter": self.cooldown_counter}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave."""
-        self.best = state["best"]
-        self.wait = state["wait"]
-        self.cooldown_counter = state["cooldown_counter"]
+        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        self.best, self.wait, self.cooldown_counter = restored(
+            state, best=(float, type(None)), wait=int, cooldown_counter=int
+        )

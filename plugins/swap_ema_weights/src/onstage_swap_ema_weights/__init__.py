@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from onstage import Callback, Run
-from onstage.checks import flag
+from onstage.checks import flag, restored, restored_weights
 from onstage.model import Array, State
 
 __all__ = ["SwapEMAWeights"]
@@ -112,5 +112,6 @@ class SwapEMAWeights(Callback):
         return {"own": self._own, "inside": self._inside}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave."""
-        self._own, self._inside = state["own"], state["inside"]
+        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        own, inside = restored(state, own=(list, type(None)), inside=str)
+        self._own, self._inside = restored_weights(own, self.model), inside
