@@ -51,11 +51,50 @@ def test_the_stop_and_who_asked_are_told(history):
     assert [x for x, _ in lines_of(axes[0])["stopped"]] == [3, 3]
 
 
+def test_a_rate_that_falls_all_the_time_is_not_marked():
+    history = history_of(loss=[1.0] * 40, learning_rate=[0.9**n for n in range(40)])
+
+    for axis in history.plot():
+        assert "learning rate lowered" not in lines_of(axis)
+
+
+def test_what_was_not_finite_is_a_gap_and_a_cross():
+    (axis,) = history_of(loss=[3.0, float("nan"), float("inf"), 1.0]).plot()
+
+    lines = lines_of(axis)
+    assert lines["training not finite"] == [(1, 0.0), (2, 0.0)]
+    assert [epoch for epoch, value in lines["training"] if value == value] == [0, 3]
+
+
+def test_epochs_whose_value_is_no_number_are_left_out():
+    (axis,) = history_of(loss=[3.0, "high", 1.0], name=["a", "b", "c"]).plot()
+
+    assert lines_of(axis)["training"] == [(0, 3.0), (2, 1.0)]
+
+
+def test_many_panels_stand_in_two_columns_with_the_epochs_below():
+    names = ("loss", "accuracy", "precision", "recall", "learning_rate")
+    axes = history_of(**{name: [0.5, 0.25] for name in names}).plot()
+
+    places = [axis.get_subplotspec().get_geometry()[:2] for axis in axes]
+    assert places == [(3, 2)] * 5
+    assert [axis.get_xlabel() for axis in axes] == ["", "", "", "epoch", "epoch"]
+    assert len(axes[0].figure.axes) == 5
+
+
+def test_single_axes_do_for_a_single_panel():
+    from matplotlib.figure import Figure
+
+    own = Figure().subplots()
+
+    assert history_of(loss=[1.0]).plot(own) == [own]
+
+
 def test_a_path_gets_a_picture(history, tmp_path):
-    history.plot(tmp_path / "training.png")
+    history.plot(tmp_path / "new" / "training.png")
     history.plot(str(tmp_path / "training.svg"))
 
-    assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "new" / "training.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (tmp_path / "training.svg").read_bytes()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,14 +15,19 @@ if TYPE_CHECKING:
 
     from onstage.history import History
 
-TRAINING, VALIDATION, RATE, MARK = "#1f5fa8", "#d9731a", "#3c8a4e", "#8a8a8a"
+TRAINING, VALIDATION, RATE, MARK = "#2563c9", "#d9730d", "#12855b", "#667085"
+_INK, _SOFT, _GRID = "#1d2330", "#667085", "#e3e6ec"
+_FEW_EPOCHS = 30
+_FEW_PANELS = 3
+_MOST_REDUCTIONS = 8
 
 
-def plot(history: History, target: str | PathLike[str] | Sequence[Axes] | None = None) -> list[Axes]:
+def plot(history: History, target: str | PathLike[str] | Axes | Sequence[Axes] | None = None) -> list[Axes]:
     """Draw one panel for each metric, and one for the learning rate.
 
-    Vertical lines mark the epochs after which the rate was lowered, and the
-    end where a callback asked for it.
+    Upright lines mark the epochs before which the rate was lowered, and the
+    end where a callback asked for it. A rate that falls all the time has no
+    lines: its curve says it. Crosses on the axis are values that were not finite.
 
     Parameters
     ----------
@@ -48,21 +56,28 @@ def plot(history: History, target: str | PathLike[str] | Sequence[Axes] | None =
     for axis, name in zip(axes, panels, strict=True):
         _panel(axis, history, name)
         _marks(axis, history)
-    axes[0].legend(frameon=False, loc="best")
-    axes[-1].set_xlabel("epoch")
+        _style(axis)
+    legend = axes[0].legend(loc="best", fontsize=9, labelcolor=_INK, edgecolor="none", framealpha=0.85)
+    legend.set_zorder(6)
     if history.stop_reason:
         by = f"{history.stopped_by}: " if history.stopped_by else ""
-        axes[0].set_title(f"stopped by {by}{history.stop_reason}", fontsize=9, color="#555555", loc="right")
+        axes[0].set_title(f"stopped by {by}{history.stop_reason}", fontsize=9, color=_SOFT, loc="right")
     if isinstance(target, (str, PathLike)):
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
         _figure(axes).savefig(target, dpi=150)
     return axes
 
 
 def _panels(history: History) -> list[str]:
-    """Name the metrics, each once, that are numbers throughout; the rate comes last."""
-    curves = [name for name, values in history.history.items() if all(isinstance(v, float) for v in values)]
-    names = dict.fromkeys(name.removeprefix("val_") for name in curves)
+    """Name the metrics that have numbers, each once; the rate comes last."""
+    names = dict.fromkeys(name.removeprefix("val_") for name in history.history if _points(history, name))
     return sorted(names, key=lambda name: name == "learning_rate")
+
+
+def _points(history: History, curve: str) -> list[tuple[int, float]]:
+    """Give ``(epoch, value)`` of what is a number."""
+    pairs = zip(history.epochs_of.get(curve, []), history.history.get(curve, []), strict=True)
+    return [(epoch, value) for epoch, value in pairs if isinstance(value, float)]
 
 
 def _axes_for(target: Any, count: int) -> list[Axes]:
@@ -75,9 +90,17 @@ def _axes_for(target: Any, count: int) -> list[Axes]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("history.plot needs matplotlib; pip install 'onstage[plot]'") from error
+    columns = 1 if count <= _FEW_PANELS else 2
+    rows = math.ceil(count / columns)
     # A Figure of its own: pyplot would keep it, and open windows.
-    figure = Figure(figsize=(8, 0.6 + 2.1 * count), layout="constrained")
-    return list(figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0])
+    figure = Figure(figsize=(8 if columns == 1 else 12, 0.6 + 2.2 * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=True).ravel())
+    for spare in axes[count:]:
+        spare.remove()
+    for lowest in axes[max(0, count - columns) : count]:
+        lowest.set_xlabel("epoch", color=_SOFT)
+        lowest.tick_params(labelbottom=True)
+    return axes[:count]
 
 
 def _figure(axes: Sequence[Axes]) -> Any:
@@ -88,34 +111,59 @@ def _panel(axis: Axes, history: History, name: str) -> None:
     is_rate = name == "learning_rate"
     curves = [(name, RATE if is_rate else TRAINING, "training"), (f"val_{name}", VALIDATION, "validation")]
     for curve, colour, label in curves:
-        if curve in history.history:
-            epochs = history.epochs_of[curve]
-            values = history.history[curve]
-            marker = "o" if len(epochs) <= 30 else None
+        points = _points(history, curve)
+        if points:
             style = "steps-mid" if is_rate else "default"
-            axis.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3, drawstyle=style)
-    axis.set_ylabel(name.replace("_", " "))
-    if is_rate and min(history.history[name]) > 0:
-        axis.set_yscale("log")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-    axis.set_axisbelow(True)
+            _curve(axis, points, color=colour, label=label, drawstyle=style)
+            if is_rate and all(value > 0 for _, value in points):
+                axis.set_yscale("log")
+    axis.set_ylabel(name.replace("_", " "), color=_INK)
+
+
+def _curve(axis: Axes, points: list[tuple[int, float]], **style: Any) -> None:
+    """Draw what is finite; where it isn't the curve has a gap, and the axis a cross."""
+    epochs, values = zip(*points, strict=True)
+    marker = "o" if len(points) <= _FEW_EPOCHS else None
+    shown = [value if math.isfinite(value) else math.nan for value in values]
+    axis.plot(epochs, shown, linewidth=1.8, marker=marker, markersize=3, zorder=3, **style)
+    lost = [epoch for epoch, value in points if not math.isfinite(value)]
+    if lost:
+        axis.plot(
+            lost,
+            [0.0] * len(lost),
+            "x",
+            color=style["color"],
+            label=f"{style['label']} not finite",
+            markersize=6,
+            markeredgewidth=1.6,
+            transform=axis.get_xaxis_transform(),
+            clip_on=False,
+            zorder=4,
+        )
 
 
 def _marks(axis: Axes, history: History) -> None:
     """Draw where the rate was lowered and where training was stopped."""
-    from matplotlib.ticker import MaxNLocator
-
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     for n, epoch in enumerate(_reductions(history)):
         label = None if n else "learning rate lowered"
-        axis.axvline(epoch - 0.5, color=MARK, linewidth=0.8, linestyle=":", label=label)
+        axis.axvline(epoch - 0.5, color=MARK, linewidth=0.9, linestyle=(0, (2, 2)), label=label)
     if history.stop_reason:
         axis.axvline(history.epoch[-1], color=MARK, linewidth=1.0, label="stopped")
 
 
 def _reductions(history: History) -> list[int]:
-    """List the epochs that were the first with a lower rate."""
-    rates = history.history.get("learning_rate", [])
-    epochs = history.epochs_of.get("learning_rate", [])
-    return [epochs[n] for n in range(1, len(rates)) if rates[n] < rates[n - 1]]
+    """List the epochs that were the first with a lower rate; none when there are many."""
+    pairs = pairwise(_points(history, "learning_rate"))
+    lower = [epoch for (_, before), (epoch, rate) in pairs if rate < before]
+    return lower if len(lower) <= _MOST_REDUCTIONS else []
+
+
+def _style(axis: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.spines["bottom"].set_color(_GRID)
+    axis.grid(axis="y", color=_GRID, linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.tick_params(which="both", colors=_SOFT, length=0, labelsize=9)
