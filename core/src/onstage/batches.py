@@ -215,7 +215,7 @@ class Epochs(ABC):
             It was saved over other data, another batch size or another order.
         """
         for key in ("samples", "batch_size"):
-            if state.get(key) != getattr(self, key):
+            if not _same(state.get(key), getattr(self, key)):
                 raise StateError(
                     f"{self._name} must have the {key} it was saved with, {state.get(key)}, "
                     f"got {getattr(self, key)}; resume with the same data"
@@ -240,3 +240,8 @@ class Epochs(ABC):
                 raise StateError(f"{self._name}'s random state can't be restored: {error}") from error
         self._pass = None
         self._in_pass, self._in_epoch, self._resumed = in_pass, in_epoch, True
+
+
+def _same(saved: object, own: int | None) -> bool:
+    """Whether a saved number, which may be anything, is our own."""
+    return type(saved) is type(own) and saved == own

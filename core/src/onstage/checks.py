@@ -86,7 +86,7 @@ def choice(name: str, value: object, allowed: Collection[str]) -> str:
     return value
 
 
-def restored(state: object, **kinds: type | tuple[type, ...]) -> list[Any]:
+def restored(state: object, /, **kinds: type | tuple[type, ...]) -> list[Any]:
     """Take named parts out of a saved state, each of the kind that it has when it is saved.
 
     Parameters

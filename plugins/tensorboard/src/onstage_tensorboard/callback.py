@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from onstage import Callback
+from onstage.checks import restored
 from onstage.logs import Logs
 from onstage.model import State
 from onstage_tensorboard import models
@@ -224,11 +225,12 @@ class TensorBoard(Callback):
 
     def load_state_dict(self, state: State) -> None:
         """Continue the saved training's steps; what it wrote afterwards is taken off."""
-        self._journal.load_state_dict(state["journal"])
-        self._train_batches = state["train_batches"]
-        self._next_step = state["next_step"]
-        self._shift = state["shift"]
-        self._described = state["described"]
+        train_batches, next_step, shift, described, journal = restored(
+            state, train_batches=int, next_step=int, shift=(int, type(None)), described=bool, journal=dict
+        )
+        self._journal.load_state_dict(journal)
+        self._train_batches, self._next_step = train_batches, next_step
+        self._shift, self._described = shift, described
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without a profile and the stages that `_prepare` makes."""

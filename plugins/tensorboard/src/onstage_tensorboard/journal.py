@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onstage.errors import OnstageWarning
+from onstage.checks import restored
+from onstage.errors import OnstageWarning, StateError
 from onstage.model import Array, State
 from onstage_tensorboard.models import NamedWeights, named_weights
 
@@ -125,11 +126,14 @@ class Journal:
         """Go back to the saved state: what was written after it is taken off."""
         from onstage_tensorboard.eventfile import cut_back
 
-        if not _SERIES.fullmatch(state["series"]):
-            raise ValueError(f"series must be 'onstage-' and 8 hexadecimal digits, got {state['series']!r}")
+        series, runs = restored(state, series=str, files=dict)
+        if not _SERIES.fullmatch(series):
+            raise StateError(f"series must be 'onstage-' and 8 hexadecimal digits, got {series!r}")
+        for files in runs.values():
+            restored(files, **dict.fromkeys(files, int))
         self.close()
-        self._series = state["series"]
-        self._positions = {run: dict(files) for run, files in state["files"].items()}
+        self._series = series
+        self._positions = {run: dict(files) for run, files in runs.items()}
         for file in cut_back(self.log_dir, self._series, self._positions):
             warnings.warn(
                 f"TensorBoard cannot find all that was written before: {file} is gone, or shorter",
