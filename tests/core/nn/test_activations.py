@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onstage import activations
+from onstage.nn.erf import erf
 
 X = np.array([-30.0, -2.5, -1.0, -0.1, 0.0, 0.1, 1.0, 2.5, 30.0])
 
@@ -60,7 +61,7 @@ def test_approximate_gelu_is_the_tanh_formula():
 
 @given(st.floats(-40, 40))
 def test_error_function_is_that_of_the_math_module(x):
-    assert activations._erf(np.array([x]))[0] == pytest.approx(math.erf(x), abs=3e-15)
+    assert erf(np.array([x]))[0] == pytest.approx(math.erf(x), abs=3e-15)
 
 
 def test_a_number_without_axes_and_a_list_of_integers_are_taken():

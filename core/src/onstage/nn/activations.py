@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from onstage.checks import flag, number
 from onstage.model import Array
 from onstage.nn import registry
+from onstage.nn.erf import erf
 from onstage.nn.steps import LogSoftmax, Place, SigmoidLogits, Step, inside
 
 
@@ -191,7 +191,7 @@ class GELU(Activation):
     def _distribution(self, x: Array) -> Array:
         if self.approximate:
             return 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-        return 0.5 * (1 + _erf(x * math.sqrt(0.5)))
+        return 0.5 * (1 + erf(x * math.sqrt(0.5)))
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
@@ -328,34 +328,3 @@ def get(identifier: object) -> Activation:
             "subclass onstage.activations.Activation with value() and slope()"
         )
     return registry.make("activation", identifier, TABLE)
-
-
-@lru_cache(maxsize=2)
-def _erfc_fit(degree: int) -> tuple[list[float], float]:
-    """Fit log(erfc(z) / t) + z² over t = 2 / (2 + z), 0 <= z <= 6, which is smooth.
-
-    References
-    ----------
-    Press et al.: *Numerical Recipes* (2007), section 6.2.2, for the form.
-    """
-    from numpy.polynomial import Chebyshev  # imported late: it takes its time, and only gelu wants it
-
-    low = 0.25
-
-    def smooth(t: Array) -> Array:
-        z = 2 / t - 2
-        return np.array([math.log(math.erfc(each)) for each in z]) - np.log(t) + z * z
-
-    return list(Chebyshev.interpolate(smooth, degree, domain=(low, 1.0)).coef), low
-
-
-def _erf(x: Array) -> Array:
-    """Give the error function, to the precision of x; numpy has none."""
-    from numpy.polynomial.chebyshev import chebval
-
-    coefficients, low = _erfc_fit(20 if x.dtype.itemsize > 4 else 10)
-    z = np.minimum(np.abs(x), 6)  # erf(6) is 1 in float64
-    t = 2 / (2 + z)
-    erfc = t * np.exp(chebval((2 * t - 1 - low) / (1 - low), coefficients) - z * z)
-    erf: Array = np.copysign(1 - erfc, x)
-    return erf

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from onstage.model import Array
-from onstage.nn.layers.base import Layer, Variable
+from onstage.nn.layers import Layer, Variable
 from onstage.nn.losses import BoundLoss, Loss
 from onstage.nn.steps import Backward, Place, Step, inside
 

@@ -13,7 +13,7 @@ from onstage import storage
 from onstage.errors import StateError
 from onstage.model import State
 from onstage.nn import layers, registry
-from onstage.nn.layers.base import weights_bounded
+from onstage.nn.layers.variable import weights_bounded
 from onstage.nn.losses import FunctionLoss
 from onstage.nn.metrics import MeanMetricWrapper
 from onstage.nn.network import Network

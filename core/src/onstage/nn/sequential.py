@@ -1,26 +1,18 @@
-"""Sequential: layers one after another, trained by steps of a plan."""
+"""Sequential: layers one after another, and all that a user does with them."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from onstage.model import Array, Batch, Direction, State
-from onstage.nn import matching, optimizers, saving
-from onstage.nn.layers import Layer
-from onstage.nn.network import Network
-from onstage.nn.objective import Objective
-from onstage.nn.plan import Plan, Setting
-from onstage.nn.totals import MetricTotals
+from onstage.model import State
+from onstage.nn import matching, saving
+from onstage.nn.compiled import CompiledNetwork
 from onstage.trainer import Trainer
-
-_PLANS = 8
-"""Batch shapes whose buffers are kept; the one that was not used for longest goes."""
 
 # A loss that is infinite or NaN shows in the logs; a warning from the middle of
 # some product would say less, and would end a run where warnings are errors.
@@ -28,7 +20,7 @@ _PLANS = 8
 _quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
-class Sequential(Network, Trainer):
+class Sequential(CompiledNetwork, Trainer):
     """Layers one after another.
 
     Parameters
@@ -50,122 +42,13 @@ class Sequential(Network, Trainer):
     >>> history = model.fit(x, y, epochs=5)
     """
 
-    def __init__(
-        self,
-        layers: Iterable[Layer] | None = None,
-        name: str | None = None,
-        seed: int | None = None,
-        dtype: DTypeLike = "float32",
-    ) -> None:
-        self.optimizer: optimizers.Optimizer | None = None
-        self.stop_training = False
-        self._objective: Objective | None = None
-        self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
-        self._setting: Setting | None = None
-        super().__init__(layers, name, seed, dtype)
-
-    def compile(
-        self,
-        optimizer: object = "rmsprop",
-        loss: object = None,
-        metrics: Sequence[object] | None = None,
-        weighted_metrics: Sequence[object] | None = None,
-    ) -> None:
-        """Choose how the model is trained; the weights stay.
-
-        Parameters
-        ----------
-        optimizer
-            A name, a configuration or an `optimizers.Optimizer`.
-        loss
-            A name, a configuration, a `losses.Loss`, or a function of
-            ``(y_true, y_pred)``: see `losses.FunctionLoss`.
-        metrics, weighted_metrics
-            Names, configurations, `metrics.Metric`, or functions of
-            ``(y_true, y_pred)``. Only the weighted ones heed sample weights.
-
-        Raises
-        ------
-        ValueError, TypeError
-            One of them is unknown, or there is no loss.
-        """
-        if loss is None:
-            raise ValueError("loss must be given, such as 'mse' or 'sparse_categorical_crossentropy'")
-        objective = Objective(loss, metrics, weighted_metrics)
-        self.optimizer = optimizers.get(optimizer)
-        self._objective = objective
-        self.stop_training = False
-        if self.built:
-            self.gather()
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names in the logs, loss first."""
-        return list(self.metric_directions())
-
+    # The steps come from the first base, the loops over them from the second.
     fit = _quietly(Trainer.fit)
     evaluate = _quietly(Trainer.evaluate)
     predict = _quietly(Trainer.predict)
     train_on_batch = _quietly(Trainer.train_on_batch)
     test_on_batch = _quietly(Trainer.test_on_batch)
     predict_on_batch = _quietly(Trainer.predict_on_batch)
-
-    # -- the steps
-
-    def train_step(self, batch: Batch, totals: MetricTotals) -> None:  # type: ignore[override]
-        """Forward, backward, update; adds the metrics from before the update."""
-        x, y, sample_weight = batch
-        plan = self._plan("train", x, y)
-        weights = None if sample_weight is None else self._weights(sample_weight)
-        seen = plan.forward(x)
-        totals.add(plan.measure(y, weights), y, plan.predictions, sample_weight)
-        plan.backward(seen, weights)
-        self.optimizer.apply(self.gradients)  # type: ignore[union-attr]
-
-    def test_step(self, batch: Batch, totals: MetricTotals) -> None:  # type: ignore[override]
-        """Forward without training behaviour; adds the metrics."""
-        x, y, sample_weight = batch
-        plan = self._plan("test", x, y)
-        weights = None if sample_weight is None else self._weights(sample_weight)
-        plan.forward(x)
-        totals.add(plan.measure(y, weights), y, plan.predictions, sample_weight)
-
-    def predict_step(self, batch: Batch) -> Array:
-        """Give the outputs of a batch, an array that the caller may keep."""
-        plan = self._plan("predict", batch[0], None)
-        plan.forward(batch[0])
-        return plan.predictions.copy(order="C")
-
-    def _weights(self, sample_weight: Array) -> Array:
-        weights = np.asarray(sample_weight, self.dtype)
-        return weights if weights.ndim == 1 else weights.swapaxes(0, -1)
-
-    def _plan(self, mode: str, x: Array, y: Array | None) -> Plan:
-        key = (mode, x.shape, None if y is None else y.shape)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = self._new_plan(mode, x, y)
-            if len(self._plans) > _PLANS:
-                self._plans.popitem(last=False)
-        elif len(self._plans) > 1:
-            self._plans.move_to_end(key)
-        return plan
-
-    def _new_plan(self, mode: str, x: Array, y: Array | None) -> Plan:
-        if not self.built:
-            self.build((None, *x.shape[1:]))
-        matching.check_input(self, x.shape[1:], x.dtype)
-        if mode != "predict":
-            matching.check_target(self, self._compiled().loss, y)
-        if self._setting is None:
-            self._setting = Setting(
-                tuple(self.layers),
-                self.dtype,
-                self.rng,
-                None if self._objective is None else self._objective.loss,
-                [each for each in self.weights if each.regularizer is not None],
-            )
-        return Plan(self._setting, x, None if y is None else y.shape, mode == "train")
 
     # -- what the trainer asks
 
@@ -204,48 +87,6 @@ class Sequential(Network, Trainer):
     def shuffle_rng(self) -> np.random.Generator:
         """Give the generator that shuffles when ``fit`` got no seed."""
         return np.random.default_rng(self.rng.integers(2**63))
-
-    def new_totals(self) -> MetricTotals:
-        """Make empty totals for one stage."""
-        return self._compiled().new_totals(self.output_shape)
-
-    def metric_directions(self) -> Mapping[str, Direction | None]:
-        """Name the metrics in log order, and whether down or up is better."""
-        return self._compiled().directions(self.output_shape)
-
-    @property
-    def learning_rate(self) -> float:
-        """The optimizer's rate now. Setting it raises TypeError under a schedule."""
-        return self._needed_optimizer().learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        self._needed_optimizer().learning_rate = value
-
-    def finalize_weights(self) -> None:
-        """End a training: replace the weights by their average under EMA."""
-        self._needed_optimizer().finalize()
-
-    def _compiled(self) -> Objective:
-        if self._objective is None:
-            raise ValueError("You must call compile() before training or measuring the model")
-        return self._objective
-
-    def _needed_optimizer(self) -> optimizers.Optimizer:
-        if self.optimizer is None:
-            # So that hasattr(model, "learning_rate") tells.
-            raise AttributeError("the model has no optimizer yet; call compile() first")
-        return self.optimizer
-
-    def gather(self) -> None:
-        """Put the trainable variables into one buffer, and forget what was tied to the last."""
-        super().gather()
-        self._plans.clear()
-        self._setting = None
-        if self._objective is not None:
-            self._objective.metrics = None
-        if self.optimizer is not None:
-            self.optimizer.build(self.parameters, self.slices)
 
     # -- state
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from onstage.nn import registry
-from onstage.nn.layers.base import Layer, Variable
+from onstage.nn.layers.base import Layer
+from onstage.nn.layers.batch_normalization import BatchNormalization
 from onstage.nn.layers.convolution import Conv2D
-from onstage.nn.layers.core import Activation, Dense, Dropout, Flatten, Input, Reshape
+from onstage.nn.layers.core import Activation, Dropout, Input
+from onstage.nn.layers.dense import Dense
 from onstage.nn.layers.embedding import Embedding
-from onstage.nn.layers.normalization import BatchNormalization, LayerNormalization
+from onstage.nn.layers.normalization import LayerNormalization
 from onstage.nn.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, MaxPooling2D
+from onstage.nn.layers.reshape import Flatten, Reshape
+from onstage.nn.layers.variable import Variable
 
 __all__ = [
     "Activation",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
@@ -14,14 +11,11 @@ from onstage.checks import flag
 from onstage.errors import did_you_mean
 from onstage.model import Array
 from onstage.nn import initializers, regularizers
+from onstage.nn.layers.variable import Variable, take_room
 from onstage.nn.steps import Place, Step, inside
 
 Shape: TypeAlias = tuple[int | None, ...]
 """The batch axis first, None; then the others' lengths."""
-
-
-_room: ContextVar[int | None] = ContextVar("room", default=None)
-"""How many elements of weights may still be made; None: any number."""
 
 
 class LayerOptions(TypedDict, total=False):
@@ -30,43 +24,6 @@ class LayerOptions(TypedDict, total=False):
     name: str | None
     input_shape: Sequence[int] | None
     trainable: bool
-
-
-class Variable:
-    """An array of weights, and the gradient that training puts beside it.
-
-    Attributes
-    ----------
-    value : Array
-        Change it in place (``variable.value[...] = x``): it is a part of the
-        model's one buffer of parameters.
-    gradient : Array
-        A layer's backward writes it, in place, and does not add. The optimizer's
-        step may write over it.
-    trainable : bool
-        False for statistics, such as a moving mean.
-    """
-
-    def __init__(
-        self,
-        value: Array,
-        name: str,
-        trainable: bool = True,
-        regularizer: regularizers.Regularizer | None = None,
-    ) -> None:
-        self.value = value
-        self.gradient = np.zeros_like(value)
-        self.name = name
-        self.trainable = trainable
-        self.regularizer = regularizer
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes."""
-        return self.value.shape
-
-    def __repr__(self) -> str:
-        return f"<Variable {self.name!r} shape={self.shape} trainable={self.trainable}>"
 
 
 class Layer:
@@ -145,7 +102,7 @@ class Layer:
         initializer, regularizer
             A name, a configuration or an instance.
         """
-        _take_room(shape)
+        take_room(shape)
         value = initializers.get(initializer)(tuple(shape), self._rng, self._dtype)
         variable = Variable(
             np.ascontiguousarray(value, self._dtype).reshape(tuple(shape)),
@@ -242,26 +199,6 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r} output_shape={self.output_shape}>"
-
-
-@contextmanager
-def weights_bounded(elements: int) -> Iterator[None]:
-    """Let the layers that are built inside have no more weights than so many."""
-    before = _room.set(elements)
-    try:
-        yield
-    finally:
-        _room.reset(before)
-
-
-def _take_room(shape: Sequence[int]) -> None:
-    room = _room.get()
-    if room is None:
-        return
-    size = math.prod(shape)
-    if size > room:
-        raise ValueError(f"needs weights of shape {tuple(shape)}, more than the file holds")
-    _room.set(room - size)
 
 
 def checked_shape(name: str, shape: object) -> tuple[int, ...]:

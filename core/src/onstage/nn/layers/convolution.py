@@ -10,7 +10,7 @@ import numpy as np
 from onstage.checks import choice, integer
 from onstage.model import Array
 from onstage.nn.layers.base import LayerOptions, Shape
-from onstage.nn.layers.core import WeightedLayer
+from onstage.nn.layers.dense import WeightedLayer
 from onstage.nn.layers.windows import Tap, checked_image, checked_pair, output_length, taps
 from onstage.nn.steps import Place, Step
 

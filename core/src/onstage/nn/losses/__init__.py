@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from onstage.nn import registry
 from onstage.nn.losses.base import BoundLoss, ElementLoss, Loss
-from onstage.nn.losses.crossentropy import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    SparseCategoricalCrossentropy,
-)
+from onstage.nn.losses.categorical import CategoricalCrossentropy, SparseCategoricalCrossentropy
+from onstage.nn.losses.crossentropy import BinaryCrossentropy
 from onstage.nn.losses.elements import Hinge, Huber, MeanAbsoluteError, MeanSquaredError
 from onstage.nn.losses.function import FunctionLoss
 

@@ -1,0 +1,159 @@
+"""BatchNormalization: each channel to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Unpack
+
+import numpy as np
+
+from onstage.checks import number
+from onstage.model import Array
+from onstage.nn import initializers, registry
+from onstage.nn.layers.base import LayerOptions, Shape
+from onstage.nn.layers.normalization import Normalization
+from onstage.nn.steps import Place, Step
+
+
+class BatchNormalization(Normalization):
+    """Each channel to mean 0 and variance 1 over the batch, then scaled and moved.
+
+    Outside of training, and where `trainable` is False, moving averages of
+    mean and variance stand in for the batch's.
+
+    Parameters
+    ----------
+    axis
+        -1, the channels.
+    momentum
+        The moving averages' weight of the past, in [0, 1].
+    epsilon
+        Added to the variance.
+    center, scale
+        Whether there is an offset beta, and a factor gamma.
+
+    References
+    ----------
+    Ioffe, Szegedy: *Batch Normalization* (2015).
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: object = "zeros",
+        gamma_initializer: object = "ones",
+        moving_mean_initializer: object = "zeros",
+        moving_variance_initializer: object = "ones",
+        beta_regularizer: object = None,
+        gamma_regularizer: object = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(
+            axis,
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            **options,
+        )
+        self.momentum = number("momentum", momentum, 0, 1)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make gamma and beta, and the moving averages."""
+        super().build(input_shape)
+        shape = (input_shape[-1],)
+        self.moving_mean = self.add_weight(
+            shape,  # type: ignore[arg-type]
+            self.moving_mean_initializer,
+            trainable=False,
+            name="moving_mean",
+        )
+        self.moving_variance = self.add_weight(
+            shape,  # type: ignore[arg-type]
+            self.moving_variance_initializer,
+            trainable=False,
+            name="moving_variance",
+        )
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the step."""
+        if place.training and self.trainable:
+            return [self._bind_batch(x, place)]
+        return [self._bind_moving(x, place)]
+
+    def _bind_batch(self, x: Array, place: Place) -> Step:
+        channels, n = x.shape[0], math.prod(x.shape[1:])
+        normal, scratch = (np.empty((channels, n), place.dtype) for _ in range(2))
+        out = np.empty(x.shape, place.dtype)
+        out_rows = out.reshape(channels, n)
+        mean, variance, deviation = (np.empty((channels, 1), place.dtype) for _ in range(3))
+        x_gradient = scratch.reshape(x.shape)
+
+        def forward(x: Array) -> Array:
+            rows = x.reshape(channels, n)
+            np.mean(rows, axis=1, keepdims=True, out=mean)
+            np.subtract(rows, mean, normal)
+            np.multiply(normal, normal, scratch)
+            np.mean(scratch, axis=1, keepdims=True, out=variance)
+            np.add(variance, self.epsilon, deviation)
+            np.sqrt(deviation, deviation)
+            np.divide(normal, deviation, normal)
+            self.scale_and_move(normal, out_rows)
+            self._move(self.moving_mean.value, mean[:, 0])
+            self._move(self.moving_variance.value, variance[:, 0])
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            rows = gradient.reshape(channels, n)
+            self.scale_backward(normal, rows, scratch)
+            # The parts along 1 and along `normal` cannot change the output.
+            np.multiply(rows, normal, scratch)
+            along = np.mean(scratch, axis=1, keepdims=True)
+            np.multiply(normal, along, scratch)
+            np.subtract(rows, scratch, scratch)
+            np.subtract(scratch, np.mean(rows, axis=1, keepdims=True), scratch)
+            np.divide(scratch, deviation, scratch)
+            return x_gradient
+
+        return Step(out, forward, backward, reads_out=False)
+
+    def _move(self, average: Array, latest: Array) -> None:
+        average *= self.momentum
+        average += latest * (1 - self.momentum)
+
+    def _bind_moving(self, x: Array, place: Place) -> Step:
+        column = (-1, *[1] * (x.ndim - 1))
+        normal, scratch, out = (np.empty(x.shape, place.dtype) for _ in range(3))
+
+        def forward(x: Array) -> Array:
+            deviation = np.sqrt(self.moving_variance.value + place.dtype.type(self.epsilon))
+            np.subtract(x, self.moving_mean.value.reshape(column), normal)
+            np.divide(normal, deviation.reshape(column), normal)
+            self.scale_and_move(normal, out)
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            self.scale_backward(normal, gradient, scratch)
+            deviation = np.sqrt(self.moving_variance.value + place.dtype.type(self.epsilon))
+            np.divide(gradient, deviation.reshape(column), gradient)
+            return gradient
+
+        return Step(out, forward, backward, reads_out=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {
+            "momentum": self.momentum,
+            "moving_mean_initializer": registry.serialize(self.moving_mean_initializer),
+            "moving_variance_initializer": registry.serialize(self.moving_variance_initializer),
+            **super().get_config(),
+        }

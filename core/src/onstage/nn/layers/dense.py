@@ -1,0 +1,197 @@
+"""Dense, and what it shares with Conv2D: a kernel, a bias, an activation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Unpack
+
+import numpy as np
+
+from onstage.checks import flag, integer
+from onstage.model import Array
+from onstage.nn import activations, initializers, registry, regularizers
+from onstage.nn.layers.base import Layer, LayerOptions, Shape
+from onstage.nn.steps import Place, Step
+
+_NARROW = 64
+"""Units, up to which a product is cheaper to turn than to make the other way."""
+
+
+class WeightedLayer(Layer):
+    """The base of Dense and Conv2D: a kernel, a bias, an activation."""
+
+    def __init__(
+        self,
+        activation: object = None,
+        use_bias: bool = True,
+        kernel_initializer: object = "glorot_uniform",
+        bias_initializer: object = "zeros",
+        kernel_regularizer: object = None,
+        bias_regularizer: object = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(**options)
+        self.activation = activations.get(activation)
+        self.use_bias = flag("use_bias", use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+
+    def add_kernel_and_bias(self, kernel_shape: Sequence[int]) -> None:
+        """Make the variables; the bias is as long as the kernel's last axis."""
+        self.kernel = self.add_weight(
+            kernel_shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                kernel_shape[-1:], self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
+
+    def joined(self) -> tuple[Array, Array]:
+        """Give kernel and bias as one matrix, and their gradients as another.
+
+        Shape ``(d_in + 1, units)``, the bias being the last row; without a bias
+        the kernel alone. It is a view: the model lays the variables of a layer
+        next to each other.
+        """
+        if self.use_bias:
+            kernel, bias = self.kernel, self.bias
+            return _adjoining(kernel.value, bias.value), _adjoining(kernel.gradient, bias.gradient)
+        shape = (-1, self.kernel.shape[-1])
+        return self.kernel.value.reshape(shape), self.kernel.gradient.reshape(shape)
+
+    def bind_activation(self, out: Array, place: Place) -> list[Step]:
+        """Make the steps of the activation, in place upon the product's buffer."""
+        return self.activation.bind(out, replace(place, wants_gradient=True, may_overwrite=True))
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "activation": registry.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": registry.serialize(self.kernel_initializer),
+            "bias_initializer": registry.serialize(self.bias_initializer),
+            "kernel_regularizer": self.kernel_regularizer and registry.serialize(self.kernel_regularizer),
+            "bias_regularizer": self.bias_regularizer and registry.serialize(self.bias_regularizer),
+        }
+
+
+class Dense(WeightedLayer):
+    """``activation(x @ kernel + bias)`` along the last axis.
+
+    Parameters
+    ----------
+    units
+        The length of the last axis of what comes out.
+    activation
+        A name, or an `activations.Activation`; None for none.
+
+    Attributes
+    ----------
+    kernel, bias : Variable
+        Shapes ``(d_in, units)`` and ``(units,)``.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: object = None,
+        use_bias: bool = True,
+        kernel_initializer: object = "glorot_uniform",
+        bias_initializer: object = "zeros",
+        kernel_regularizer: object = None,
+        bias_regularizer: object = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            **options,
+        )
+        self.units = integer("units", units, 1)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make kernel and bias."""
+        if len(input_shape) < 2:
+            raise ValueError(f"takes input of at least 2 axes, (batch, features), got {input_shape}")
+        d_in = input_shape[-1]
+        assert d_in is not None
+        self.add_kernel_and_bias((d_in, self.units))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Give the input's shape with `units` as the last axis."""
+        return (*input_shape[:-1], self.units)
+
+    def bind(self, x: Array, place: Place) -> list[Step]:
+        """Make the steps of the product and of the activation."""
+        affine = self._bind_product(x, place)
+        return [affine, *self.bind_activation(affine.out, place)]
+
+    def _bind_product(self, x: Array, place: Place) -> Step:
+        d_in, samples = x.shape[0], math.prod(x.shape[1:])
+        is_matrix, kernel = x.ndim == 2, self.kernel.value
+        # One row more, of ones, for a layer that multiplies this by its weights.
+        with_ones = np.ones((self.units + 1, *x.shape[1:]), place.dtype)
+        out = with_ones[:-1]
+        rows = out.reshape(self.units, samples)
+        x_gradient = np.empty(x.shape if place.wants_gradient else (d_in, 0), place.dtype)
+        x_gradient_rows = x_gradient.reshape(d_in, -1)
+        if place.x_with_ones is not None and self.use_bias:
+            weights, weight_gradients = self.joined()
+            fixed = place.x_with_ones.reshape(d_in + 1, samples)
+        else:
+            weights, weight_gradients = kernel, self.kernel.gradient
+            fixed = None
+        adds_bias = self.use_bias and fixed is None
+        column = self.bias.value[:, None] if adds_bias else None
+        ones = np.ones(samples, place.dtype)
+        transposed = weights.T
+        # A batch that came row by row is multiplied faster as it lies, and a
+        # narrow product costs little to turn.
+        turns = place.first and is_matrix and adds_bias and self.units <= _NARROW
+        product = np.empty((samples, self.units), place.dtype) if turns else rows.T
+
+        def forward(x: Array) -> Array:
+            if turns:
+                np.dot(x.T, kernel, product)
+            else:
+                x = fixed if fixed is not None else x if is_matrix else x.reshape(d_in, samples)
+                np.dot(transposed, x, rows)
+            if column is not None:
+                np.add(product.T, column, rows)
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            x = fixed if fixed is not None else x if is_matrix else x.reshape(d_in, samples)
+            gradient = gradient if is_matrix else gradient.reshape(rows.shape)
+            np.dot(x, gradient.T, weight_gradients)
+            if adds_bias:
+                # A product with ones sums faster than numpy's sum of short rows.
+                np.dot(gradient, ones, self.bias.gradient)
+            if place.wants_gradient:
+                np.dot(kernel, gradient, x_gradient_rows)
+            return x_gradient
+
+        return Step(out, forward, backward, reads_out=False, with_ones=with_ones)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"units": self.units, **super().get_config()}
+
+
+def _adjoining(kernel: Array, bias: Array) -> Array:
+    """Give two arrays, the second right behind the first in memory, as one matrix."""
+    begin = kernel.__array_interface__["data"][0]
+    assert bias.__array_interface__["data"][0] == begin + kernel.nbytes
+    whole = kernel.base
+    assert whole is not None
+    start = (begin - whole.__array_interface__["data"][0]) // kernel.itemsize
+    return whole[start : start + kernel.size + bias.size].reshape(-1, bias.size)
