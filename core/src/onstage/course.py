@@ -194,9 +194,8 @@ class Course:
             plugin: Any = present.get(name)
             if plugin is not None:
                 self._restore_plugin(name, plugin, saved)
-            elif (
-                isinstance(saved, dict) and saved and run.rank == 0
-            ):  # On the others it is left out by its ``ranks``.
+            # On ranks but 0 it is left out by its ``ranks``.
+            elif isinstance(saved, dict) and saved and run.rank == 0:
                 setup.warn(f"callback {name} of the saved run is not in this one: its state is left out")
 
     def _restore_plugin(self, name: str, plugin: Any, saved: State) -> None:
