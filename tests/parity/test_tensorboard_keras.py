@@ -34,6 +34,9 @@ class KerasModel:
         self.layers = model.layers
         self.optimizer = model.optimizer
 
+    def get_weights(self):
+        return self._model.get_weights()
+
     @property
     def learning_rate(self):
         return float(self.optimizer.learning_rate)

@@ -19,7 +19,7 @@ import pytest
 from onstage_remote_monitor import RemoteMonitor, Server
 from onstage_remote_monitor.payload import MAX_BYTES, clean, encode
 
-from onstage import Callback, OnstageWarning, Run, hookimpl
+from onstage import Callback, OnstageWarning, Run, StateError, hookimpl
 from onstage.bus import Bus
 from onstage.testing import FakeModel, check_callback, replay
 
@@ -277,6 +277,14 @@ def test_a_resumed_training_is_shown_as_one_that_was_never_ended(server, events,
     assert len({received.run for received in server.events}) == 1
 
 
+@pytest.mark.parametrize(
+    "state", [{}, {"run": "0a", "sequence": -1}, {"run": 3, "sequence": 0}, {"run": "a/../b", "sequence": 0}]
+)
+def test_a_damaged_state_is_refused(state):
+    with pytest.raises(StateError):
+        RemoteMonitor().load_state_dict(state)
+
+
 # -- secrets
 
 
@@ -360,11 +368,11 @@ def test_a_password_for_the_host_in_netrc_is_not_sent(scripted_server, tmp_path,
         ({"root": "localhost:9000"}, "root must be an address such as 'http://localhost:9000'"),
         ({"root": "ftp://host"}, "root must be an address"),
         ({"root": "http://host/?a=b"}, "root must be an address"),
-        ({"events": "epochs"}, "events must be 'epoch' or 'all', got 'epochs'; did you mean 'epoch'"),
-        ({"timeout": 0}, "timeout must be a number >= 0.001, got 0"),
+        ({"events": "epochs"}, "events must be one of 'epoch', 'all', got 'epochs'"),
+        ({"timeout": 0}, "timeout must be a number > 0, got 0"),
         ({"timeout": float("nan")}, "timeout must be a number"),
-        ({"retries": -1}, "retries must be a number >= 0"),
-        ({"queue_size": 0}, "queue_size must be a number >= 1"),
+        ({"retries": -1}, "retries must be an integer >= 0"),
+        ({"queue_size": 0}, "queue_size must be an integer >= 1"),
         ({"token_env": "NO_SUCH_VARIABLE"}, "token_env must name an environment variable that is set"),
         ({"headers": {"A": "b\r\nC: d"}}, "headers must be visible characters on one line"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import warnings
 from collections.abc import Mapping
@@ -10,20 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from onstage import Callback
-from onstage.errors import OnstageWarning
+from onstage.checks import choice, flag, integer, number, restored
+from onstage.errors import OnstageWarning, StateError
 from onstage.logs import Logs
 from onstage.model import State
-from onstage_remote_monitor.settings import (
-    at_least,
-    checked_events,
-    checked_headers,
-    checked_root,
-    is_loopback,
-    read_token,
-)
+from onstage_remote_monitor.settings import checked_headers, checked_root, is_loopback, read_token
 
 if TYPE_CHECKING:  # imported when a run begins: requests takes its time
     from onstage_remote_monitor.sender import Sender
+
+_RUN = re.compile("[0-9a-f]{0,32}")
 
 
 class RemoteMonitor(Callback):
@@ -103,15 +100,15 @@ class RemoteMonitor(Callback):
         self.path = path if path.startswith("/") else f"/{path}"
         self.field = field
         self.headers = checked_headers(headers)
-        self.send_as_json = send_as_json
-        self.events = checked_events(events)
-        self.timeout = at_least("timeout", timeout, 0.001)
-        self.retries = int(at_least("retries", retries, 0))
+        self.send_as_json = flag("send_as_json", send_as_json)
+        self.events = choice("events", events, ("epoch", "all"))
+        self.timeout = number("timeout", timeout, 0, exclude=(0,))
+        self.retries = integer("retries", retries, 0)
         self.spool = None if spool is None else os.fspath(spool)
-        self.spool_size = int(at_least("spool_size", spool_size, 0))
+        self.spool_size = integer("spool_size", spool_size, 0)
         self.token_env = token_env
-        self.queue_size = int(at_least("queue_size", queue_size, 1))
-        self.flush_timeout = at_least("flush_timeout", flush_timeout, 0)
+        self.queue_size = integer("queue_size", queue_size, 1)
+        self.flush_timeout = number("flush_timeout", flush_timeout, 0)
         self._check_token()
         self._forget()
         self._run_id, self._attempt = "", secrets.token_hex(4)
@@ -265,8 +262,10 @@ class RemoteMonitor(Callback):
 
     def load_state_dict(self, state: State) -> None:
         """Go on as the saved run; the server takes back what that sent afterwards."""
-        self._run_id, self._sequence = state["run"], state["sequence"]
-        self._held = None
+        run, self._sequence = restored(state, run=str, sequence=int)
+        if not _RUN.fullmatch(run):
+            raise StateError(f"the saved 'run' must be hexadecimal digits, got {run[:40]!r}")
+        self._run_id, self._held = run, None
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without the thread, and the stages that `_prepare` makes."""

@@ -6,10 +6,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
 from urllib.parse import urlsplit
-
-from onstage.errors import did_you_mean
 
 RUN_HEADER, SEQUENCE_HEADER = "X-Onstage-Run", "X-Onstage-Sequence"
 """Whose events a request holds (``run.attempt``), and the number of the first.
@@ -78,20 +75,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def checked_events(events: Any) -> Literal["epoch", "all"]:
-    """Check which events are sent."""
-    if events == "epoch":
-        return "epoch"
-    if events == "all":
-        return "all"
-    guess = did_you_mean(events, ("epoch", "all")) if isinstance(events, str) else ""
-    raise ValueError(f"events must be 'epoch' or 'all', got {events!r}{guess}")
-
-
-def at_least(name: str, value: Any, least: float) -> float:
-    """Check a number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-        raise ValueError(f"{name} must be a number >= {least}, got {value!r}")
-    return value
