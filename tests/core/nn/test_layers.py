@@ -393,3 +393,29 @@ def test_a_layer_without_forward_says_what_is_missing():
 
     with pytest.raises(NotImplementedError, match="Empty must define forward"):
         outputs([Empty()], normal(2, 3))
+
+
+def test_a_layer_that_gives_another_shape_than_it_said_is_named():
+    class Narrow(Scale):
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+        def forward(self, x, training):
+            return x[:, :1]
+
+    with pytest.raises(
+        ValueError, match=r"forward of the layer 'narrow' must give .* \(2, 3\), got \(2, 1\)"
+    ):
+        outputs([Narrow()], normal(2, 3))
+
+
+def test_a_backward_that_gives_nothing_is_named():
+    class Forgets(Scale):
+        def backward(self, gradient):
+            self.gain.gradient[...] = 0
+
+    model = Sequential([Dense(3), Forgets()])
+    model.compile("sgd", "mse")
+
+    with pytest.raises(ValueError, match=r"backward of the layer 'forgets' must give .* got None"):
+        model.train_on_batch(normal(2, 3), normal(2, 3))

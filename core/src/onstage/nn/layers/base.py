@@ -173,17 +173,27 @@ class Layer:
 
         def forward(x: Array) -> Array:
             values = self.forward(np.ascontiguousarray(inside(x)), place.training)
-            np.copyto(out, inside(np.asarray(values)), casting="same_kind")
+            self._take("forward", values, out)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
             below = self.backward(np.ascontiguousarray(inside(gradient)))
             if x_gradient is None:
                 return gradient
-            np.copyto(x_gradient, inside(np.asarray(below)), casting="same_kind")
+            self._take("backward", below, x_gradient)
             return x_gradient
 
         return [Step(out, forward, backward)]
+
+    def _take(self, what: str, given: Any, into: Array) -> None:
+        """Copy what a user's method gave into a buffer of the inside order."""
+        values = np.asarray(given)
+        if values.shape != inside(into).shape:
+            raise ValueError(
+                f"{what} of the layer {self.name!r} must give an array of shape {inside(into).shape}, "
+                f"got {values.shape if values.dtype != object else given!r}"
+            )
+        np.copyto(into, inside(values), casting="same_kind")
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments, as plain values."""
