@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from onstage import Callback
-from onstage.checks import restored
+from onstage.checks import flag, integer, restored
 from onstage.logs import Logs
 from onstage.model import State
 from onstage_tensorboard import models
 from onstage_tensorboard.journal import Journal
 from onstage_tensorboard.profiling import BatchProfile, batch_range
-from onstage_tensorboard.settings import checked_hparams, checked_update_freq, frequency
+from onstage_tensorboard.settings import checked_hparams, checked_update_freq
 
 
 class TensorBoard(Callback):
@@ -75,15 +75,15 @@ class TensorBoard(Callback):
         hparams: Mapping[str, bool | int | float | str] | None = None,
     ) -> None:
         self.log_dir = os.fspath(log_dir)
-        self.histogram_freq = frequency("histogram_freq", histogram_freq)
+        self.histogram_freq = integer("histogram_freq", histogram_freq, 0)
         if self.histogram_freq:
             self.needs = ("get_weights",)
-        self.write_graph = write_graph
-        self.write_images = write_images
-        self.write_steps_per_second = write_steps_per_second
+        self.write_graph = flag("write_graph", write_graph)
+        self.write_images = flag("write_images", write_images)
+        self.write_steps_per_second = flag("write_steps_per_second", write_steps_per_second)
         self.update_freq = checked_update_freq(update_freq)
         self.profile_batch = profile_batch
-        self.embeddings_freq = frequency("embeddings_freq", embeddings_freq)
+        self.embeddings_freq = integer("embeddings_freq", embeddings_freq, 0)
         self.embeddings_metadata = embeddings_metadata
         self.hparams = checked_hparams(hparams)
         self._journal = Journal(self.log_dir)

@@ -10,13 +10,6 @@ import numpy as np
 from onstage.errors import did_you_mean
 
 
-def frequency(name: str, value: Any) -> int:
-    """Check a number of epochs; 0 is never."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise ValueError(f"{name} must be an integer >= 0 (epochs; 0 is never), got {value!r}")
-    return int(value)
-
-
 def checked_update_freq(value: Any) -> int | Literal["epoch"]:
     """Check how often batches are written; "batch" is 1."""
     if value == "epoch":
