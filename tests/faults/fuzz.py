@@ -69,7 +69,7 @@ def hostile(rng):
                 rng.choice(["f4", "f8", "i8", "?", "u1", "f2"])
             )
         case _:
-            deep = rng.choice(ODD)
+            deep = copy.deepcopy(rng.choice(ODD))
             for _ in range(rng.randrange(30)):
                 deep = [deep] if rng.random() < 0.5 else {"config": deep}
             return deep

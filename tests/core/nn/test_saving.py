@@ -204,7 +204,7 @@ def damage(change):
         (lambda s: s.update(input_shape=[4]), r"needs weights of shape \(2,\), more than the file holds"),
         (lambda s: s["layers"][0]["config"].update(units=2**40), "more than the file holds"),
         (lambda s: s.update(input_shape=[10**30]), "more than the file holds"),
-        (lambda s: s.update(layers=s["layers"] * 10_001), "at most 10,000 layers, got 10,001"),
+        (lambda s: s.update(layers=s["layers"] * 2_001), "at most 2,000 layers, got 2,001"),
         (lambda s: s.update(kind=np.zeros(2)), "holds no model"),
         (lambda s: s["state"].update(rng=np.zeros(2)), "random state is not that of a PCG64"),
         (

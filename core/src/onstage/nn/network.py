@@ -47,7 +47,8 @@ class Network:
         self.built = False
         try:
             for layer in layers or ():
-                self.add(layer)
+                self._take(layer)
+            self._build_if_known()
         except (TypeError, ValueError):
             while self.layers:
                 self.layers.pop().in_model = False
@@ -64,6 +65,16 @@ class Network:
             The layer is in a model already, its name is taken, or it doesn't
             fit behind the layer before it.
         """
+        if not self._take(layer):
+            return
+        try:
+            self._build_if_known()
+        except ValueError:
+            self.layers.pop().in_model = False
+            raise
+
+    def _take(self, layer: Layer) -> bool:
+        """Append a layer without building it; whether it is kept, as an `Input` isn't."""
         if not isinstance(layer, Layer):
             remedy = "; write it with brackets, such as Flatten()" if isinstance(layer, type) else ""
             raise TypeError(f"layers must be instances of Layer, got {layer!r}{remedy}")
@@ -71,7 +82,7 @@ class Network:
             if self.layers:
                 raise ValueError(f"Input must come before all layers, got it after {self.layers[-1].name!r}")
             self._given_shape = layer.shape
-            return
+            return False
         if layer.in_model:
             raise ValueError(f"layer {layer.name!r} is in a model already; make another and copy its weights")
         if layer.name:
@@ -80,12 +91,8 @@ class Network:
         else:
             layer.name = self._free_name(snake_case(type(layer).__name__))
         self.layers.append(layer)
-        try:
-            self._build_if_known()
-        except ValueError:
-            self.layers.pop()
-            raise
         layer.in_model = True
+        return True
 
     def pop(self) -> None:
         """Remove the last layer."""

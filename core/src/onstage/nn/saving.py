@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MODEL, WEIGHTS = "onstage-model", "onstage-weights"
 
-MAX_LAYERS = 10_000
+MAX_LAYERS = 2_000
 """Of a model in a file."""
 
 WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -132,11 +132,11 @@ def _from_config(kind: type[Sequential], saved: State, custom_objects: Mapping[s
         raise StateError(
             f"a saved model must have at most {MAX_LAYERS:,} layers, got {len(saved['layers']):,}"
         )
-    model = kind([layers.Input(saved["input_shape"])], name=saved["name"], dtype=saved["dtype"])
+    made: list[layers.Layer] = [layers.Input(saved["input_shape"])]
     for config in _revived(saved["layers"], custom_objects):
-        made = isinstance(config, layers.Layer)
-        model.add(config if made else registry.make("layer", config, layers.TABLE))
-    return model
+        own = isinstance(config, layers.Layer)
+        made.append(config if own else registry.make("layer", config, layers.TABLE))
+    return kind(made, name=saved["name"], dtype=saved["dtype"])
 
 
 def _written(given: Any) -> Any:

@@ -44,6 +44,8 @@ def check(
         )
     try:
         iterations = integer("iterations", saved["iterations"], 0)
+        if iterations >= 2**63:
+            raise ValueError(f"iterations must be less than 2**63, got {iterations}")
         rate = None if scheduled else number("learning_rate", saved["learning_rate"], 0)
     except (TypeError, ValueError) as error:
         raise StateError(f"{where}: {error}") from error
