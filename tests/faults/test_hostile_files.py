@@ -36,6 +36,13 @@ def fuzz():
     return module
 
 
+@pytest.fixture
+def folder():
+    # In memory where that is possible: thousands of files are written.
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
+        yield Path(name)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("name", "inputs"), [("bytes", INPUTS), ("model", INPUTS // 4), ("backup", INPUTS // 40)]
