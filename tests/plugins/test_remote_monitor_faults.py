@@ -316,7 +316,7 @@ def test_a_queue_that_is_full_drops_and_says_so(scripted_server):
         warnings.simplefilter("always")
         replay(monitor, EPOCHS[:2], batches=500)
 
-    assert any("more than 50 events waited: give a larger queue_size" in str(one.message) for one in caught)
+    assert any("more than 50 waited; give a larger queue_size" in str(one.message) for one in caught)
     assert monitor.dropped > 0
     assert monitor.dropped + monitor.spooled == 2 + 2 * 502
     assert monitor.sent == 0
@@ -334,6 +334,45 @@ def test_a_spool_that_is_full_or_cannot_be_written_is_no_error(tmp_path):
     assert any("events are lost: the spool is full" in message for message in messages)
     assert monitor.spooled + monitor.dropped == 12
     assert 0 < monitor.spooled < 12
+
+
+def test_an_event_that_cannot_be_written_does_not_hold_up_the_others(scripted_server):
+    class Spiteful:
+        def __str__(self):
+            raise SystemError
+
+    class Adds(Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 3:
+                logs["it"] = Spiteful()
+
+    server = scripted_server()
+    monitor = RemoteMonitor(server.url)
+    with pytest.warns(OnstageWarning, match="an event could not be written: SystemError"):
+        replay([Adds(), monitor], EPOCHS)
+
+    assert epochs_at(server) == [0, 1, 2, *range(4, 12)]
+    assert (monitor.sent, monitor.dropped) == (11, 1)
+
+
+def test_a_spool_that_is_emptied_by_another_hand_ends_the_sending_not_the_training(scripted_server, tmp_path):
+    port = free_port()
+    monitor = RemoteMonitor(f"http://127.0.0.1:{port}", retries=0, spool=tmp_path)
+    before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+
+    def emptied():
+        until(lambda: monitor._sender.spooled == 6)
+        (path,) = tmp_path.iterdir()
+        os.truncate(path, 0)
+        scripted_server(port)
+        until(lambda: monitor._sender.dropped)
+
+    messages, _ = fit(monitor, At(5, emptied))
+
+    assert any("events are lost: JSONDecodeError" in message for message in messages)
+    assert monitor.dropped + monitor.sent == 12
+    left = set(os.listdir("/proc/self/fd")) - before if before else set()
+    assert not [number for number in left if str(tmp_path) in os.path.realpath(f"/proc/self/fd/{number}")]
 
 
 def certificate(folder):

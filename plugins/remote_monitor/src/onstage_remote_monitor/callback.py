@@ -154,18 +154,18 @@ class RemoteMonitor(Callback):
         self._tell("epoch_begin", {"epoch": epoch}, held=True)
 
     def _train_batch_ends(self, batch: int, logs: Logs, run: Any) -> None:
-        self._tell("train_batch_end", {"epoch": run.epoch, "batch": batch, **logs})
+        self._tell("train_batch_end", {**_epoch(run), "batch": batch, **logs})
 
     def on_test_begin(self, run: Any) -> None:
         """Tell of it."""
-        self._tell("test_begin", {"epoch": run.epoch})
+        self._tell("test_begin", _epoch(run))
 
     def _test_batch_ends(self, batch: int, logs: Logs, run: Any) -> None:
-        self._tell("test_batch_end", {"epoch": run.epoch, "batch": batch, **logs})
+        self._tell("test_batch_end", {**_epoch(run), "batch": batch, **logs})
 
     def on_test_end(self, logs: Logs, run: Any) -> None:
         """Tell of it."""
-        self._tell("test_end", {"epoch": run.epoch, **logs})
+        self._tell("test_end", {**_epoch(run), **logs})
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Send the epoch's number and logs."""
@@ -279,3 +279,9 @@ class RemoteMonitor(Callback):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._prepare()
+
+
+def _epoch(run: Any) -> dict[str, Any]:
+    """Say in which epoch a run is, if it is in one."""
+    epoch = getattr(run, "epoch", None)
+    return {} if epoch is None else {"epoch": epoch}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -38,9 +39,9 @@ class Sender:
 
     Attributes
     ----------
-    sent, retried, spooled, dropped
+    sent, retried, spooled
         Events that the server took; attempts after the first; events that went
-        to disk; events that are lost.
+        to disk.
     notices
         What the user should hear of, each thing once.
     """
@@ -53,7 +54,9 @@ class Sender:
         self._many = many
         self._retries = retries
         self._queue_size = queue_size
-        self.sent = self.retried = self.spooled = self.dropped = 0
+        self.sent = self.retried = self.spooled = 0
+        self._lost = self._overflow = 0
+        self._process = os.getpid()
         self.notices: deque[str] = deque()
         self._noticed: set[str] = set()
         # A deque, looked at ten times a second: an append takes 0.1 µs, and waking
@@ -73,13 +76,19 @@ class Sender:
 
     def put(self, run: str, sequence: int, fields: Mapping[str, Any]) -> None:
         """Have an event sent; its values must not change any more."""
-        if self._broken:
-            self.dropped += 1
-        elif len(self._given) >= self._queue_size:
-            self._drop(1, f"more than {self._queue_size} events waited: give a larger queue_size")
-        else:
+        if os.getpid() != self._process:
+            return  # a forked child: the parent sends
+        if len(self._given) < self._queue_size and not self._broken:
             self._given.append((run, sequence, fields))
+        else:
+            self._overflow += 1
+            self._notice(f"events are lost: more than {self._queue_size} waited; give a larger queue_size")
         self._transport.break_off()
+
+    @property
+    def dropped(self) -> int:
+        """Events that are lost."""
+        return self._lost + self._overflow  # each is counted by one thread alone
 
     def close(self, seconds: float) -> Path | None:
         """Send what waits, for so long at most, and end the thread.
@@ -89,7 +98,7 @@ class Sender:
         Path or None
             Where the events are that could not be sent.
         """
-        if not self._thread.is_alive():  # a forked child: the parent sends
+        if os.getpid() != self._process:
             return None
         self._deadline = time.monotonic() + seconds
         self._wake.set()
@@ -118,7 +127,8 @@ class Sender:
                 self._notice(f"the server is away ({self._cause}); events wait on disk")
         except Exception as error:  # shown at the training's next stage
             self._broken = True
-            self._drop(len(self._given) + len(self._ready), f"{type(error).__name__}: {error}")
+            waited = len(self._given) + len(self._ready) + len(self._spool)
+            self._drop(waited, f"{type(error).__name__}: {error}")
 
     def _is_over(self) -> bool:
         """Wait until there is something to do; True at the end.
@@ -150,7 +160,11 @@ class Sender:
         """Write as JSON what was given; to disk when the server is away."""
         while self._given:
             run, sequence, fields = self._given.popleft()
-            text = payload.encode(fields)
+            try:
+                text = payload.encode(fields)
+            except Exception as error:  # raised by a value: its str may do anything
+                self._drop(1, f"an event could not be written: {type(error).__name__}")
+                continue
             if text is None:
                 self._drop(1, f"an event was larger than {payload.MAX_BYTES // 1024} KiB")
             else:
@@ -228,7 +242,7 @@ class Sender:
                 self._ready.popleft()
 
     def _drop(self, count: int, cause: str) -> None:
-        self.dropped += count
+        self._lost += count
         self._notice(f"events are lost: {cause}")
 
     def _notice(self, text: str) -> None:
