@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
 from requests.adapters import HTTPAdapter
 
 from onstage_remote_monitor.settings import RUN_HEADER, SEQUENCE_HEADER, is_loopback
@@ -100,10 +99,10 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                answer.raw.read(_ANSWER)
+                next(answer.iter_content(_ANSWER), None)
                 # A status line that was cut off reads like a whole one.
                 return _LATE if self._broken_off else _outcome(answer)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except (requests.RequestException, OSError) as error:
             if self._broken_off:
                 return _LATE
             return Outcome("later", f"{type(error).__name__}: {_short(error)}")
