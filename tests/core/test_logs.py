@@ -53,6 +53,12 @@ def test_pending_logs_look_like_the_dict_that_they_become(look):
     assert reads == [1]
 
 
+def test_two_pending_logs_of_the_same_values_are_equal():
+    assert PendingLogs(lambda: VALUES) == PendingLogs(lambda: VALUES)
+    assert PendingLogs(lambda: VALUES) != PendingLogs(dict)
+    assert PendingLogs(lambda: VALUES) | PendingLogs(lambda: {"f1": 1}) == {**VALUES, "f1": 1}
+
+
 def test_a_value_added_before_the_first_look_is_kept():
     logs = PendingLogs(lambda: VALUES)
 

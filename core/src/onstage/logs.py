@@ -36,6 +36,17 @@ class PendingLogs(dict[str, Any]):
             super().clear()
             super().update(read())
 
+    def __eq__(self, other: object) -> bool:
+        self._settle()
+        if isinstance(other, PendingLogs):
+            other._settle()
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy as a plain dict."""
         return dict, (dict(self.items()),)
@@ -57,7 +68,7 @@ def _settling(name: str) -> Callable[..., Any]:
 # among them, so that dict(logs), {**logs} and json.dumps see the values too.
 for _name in (
     *("__getitem__", "__setitem__", "__delitem__", "__iter__", "__len__", "__contains__", "__reversed__"),
-    *("__eq__", "__ne__", "__repr__", "__or__", "__ror__", "__ior__"),
+    *("__repr__", "__or__", "__ror__", "__ior__"),
     *("get", "items", "keys", "values", "pop", "popitem", "setdefault", "update", "copy", "clear"),
 ):
     setattr(PendingLogs, _name, _settling(_name))
