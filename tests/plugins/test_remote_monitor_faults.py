@@ -322,6 +322,24 @@ def test_a_queue_that_is_full_drops_and_says_so(scripted_server):
     assert monitor.sent == 0
 
 
+def test_what_waits_in_memory_has_a_bound_however_fast_it_comes(scripted_server):
+    server = scripted_server()
+    server.behaviour = 0.01
+    most = [0]
+
+    class Looks(Callback):
+        def on_train_batch_end(self):
+            most[0] = max(most[0], len(monitor._sender._ready))
+
+    monitor = RemoteMonitor(server.url, queue_size=200, events="all")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        replay([monitor, Looks()], EPOCHS[:2], batches=5000)
+
+    assert 0 < most[0] <= 300, "half the queue, and once what the queue held"
+    assert monitor.sent + monitor.dropped == 2 + 2 * 5002
+
+
 def test_a_spool_that_is_full_or_cannot_be_written_is_no_error(tmp_path):
     (tmp_path / "file").write_text("")
     url = f"http://127.0.0.1:{free_port()}"
