@@ -175,10 +175,12 @@ class Course:
     def load_state_dict(self, state: State) -> None:
         """Keep a state until its place is reached; see `Run.load_state_dict`."""
         nothing = type(None)
-        epoch, *_ = restored(
+        epoch, batch, totals, *_ = restored(
             state, epoch=int, batch=int, totals=(dict, nothing), data=(dict, nothing), model=(dict, nothing)
         )
         restored(state, callbacks=dict)
+        if batch and totals is None:
+            raise StateError(f"a state saved behind {batch} batches of an epoch must have their totals")
         self._run.initial_epoch = epoch
         self._resume = state
 
