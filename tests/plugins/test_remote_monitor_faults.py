@@ -324,17 +324,24 @@ def test_a_queue_that_is_full_drops_and_says_so(scripted_server):
 
 def test_what_waits_in_memory_has_a_bound_however_fast_it_comes(scripted_server):
     server = scripted_server()
-    server.behaviour = 0.01
     most = [0]
 
+    class SlowToWrite:
+        def __str__(self):
+            time.sleep(0.001)
+            return "slow"
+
     class Looks(Callback):
-        def on_train_batch_end(self):
+        def on_train_batch_begin(self):
             most[0] = max(most[0], len(monitor._sender._ready))
+
+        def on_train_batch_end(self, logs):
+            logs["it"] = SlowToWrite()
 
     monitor = RemoteMonitor(server.url, queue_size=200, events="all")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        replay([monitor, Looks()], EPOCHS[:2], batches=5000)
+        replay([Looks(), monitor], EPOCHS[:2], batches=5000)
 
     assert 0 < most[0] <= 300, "half the queue, and once what the queue held"
     assert monitor.sent + monitor.dropped == 2 + 2 * 5002
