@@ -1,0 +1,14 @@
+import re
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def test_each_variable_that_makes_a_test_long_is_in_the_readme():
+    used = {
+        name for path in HERE.glob("*.py") for name in re.findall(r"environ\.get\(\"(\w+)", path.read_text())
+    }
+
+    assert len(used) == 3
+    for name in used:
+        assert f"`{name}`" in (HERE / "README.md").read_text()
