@@ -162,6 +162,16 @@ def test_keeps_the_best_ones_where_only_those_are_saved(tmp_path):
     assert names(tmp_path) == ["2.safetensors", "4.safetensors", "best", "latest"]
 
 
+def test_a_file_that_is_written_twice_is_one_file(tmp_path):
+    # Rounded, all three losses are 1: the second file is the first one over again.
+    callback = ModelCheckpoint(tmp_path / "{loss:.0f}", max_to_keep=1)
+
+    replay(callback, losses(1.1, 1.2, 1.3))
+
+    assert names(tmp_path) == ["1.safetensors", "latest"]
+    assert steps_in(tmp_path / "1.safetensors") == 3
+
+
 def test_files_of_others_are_left_alone(tmp_path):
     (tmp_path / "0.safetensors").write_text("mine")
 

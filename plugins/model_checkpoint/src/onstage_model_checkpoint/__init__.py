@@ -116,7 +116,7 @@ class ModelCheckpoint(Callback):
         self._writing = Background("onstage-model-checkpoint")
         self._batches_since = 0
         self._epoch = 0
-        self._saved: list[Values] = []
+        self._saved: dict[Path, Values] = {}
         self._best_saved: Values | None = None
         if self._batches:
             # On the instance: without batches to count, none of them costs a call.
@@ -195,7 +195,9 @@ class ModelCheckpoint(Callback):
         save(path)
         if improved:
             self._best_saved = values
-        self._saved = [*(one for one in self._saved if one != values), values]
+        # By path and not by values: rounded in a name, two of these may be one file.
+        self._saved.pop(path, None)
+        self._saved[path] = values
         self._point(path, improved)
         self._delete_old()
 
@@ -216,12 +218,13 @@ class ModelCheckpoint(Callback):
     def _delete_old(self) -> None:
         if self.max_to_keep is None:
             return
-        old, newest = self._saved[: -self.max_to_keep], self._saved[-self.max_to_keep :]
-        going = [values for values in old if values != self._best_saved]
-        left = keep_newest([self._template.path(values) for values in (*going, *newest)], self.max_to_keep)
-        self._saved = [
-            values for values in self._saved if values not in going or self._template.path(values) in left
-        ]
+        best = None if self._best_saved is None else self._template.path(self._best_saved)
+        paths = list(self._saved)
+        old, newest = paths[: -self.max_to_keep], paths[-self.max_to_keep :]
+        going = [path for path in old if path != best]
+        left = keep_newest([*going, *newest], self.max_to_keep)
+        for path in set(going) - set(left):
+            del self._saved[path]
 
     def _tell(self, logs: Logs, what: str) -> None:
         if self.verbose:
@@ -236,7 +239,7 @@ class ModelCheckpoint(Callback):
         return {
             "best": self.best,
             "batches_since": self._batches_since,
-            "saved": [dict(values) for values in self._saved],
+            "saved": [dict(values) for values in self._saved.values()],
             "best_saved": self._best_saved,
         }
 
@@ -249,7 +252,8 @@ class ModelCheckpoint(Callback):
         # Numbers, not paths: a state file can't name a file to be deleted. Those
         # of a template with other fields mean nothing here.
         fields = set(self._template.fields)
-        self._saved = [self._template.values(one) for one in saved if set(one) == fields]
+        ours = [self._template.values(one) for one in saved if set(one) == fields]
+        self._saved = {self._template.path(values): values for values in ours}
         self._best_saved = self._template.values(best) if best is not None and set(best) == fields else None
 
 
