@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from onstage.callback import Callback
 from onstage.checks import restored
 from onstage.errors import StateError
 from onstage.logs import Logs
 from onstage.means import as_number
-from onstage.model import State
+from onstage.model import Array, State
 
 
 class History(Callback):
@@ -61,21 +63,22 @@ class History(Callback):
             self.epochs_of.setdefault(name, []).append(epoch)
 
     def state_dict(self) -> State:
-        """Give the whole record."""
+        """Give the whole record, numbers as arrays: a backup in each epoch of a long run writes it all."""
         return {
-            "history": {name: list(values) for name, values in self.history.items()},
-            "epoch": list(self.epoch),
-            "epochs_of": {name: list(epochs) for name, epochs in self.epochs_of.items()},
+            "history": {name: _packed(values, float) for name, values in self.history.items()},
+            "epoch": _packed(self.epoch, int),
+            "epochs_of": {name: _packed(epochs, int) for name, epochs in self.epochs_of.items()},
         }
 
     def load_state_dict(self, state: State) -> None:
         """Continue an earlier record."""
-        history, epoch, epochs_of = restored(state, history=dict, epoch=list, epochs_of=dict)
-        if not all(isinstance(values, list) for values in (*history.values(), *epochs_of.values())):
-            raise StateError("a saved record must have a list for each metric")
-        self.history = {name: list(values) for name, values in history.items()}
-        self.epoch = list(epoch)
-        self.epochs_of = {name: list(epochs) for name, epochs in epochs_of.items()}
+        history, epoch, epochs_of = restored(state, history=dict, epoch=(list, np.ndarray), epochs_of=dict)
+        unpacked = (
+            {name: _unpacked(values) for name, values in history.items()},
+            _unpacked(epoch),
+            {name: _unpacked(epochs) for name, epochs in epochs_of.items()},
+        )
+        self.history, self.epoch, self.epochs_of = unpacked
 
     def plot(self, target: Any = None) -> list[Any]:
         """Draw metrics, validation and learning rate; see `onstage.plot.plot`.
@@ -90,3 +93,17 @@ class History(Callback):
     def __repr__(self) -> str:
         ended = f", stopped by {self.stopped_by}: {self.stop_reason}" if self.stop_reason else ""
         return f"<History: {len(self.epoch)} epochs of {', '.join(self.history) or 'nothing'}{ended}>"
+
+
+def _packed(values: list[Any], kind: type[float] | type[int]) -> list[Any] | Array:
+    """Give an array of Python's numbers of one type; a copied list of anything else."""
+    return np.array(values, kind) if set(map(type, values)) == {kind} else list(values)
+
+
+def _unpacked(saved: object) -> list[Any]:
+    if isinstance(saved, np.ndarray) and saved.ndim == 1:
+        numbers: list[Any] = saved.tolist()
+        return numbers
+    if isinstance(saved, list):
+        return list(saved)
+    raise StateError(f"a saved record must have a list for each metric, got {type(saved).__name__}")
