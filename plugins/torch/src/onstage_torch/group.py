@@ -6,7 +6,7 @@ import atexit
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -15,7 +15,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from onstage_torch.totals import TorchTotals
 
-_ERROR_KEY = "onstage/first_error"
 _AS_IT_IS = nullcontext()
 
 
@@ -29,6 +28,10 @@ class Group:
     rank, world
         Its number, from 0, and how many there are.
     """
+
+    # The process's, as the group of torch is: several models share both.
+    _store: ClassVar[Any] = None
+    _trainings: ClassVar[int] = 0
 
     def __init__(self, device: torch.device, rank: int = 0, world: int = 1) -> None:
         self.device = device
@@ -48,13 +51,28 @@ class Group:
         if not dist.is_available():
             return cls(place)
         if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            if place.type == "cuda":
-                torch.cuda.set_device(place)
-            dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
-            atexit.register(_leave)
+            cls._join(place)
         if not dist.is_initialized():
             return cls(place)
         return cls(place, dist.get_rank(), dist.get_world_size())
+
+    @classmethod
+    def _join(cls, place: torch.device) -> None:
+        if place.type == "cuda":
+            torch.cuda.set_device(place)
+        # Imported late: torch may have been built without them.
+        from torch.distributed.distributed_c10d import PrefixStore
+        from torch.distributed.rendezvous import rendezvous
+
+        store, rank, world = next(rendezvous("env://"))
+        # torchrun keeps one store over its restarts: without a prefix the new
+        # processes would find the addresses of the dead ones.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        cls._store = PrefixStore(f"onstage/attempt {attempt} of {world}", store)
+        dist.init_process_group(
+            "nccl" if place.type == "cuda" else "gloo", store=cls._store, rank=rank, world_size=world
+        )
+        atexit.register(_leave)
 
     def wrap(self, module: Any, options: Mapping[str, Any]) -> Any:
         """Give the module as one that shares gradients, where there are others."""
@@ -134,6 +152,7 @@ class Group:
         if self.world == 1:
             yield
             return
+        Group._trainings += 1
         try:
             yield
         except BaseException as error:
@@ -145,12 +164,14 @@ class Group:
 
     def _tell(self, error: BaseException) -> None:
         """Publish an error, or note on it the one that another process published."""
-        text = f"process {self.rank} of {self.world}: {type(error).__name__}: {error}"
-        store = dist.distributed_c10d._get_default_store()
-        try:
-            first = store.compare_set(_ERROR_KEY, "", text).decode(errors="replace")
-        except RuntimeError:  # The process that kept the store is gone; its own error has been shown.
+        if Group._store is None:  # The program has made the group, and keeps its store.
             return
+        text = f"process {self.rank} of {self.world}: {type(error).__name__}: {error}"
+        try:
+            told = Group._store.compare_set(f"error in training {Group._trainings}", "", text)
+        except RuntimeError:  # Whoever kept the store is gone; that error has been shown.
+            return
+        first = told.decode(errors="replace")
         if first != text:
             error.add_note(f"what failed first was {first}")
 

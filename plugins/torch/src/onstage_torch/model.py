@@ -290,7 +290,7 @@ class TorchModel(TorchView, Trainer):
 
     def new_totals(self) -> TorchTotals:
         """Make empty totals for one stage."""
-        return TorchTotals(self._measures, self._placing.device, self._stage_over)
+        return TorchTotals(self._measures, self._placing.device, self._stage_over, self.rank)
 
     def _stage_over(self, totals: TorchTotals) -> None:
         self._modes.restore()

@@ -36,6 +36,11 @@ class TorchTotals:
         Where the tensors are.
     when_over
         Called with these totals by `finish`.
+    rank
+        Of this process. Saved sums are those of process 0, so that it alone
+        takes them up: an epoch of several processes that is resumed in its
+        middle has the metrics of the samples that process 0 saw until then,
+        and of all that came after.
 
     Attributes
     ----------
@@ -52,12 +57,14 @@ class TorchTotals:
         measures: Sequence[Measure],
         device: torch.device,
         when_over: Callable[[TorchTotals], None] = lambda totals: None,
+        rank: int = 0,
     ) -> None:
         self._measures = measures
         self._cut = any(each.differentiable for each in measures)
         self._device = device
         self._on_host = device.type == "cpu"
         self._when_over = when_over
+        self._rank = rank
         self.samples: float = 0
         zero = 0.0 if self._on_host else torch.zeros((), dtype=wide(device), device=device)
         self.loss: float | Tensor = zero
@@ -153,6 +160,8 @@ class TorchTotals:
                 "resume with the same metrics"
             )
         self.trained = state["trained"]
+        if self._rank:
+            return
         self.samples, self.loss = state["samples"], self._loaded(state["loss"])
         self.sums = [(self._loaded(total), self._loaded(weight)) for total, weight in state["sums"]]
 
