@@ -224,8 +224,8 @@ class RemoteMonitor(Callback):
             if hasattr(value, "copy"):  # an array, a list: others may go on changing it
                 fields[name] = value.copy()
         sender = self._sender or self._open()
-        sender.put(f"{self._run_id}.{self._attempt}", self._sequence, fields)
-        self._sequence += 1
+        if sender.put(f"{self._run_id}.{self._attempt}", self._sequence, fields):
+            self._sequence += 1
         if sender.notices:
             self._warn(sender)
 

@@ -74,16 +74,21 @@ class Sender:
         self._thread = threading.Thread(target=self._work, name="onstage-remote-monitor", daemon=True)
         self._thread.start()
 
-    def put(self, run: str, sequence: int, fields: Mapping[str, Any]) -> None:
-        """Have an event sent; its values must not change any more."""
+    def put(self, run: str, sequence: int, fields: Mapping[str, Any]) -> bool:
+        """Have an event sent; its values must not change any more.
+
+        False when it is dropped. Its number is for the next one then: events
+        go together as long as their numbers have no gap.
+        """
         if os.getpid() != self._process:
-            return  # a forked child: the parent sends
+            return False  # a forked child: the parent sends
+        self._transport.break_off()
         if len(self._given) < self._queue_size and not self._broken:
             self._given.append((run, sequence, fields))
-        else:
-            self._overflow += 1
-            self._notice(f"events are lost: more than {self._queue_size} waited; give a larger queue_size")
-        self._transport.break_off()
+            return True
+        self._overflow += 1
+        self._notice(f"events are lost: more than {self._queue_size} waited; give a larger queue_size")
+        return False
 
     @property
     def dropped(self) -> int:
