@@ -27,9 +27,11 @@ class Means:
 
     def add(self, values: Mapping[str, Any], samples: float) -> None:
         """Count one batch's values, each the mean over its samples."""
-        self._batch = dict(values)
-        for name, value in values.items():
-            value = value.detach() if hasattr(value, "detach") else value
+        # Off their graph at once, or a kept loss keeps all that it was made of.
+        self._batch = {
+            name: value.detach() if hasattr(value, "detach") else value for name, value in values.items()
+        }
+        for name, value in self._batch.items():
             if value is None or isinstance(value, str) or getattr(value, "ndim", None):
                 self._others[name] = value
                 continue
