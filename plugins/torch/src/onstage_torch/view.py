@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from onstage import storage
 from onstage.errors import StateError, did_you_mean
 from onstage.model import Array, State
-from onstage_torch import encoding
+from onstage_torch import encoding, settings
 from onstage_torch.layers import Layer, layers_of
 from onstage_torch.rates import Rates
 from onstage_torch.trees import to_array
@@ -48,11 +48,7 @@ class TorchView:
         optimizer: torch.optim.Optimizer | None = None,
         scheduler: Any = None,
     ) -> None:
-        if not isinstance(module, nn.Module):
-            kind = module.__name__ if isinstance(module, type) else type(module).__name__
-            hint = f"; write {kind}()" if isinstance(module, type) else ""
-            raise TypeError(f"module must be a torch.nn.Module, got {kind}{hint}")
-        self.module = module
+        self.module = settings.module(module)
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.stop_training = False
