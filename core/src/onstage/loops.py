@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from onstage.errors import StateError
 from onstage.logs import Logs
 from onstage.means import Means, sample_count
 from onstage.model import State, Totals
@@ -129,6 +130,10 @@ class BatchLoop:
             self.totals.load_state_dict(state["totals"])
         if state["data"] is not None and hasattr(self.data, "load_state_dict"):
             self.data.load_state_dict(state["data"])
+            if state["data"].get("in_epoch", 0) > state["batch"]:
+                raise StateError(
+                    "the saved place in the data must not be ahead of the batches that were done"
+                )
         else:
             self._skip = state["batch"]
 
