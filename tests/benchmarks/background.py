@@ -1,0 +1,192 @@
+"""What writing and sending cost the step loop: beside the training, and inline.
+
+``uv run --group bench python tests/benchmarks/background.py [FOLDER]``
+
+The loop's steps are products of matrices; its time is taken from the first to
+the last step, the stages between them included. It goes on for long enough
+after the last save for all to be written meanwhile: what the training's end
+would wait for otherwise is not a delay of its steps.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import requests
+from harness import machine, show, write
+from onstage_tensorboard import files
+
+from onstage import Callback, ModelView, Run
+from onstage.callbacks import ModelCheckpoint, RemoteMonitor, TensorBoard
+
+MEGABYTES = 100
+REPEATS = 9
+
+_SERVER = """
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *_): pass
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+
+
+class InlineFiles(files.EventFiles):
+    """TensorBoard's files, the work done by the caller."""
+
+    def add(self, run, step, build, *args, heavy=False):
+        """Make and write an event at once."""
+        self._write(files._Job(run, step, time.time(), build, args, heavy))
+        self._flush(False)
+
+
+class InlineTensorBoard(TensorBoard):
+    """The same events, made and written in the stage."""
+
+    def on_epoch_begin(self, epoch):
+        """Put the inline files in the place of those with a thread."""
+        super().on_epoch_begin(epoch)
+        if self._journal._files is None:
+            self._journal._files = InlineFiles(self.log_dir, self._journal._series)
+
+
+class InlineMonitor(Callback):
+    """Posts each event in the stage, over one connection."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def on_train_begin(self):
+        """Connect."""
+        self.session = requests.Session()
+
+    def on_train_batch_end(self, batch, logs):
+        """Post a batch's logs."""
+        self.session.post(self.root, data=json.dumps({"batch": batch, **logs}), timeout=3).raise_for_status()
+
+    def on_teardown(self):
+        """Disconnect."""
+        self.session.close()
+
+
+def loop(callbacks, epochs, steps, weights):
+    """Train for so many epochs and steps; seconds from the first step to the last."""
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 320, 320), np.float32)
+    out = np.empty_like(a)
+    view = ModelView(get_weights=lambda: weights, get_state=lambda: {"weights": weights})
+    with Run(view, callbacks, epochs=epochs, steps=steps, metric_names=["loss"]) as run:
+        for epoch in run.epochs():
+            if not epoch:
+                began = perf_counter()
+            for _ in run.batches(range(steps)):
+                np.dot(a, b, out)
+                run.log(loss=1.0, samples=1)
+            ended = perf_counter()
+    return ended - began
+
+
+def delays(name, made, epochs, steps, weights, events):
+    """Give what an event delays the loop by, inline and beside, in milliseconds.
+
+    Parameters
+    ----------
+    made
+        ``inline`` and ``beside`` to a function of a folder that makes the callback.
+    events
+        How many events (saves, batches) there are from the first step to the last.
+    """
+    taken = {"without": [], "inline": [], "beside": []}
+    for repeat in range(REPEATS + 1):
+        for which, times in taken.items():
+            with tempfile.TemporaryDirectory(dir=os.environ.get("ONSTAGE_BENCH_DIR")) as folder:
+                callbacks = [made[which](Path(folder))] if which in made else []
+                seconds = loop(callbacks, epochs, steps, weights)
+            if repeat:
+                times.append(seconds)
+    each = {
+        which: median(after - before for after, before in zip(taken[which], taken["without"], strict=True))
+        / events
+        * 1e3
+        for which in made
+    }
+    share = each["beside"] / each["inline"]
+    return {"name": name, "loop": median(taken["without"]), "ms": each, "share": share, "seconds": taken}
+
+
+def measure(port):
+    """Yield the figures, one tool after the other."""
+    small = [np.zeros((10, 10), np.float32)]
+    large = [np.random.default_rng(n).random((5, 2**20), np.float32) for n in range(MEGABYTES // 20)]
+    yield delays(
+        f"ModelCheckpoint, {MEGABYTES} MB, a save",
+        {
+            "inline": lambda folder: ModelCheckpoint(folder / "model"),
+            "beside": lambda folder: ModelCheckpoint(folder / "model", save_in_background=True),
+        },
+        *(3, 1500, large, 2),
+    )
+    yield delays(
+        "TensorBoard, a batch's scalars",
+        {
+            "inline": lambda folder: InlineTensorBoard(folder, write_graph=False, update_freq=1),
+            "beside": lambda folder: TensorBoard(folder, write_graph=False, update_freq=1),
+        },
+        *(1, 2000, small, 2000),
+    )
+    yield delays(
+        f"TensorBoard, histograms of {MEGABYTES} MB",
+        {
+            "inline": lambda folder: InlineTensorBoard(folder, write_graph=False, histogram_freq=2),
+            "beside": lambda folder: TensorBoard(folder, write_graph=False, histogram_freq=2),
+        },
+        *(2, 3000, large, 1),
+    )
+    root = f"http://127.0.0.1:{port}"
+    yield delays(
+        "RemoteMonitor, a batch",
+        {
+            "inline": lambda folder: InlineMonitor(root),
+            "beside": lambda folder: RemoteMonitor(root, events="all", send_as_json=True),
+        },
+        *(1, 2000, small, 2000),
+    )
+
+
+def main():
+    """Measure, print and write."""
+    print(*(f"{name}: {value}" for name, value in machine().items()), sep="\n")
+    server = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True)
+    try:
+        figures = list(measure(int(server.stdout.readline())))
+    finally:
+        server.terminate()
+        server.wait()
+    show(
+        "delay of the step loop, milliseconds (goal: beside at most 5 % of inline)",
+        ["each", "inline", "beside", "share"],
+        [(f["name"], f["ms"]["inline"], f["ms"]["beside"], f"{f['share']:.1%}") for f in figures],
+    )
+    write("background", figures)
+
+
+if __name__ == "__main__":
+    main()
