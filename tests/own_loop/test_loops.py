@@ -125,6 +125,21 @@ def test_a_checkpoint_of_a_loop_holds_its_state(line, batches, tmp_path):
     assert saved["rate"] == 0.1
 
 
+def test_scalars_of_any_library_that_an_epoch_logs_are_floats_in_its_logs():
+    seen = {}
+
+    class Sees(Callback):
+        def on_epoch_end(self, logs):
+            seen.update(logs)
+
+    with Run(callbacks=[Sees()], epochs=1) as run:
+        for _ in run.epochs():
+            run.log(val_loss=np.float32(0.5), val_hits=np.array(3), note="as it is", count=2)
+
+    assert seen == {"val_loss": 0.5, "val_hits": 3.0, "note": "as it is", "count": 2}
+    assert [type(value) for value in seen.values()] == [float, float, str, int]
+
+
 # -- every way out
 
 

@@ -131,3 +131,28 @@ def test_a_killed_process_is_started_again_and_all_end_with_the_same_bits(tmp_pa
         np.testing.assert_array_equal(logs[1][name][rows], logs[0][name][rows])
     np.testing.assert_allclose(logs[1]["loss"], logs[0]["loss"], rtol=0.2)
     assert not (tmp_path / "killed" / "backup").exists()
+
+
+def test_the_example_prints_once_what_one_process_would(tmp_path):
+    example = Path(__file__).parents[2] / "examples/torch_distributed.py"
+    printed = {}
+    for world in (1, 2):
+        folder = tmp_path / str(world)
+        folder.mkdir()
+        torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+        launcher = [*torchrun, "--rdzv-endpoint=127.0.0.1:0"] if world > 1 else []
+        done = subprocess.run(
+            [sys.executable, *launcher, str(example)],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=A_WHILE,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        printed[world] = done.stdout
+
+    last = printed[2].splitlines()[-1]
+    assert printed[2].count("test accuracy") == 1
+    assert last.replace("2 processes", "1 processes") == printed[1].splitlines()[-1]
+    assert float(last.split()[-1]) >= 0.95

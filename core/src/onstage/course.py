@@ -12,7 +12,7 @@ from onstage import setup
 from onstage.checks import restored
 from onstage.errors import StateError
 from onstage.logs import Logs
-from onstage.means import Means
+from onstage.means import Means, read_scalars
 from onstage.model import State
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Course:
             return
         ran = self._train_loop is not None and self._train_loop.batch >= 0
         train_logs = self._train_loop.totals.logs() if self._train_loop and ran else {}
-        self._last_logs = {**train_logs, **self.epoch_logs}
+        self._last_logs = {**train_logs, **read_scalars(self.epoch_logs)}
         self._epoch_ending = True
         self._run.bus.fire("on_epoch_end", self._run.epoch, dict(self._last_logs), self._run)
         self.epoch_open = self._epoch_ending = False

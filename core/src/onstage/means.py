@@ -78,6 +78,16 @@ def as_number(value: Any) -> Any:
         return value
 
 
+def read_scalars(logs: Logs) -> Logs:
+    """Turn scalars of array libraries into Python's floats; leave all else."""
+    return {
+        name: as_number(value.detach() if hasattr(value, "detach") else value)
+        if getattr(value, "ndim", None) == 0
+        else value
+        for name, value in logs.items()
+    }
+
+
 def sample_count(data: Any) -> int:
     """Count the samples of a batch: the length of the first array in it.
 
