@@ -11,7 +11,8 @@ from harness import interleaved, machine, show, write
 from onstage import Callback, Run
 from onstage.hookspecs import PROJECT, Stages, hookimpl
 
-PAIRS = 20_000
+PAIRS = 1_000
+REPEATS = 201
 
 
 class Active(Callback):
@@ -97,7 +98,8 @@ def main():
                 "compiled": compiled(run, logs),
                 "plain": plain(callbacks, logs),
                 "pluggy": through_pluggy(callbacks, logs),
-            }
+            },
+            repeats=REPEATS,
         )
         ns = {name: (taken - seconds["empty"]) / PAIRS * 1e9 for name, taken in seconds.items()}
         ratio = ns["compiled"] / ns["plain"] if active else float("nan")

@@ -35,6 +35,23 @@ TWINS = {
 """Stages that fire together; `CompiledStages` has each pair as one callable."""
 
 
+class _CompiledAtFirstLook:
+    """Compiles a stage when its name is first looked up, and leaves it in the instance.
+
+    A ``__getattr__`` would do the same, and take the interpreter's fast lookup
+    of attributes from the class: it would double what a stage without
+    callbacks costs.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, stages: CompiledStages, owner: type[CompiledStages]) -> Emit | None:
+        emit = stages.compile(self.name)
+        setattr(stages, self.name, emit)
+        return emit
+
+
 class CompiledStages:
     """A stage's name as an attribute gives its compiled call, or None.
 
@@ -44,17 +61,26 @@ class CompiledStages:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    def __getattr__(self, name: str) -> Emit | None:
+    @classmethod
+    def offer(cls, names: Iterable[str]) -> None:
+        """Let stages be looked up; those that a bus doesn't have fail there."""
+        for name in names:
+            if name not in cls.__dict__:
+                setattr(cls, name, _CompiledAtFirstLook(name))
+
+    def compile(self, name: str) -> Emit | None:
+        """Compile a stage, or two that fire together."""
         if name in TWINS:
-            emit = twin(*(getattr(self, stage) for stage in TWINS[name]))
-        else:
-            emit = self._bus.compile(name)
-        self.__dict__[name] = emit
-        return emit
+            return twin(*(getattr(self, stage) for stage in TWINS[name]))
+        return self._bus.compile(name)
 
     def forget(self) -> None:
         """Compile anew at the next look."""
-        self.__dict__ = {"_bus": self._bus}
+        for name in [name for name in vars(self) if name != "_bus"]:
+            delattr(self, name)
+
+
+CompiledStages.offer(TWINS)
 
 
 class Bus(pluggy.PluginManager):
@@ -142,6 +168,7 @@ class Bus(pluggy.PluginManager):
         self._specifications.append(module_or_class)
         callers: dict[str, Any] = vars(self.hook)
         self._stage_names = {name: None for name, caller in callers.items() if caller.has_spec()}
+        self.stages.offer(self._stage_names)
         self.stages.forget()
 
     def _add_stages_of(self, plugin: object) -> None:

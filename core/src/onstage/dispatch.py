@@ -94,7 +94,10 @@ def compile_stage(
             rest(*args)
         return True
 
-    emit: Emit = _builder(spec, calls)([prepare(impl) for impl in impls], one_failed)
+    function = _builder(spec, calls)([prepare(impl) for impl in impls], one_failed)
+    # The interpreter notes in the code which methods it calls: stages that share it spoil each other's notes.
+    function.__code__ = function.__code__.replace()
+    emit: Emit = function
     emit.reads_logs = any({"logs", "logs=logs"} & set(given) for given in calls)
     return emit
 
