@@ -23,28 +23,18 @@ def writers():
     return [thread for thread in threading.enumerate() if thread.name == "onstage-model-checkpoint"]
 
 
-class Waits(dict):
-    """A state that can be written as soon as its gate is open."""
+@pytest.fixture
+def gate(monkeypatch):
+    """Opened when files may be written."""
+    may_write, save = threading.Event(), storage.save
 
-    def __init__(self, state, gate):
-        super().__init__(state)
-        self.gate = gate
-
-    def items(self):
+    def save_when_open(path, state):
         assert threading.current_thread() is not threading.main_thread()
-        self.gate.wait(30)
-        return super().items()
+        may_write.wait(30)
+        save(path, state)
 
-
-class Slow(FakeModel):
-    """Its states wait for a gate when they are written."""
-
-    def __init__(self):
-        super().__init__()
-        self.gate = threading.Event()
-
-    def snapshot(self, weights_only=False):
-        return Waits(super().snapshot(weights_only), self.gate)
+    monkeypatch.setattr(storage, "save", save_when_open)
+    return may_write
 
 
 class Unwritable(FakeModel):
@@ -95,25 +85,40 @@ def test_what_is_written_is_the_model_as_it_was_in_the_stage(tmp_path):
         assert [weight.tolist() for weight in saved.get_weights()] == weights
 
 
-def test_the_training_goes_on_while_a_file_is_written(tmp_path):
-    model = Slow()
+def test_the_memory_of_a_copy_is_used_again(tmp_path, monkeypatch):
+    written, save = [], storage.save
+
+    def noting(path, state):
+        written.append([id(weight) for weight in state["state"]["weights"]])
+        save(path, state)
+
+    model = Sequential([layers.Input((2,)), layers.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    monkeypatch.setattr(storage, "save", noting)
+    checkpoint = ModelCheckpoint(tmp_path / "{epoch}", save_in_background=True)
+    model.fit([[1, 2], [3, 4]], [1, 2], epochs=3, verbose=0, callbacks=[checkpoint])
+
+    assert written[0] == written[1] == written[2]
+    assert not set(written[0]) & {id(weight.value) for weight in model.weights}
+
+
+def test_the_training_goes_on_while_a_file_is_written(tmp_path, gate):
     there = []
 
     class GoesOn(Callback):
         def on_epoch_end(self):
             there.append((tmp_path / "model.safetensors").exists())
-            model.gate.set()
+            gate.set()
 
     checkpoint = ModelCheckpoint(tmp_path / "model", save_in_background=True)
-    with Run(model, [checkpoint, GoesOn()]) as run:
+    with Run(FakeModel(), [checkpoint, GoesOn()]) as run:
         list(run.epochs())
 
     assert there == [False]
     assert (tmp_path / "model.safetensors").exists()
 
 
-def test_no_more_than_one_copy_of_the_weights_waits(tmp_path):
-    model = Slow()
+def test_no_more_than_one_copy_of_the_weights_waits(tmp_path, gate):
     given = []
 
     class Counts(Callback):
@@ -121,9 +126,9 @@ def test_no_more_than_one_copy_of_the_weights_waits(tmp_path):
             given.append(epoch)
 
     checkpoint = ModelCheckpoint(tmp_path / "model", save_in_background=True)
-    opener = threading.Timer(0.2, lambda: (given.append("open"), model.gate.set()))
+    opener = threading.Timer(0.2, lambda: (given.append("open"), gate.set()))
     opener.start()
-    with Run(model, [checkpoint, Counts()], epochs=3) as run:
+    with Run(FakeModel(), [checkpoint, Counts()], epochs=3) as run:
         list(run.epochs())
 
     # The second save waits for the first to be written.
@@ -148,12 +153,11 @@ def test_an_error_of_the_writing_ends_the_training(tmp_path, epochs):
     assert not writers()
 
 
-def test_after_an_error_of_the_training_the_file_is_written_all_the_same(tmp_path):
-    model = Slow()
-    threading.Timer(0.1, model.gate.set).start()
+def test_after_an_error_of_the_training_the_file_is_written_all_the_same(tmp_path, gate):
+    threading.Timer(0.1, gate.set).start()
     checkpoint = ModelCheckpoint(tmp_path / "model", save_in_background=True)
 
-    with pytest.raises(ZeroDivisionError), Run(model, [checkpoint], epochs=2) as run:
+    with pytest.raises(ZeroDivisionError), Run(FakeModel(), [checkpoint], epochs=2) as run:
         for epoch in run.epochs():
             if epoch == 1:
                 raise ZeroDivisionError
@@ -162,17 +166,16 @@ def test_after_an_error_of_the_training_the_file_is_written_all_the_same(tmp_pat
     assert not writers()
 
 
-def test_a_state_that_knows_of_a_file_is_given_when_it_is_there(tmp_path):
-    model = Slow()
+def test_a_state_that_knows_of_a_file_is_given_when_it_is_there(tmp_path, gate):
     checkpoint = ModelCheckpoint(tmp_path / "{epoch}", save_in_background=True)
     states = []
 
     class Backs(Callback):
         def on_epoch_end(self):
-            threading.Timer(0.1, model.gate.set).start()
+            threading.Timer(0.1, gate.set).start()
             states.append((checkpoint.state_dict()["saved"], (tmp_path / "1.safetensors").exists()))
 
-    with Run(model, [checkpoint, Backs()]) as run:
+    with Run(FakeModel(), [checkpoint, Backs()]) as run:
         list(run.epochs())
 
     assert states == [([{"epoch": 1}], True)]

@@ -129,5 +129,5 @@ class Model(Protocol):
         ...
 
     # A backend may add `snapshot(self, weights_only: bool = False) -> State`: what
-    # `save`, or `save_weights`, writes, as copies: for `storage.save` to write while
-    # the training goes on.
+    # `save`, or `save_weights`, writes. Its arrays may be the model's own: who writes
+    # them while the training goes on copies them before, with `state_tree.copied`.

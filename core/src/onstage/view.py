@@ -13,6 +13,7 @@ import numpy as np
 from onstage import storage
 from onstage.errors import StateError
 from onstage.model import Array, Direction, State
+from onstage.state_tree import copied
 
 StrPath = str | PathLike[str]
 
@@ -85,14 +86,16 @@ class ModelView:
         self._directions = dict(metric_directions or {})
         # Set on the object, so that hasattr() tells what there is.
         if get_weights is not None:
+            self._own_weights = partial(_arrays, get_weights)
             self.get_weights = partial(_copied, get_weights)
             self.save_weights = partial(_save, partial(self._snapshot, True))
         if set_weights is not None:
             self.set_weights = lambda weights: set_weights(list(weights))
             self.load_weights = lambda filepath: set_weights(_weights_in(filepath))
         if get_state is not None:
-            self.state_dict: Callable[[], State] = lambda: _plain(get_state())
-            self.save = partial(_save, self.state_dict)
+            self._own_state: Callable[[], State] = lambda: _plain(get_state())
+            self.state_dict: Callable[[], State] = lambda: copied(self._own_state())
+            self.save = partial(_save, self._own_state)
         if get_weights is not None or get_state is not None:
             self.snapshot = self._snapshot
         if set_state is not None:
@@ -116,8 +119,8 @@ class ModelView:
         self._set_learning_rate(float(rate))
 
     def _snapshot(self, weights_only: bool = False) -> State:
-        """Copy what ``save``, or ``save_weights``, writes."""
-        return {"weights": self.get_weights()} if weights_only else self.state_dict()
+        """Give what ``save``, or ``save_weights``, writes; arrays of its owner's are not copied."""
+        return {"weights": self._own_weights()} if weights_only else self._own_state()
 
     def metric_directions(self) -> Mapping[str, Direction | None]:
         """Tell which way each metric is better, as far as that was given."""
@@ -131,8 +134,12 @@ def _save(content: Callable[[], State], filepath: StrPath, overwrite: bool = Tru
     storage.save(filepath, content())
 
 
+def _arrays(get_weights: Callable[[], Iterable[Any]]) -> list[Array]:
+    return [np.asarray(each) for each in get_weights()]
+
+
 def _copied(get_weights: Callable[[], Iterable[Any]]) -> list[Array]:
-    return [np.array(each) for each in get_weights()]
+    return [array.copy() for array in _arrays(get_weights)]
 
 
 def _weights_in(filepath: StrPath) -> list[Array]:
@@ -148,4 +155,4 @@ def _plain(tree: Any) -> Any:
         return {key: _plain(item) for key, item in tree.items()}
     if isinstance(tree, (list, tuple)):
         return [_plain(item) for item in tree]
-    return np.array(tree) if hasattr(tree, "__array__") else tree
+    return np.asarray(tree) if hasattr(tree, "__array__") else tree

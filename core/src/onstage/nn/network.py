@@ -199,7 +199,11 @@ class Network:
 
     def get_weights(self) -> list[Array]:
         """Copy the weights, layer by layer, in Keras's order."""
-        return [variable.value.copy() for variable in self._checked_built().weights]
+        return [array.copy() for array in self.own_weights()]
+
+    def own_weights(self) -> list[Array]:
+        """Give what `get_weights` copies."""
+        return [variable.value for variable in self._checked_built().weights]
 
     def set_weights(self, weights: Sequence[Array]) -> None:
         """Replace the weights.

@@ -42,12 +42,21 @@ def save_weights(model: Network, filepath: str | PathLike[str], overwrite: bool)
 
 def snapshot(model: Sequential) -> State:
     """Give what `save_model` writes; see `Sequential.snapshot`."""
-    return {"kind": MODEL, **config_of(model), "state": model.state_dict()}
+    return {"kind": MODEL, **config_of(model), "state": own_state(model)}
 
 
 def snapshot_weights(model: Network) -> State:
     """Give what `save_weights` writes."""
-    return {"kind": WEIGHTS, "weights": model.get_weights()}
+    return {"kind": WEIGHTS, "weights": model.own_weights()}
+
+
+def own_state(model: Sequential) -> State:
+    """Give the state with the model's own arrays; `Sequential.state_dict` copies them."""
+    return {
+        "weights": model.own_weights(),
+        "optimizer": None if model.optimizer is None else model.optimizer.own_state(),
+        "rng": dict(model.rng.bit_generator.state),
+    }
 
 
 def _save(filepath: str | PathLike[str], overwrite: bool, state: State) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from onstage.model import State
 from onstage.nn import matching, saving
 from onstage.nn.compiled import CompiledNetwork
+from onstage.state_tree import copied
 from onstage.trainer import Trainer
 
 # A loss that is infinite or NaN shows in the logs; a warning from the middle of
@@ -106,11 +107,8 @@ class Sequential(CompiledNetwork, Trainer):
 
     def state_dict(self) -> State:
         """Copy weights, optimizer slots, averages and random states."""
-        return {
-            "weights": self.get_weights(),
-            "optimizer": None if self.optimizer is None else self.optimizer.state_dict(),
-            "rng": dict(self.rng.bit_generator.state),
-        }
+        state: State = copied(saving.own_state(self))
+        return state
 
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` gave, to the bit; all of it or nothing.
@@ -142,7 +140,7 @@ class Sequential(CompiledNetwork, Trainer):
         saving.save_weights(self, filepath, overwrite)
 
     def snapshot(self, weights_only: bool = False) -> State:
-        """Copy what `save`, or `save_weights`, writes: for `storage.save` to write it later."""
+        """Give what `save`, or `save_weights`, writes; the arrays are the model's own."""
         return saving.snapshot_weights(self) if weights_only else saving.snapshot(self)
 
     def load_weights(self, filepath: str | PathLike[str]) -> None:

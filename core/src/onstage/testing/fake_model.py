@@ -146,9 +146,9 @@ class FakeModel(Trainer):
         self._write("save_weights", filepath, overwrite, {"weights": list(self._weights)})
 
     def snapshot(self, weights_only: bool = False) -> State:
-        """Copy what `save`, or `save_weights`, writes."""
+        """Give what `save`, or `save_weights`, writes; the weights are the model's own."""
         self.calls["snapshot"] += 1
-        return {"weights": self.get_weights()} if weights_only else self.state_dict()
+        return {"weights": list(self._weights)} if weights_only else self.state_dict()
 
     def _write(self, method: str, filepath: str | PathLike[str], overwrite: bool, state: State) -> None:
         path = Path(fspath(filepath))

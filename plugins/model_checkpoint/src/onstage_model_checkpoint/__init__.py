@@ -15,6 +15,7 @@ from onstage.background import Background
 from onstage.checks import flag, integer, optional_number, restored, verbosity
 from onstage.model import State
 from onstage.monitor import Monitor
+from onstage.state_tree import copied
 from onstage_model_checkpoint.template import Template, Values
 
 __all__ = ["ModelCheckpoint"]
@@ -59,7 +60,8 @@ class ModelCheckpoint(Callback):
         training goes on. The file is there when the next one is saved, when
         the training ends, and when the run's state is taken, not when the
         stage is over; an error of the writing comes out of one of these, or of
-        the next on_epoch_begin. It takes the memory of one copy.
+        the next on_epoch_begin. It takes the memory of one copy until the
+        training ends; the first save, which takes it, is the slowest.
 
     Attributes
     ----------
@@ -114,6 +116,7 @@ class ModelCheckpoint(Callback):
         if save_in_background:
             self.needs = ("snapshot", *self.needs)
         self._writing = Background("onstage-model-checkpoint")
+        self._copy: State | None = None
         self._batches_since = 0
         self._epoch = 0
         self._saved: dict[Path, Values] = {}
@@ -159,6 +162,7 @@ class ModelCheckpoint(Callback):
 
     def on_teardown(self) -> None:
         """Wait for it after an error too, and end the thread."""
+        self._copy = None
         self._writing.close()
 
     # -- saving
@@ -184,7 +188,8 @@ class ModelCheckpoint(Callback):
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.save_in_background:
             state = self.model.snapshot(weights_only=self.save_weights_only)
-            self._writing.submit(self._write, partial(storage.save, state=state), path, values, improved)
+            self._copy = copied(state, into=self._copy)
+            self._writing.submit(self._write, partial(storage.save, state=self._copy), path, values, improved)
         else:
             save = self.model.save_weights if self.save_weights_only else self.model.save
             self._write(partial(save, overwrite=True), path, values, improved)

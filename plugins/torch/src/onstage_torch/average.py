@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from onstage.model import State
-from onstage_torch.trees import to_array
+from onstage_torch.trees import own_array
 
 
 class Average:
@@ -57,8 +57,8 @@ class Average:
             torch._foreach_copy_(self.values, weights)
 
     def state_dict(self) -> State:
-        """Copy the average."""
-        return {"steps": self.steps, "values": [to_array(each) for each in self.values]}
+        """Give the average, on its own memory."""
+        return {"steps": self.steps, "values": [own_array(each) for each in self.values]}
 
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` gave."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from onstage.model import State
-from onstage_torch.trees import to_array
+from onstage_torch.trees import own_array, to_array
 
 _PAIRS, _TUPLE, _COUNTER = "$pairs", "$tuple", "$counter"
 
@@ -20,7 +20,7 @@ _PAIRS, _TUPLE, _COUNTER = "$pairs", "$tuple", "$counter"
 def encode(value: Any, place: str = "state") -> Any:
     """Turn what a torch ``state_dict()`` gives into a State.
 
-    Tensors become arrays; tuples and dicts whose keys are no text are marked,
+    Tensors become arrays on their own memory; tuples and dicts whose keys are no text are marked,
     so that `decode` gives them back as they were.
 
     Raises
@@ -30,7 +30,7 @@ def encode(value: Any, place: str = "state") -> Any:
     """
     match value:
         case Tensor():
-            return to_array(value)
+            return own_array(value)
         case None | bool() | int() | float() | str() | np.ndarray() | np.generic():
             return value
         case Counter():

@@ -368,8 +368,11 @@ class TorchModel(TorchView, Trainer):
 
     def state_dict(self) -> State:
         """Copy weights, optimizer, scheduler, scaler, average and all random states."""
+        return super().state_dict()
+
+    def _own_state(self) -> State:
         updates = None if self._updates is None else self._updates.state_dict()
-        return super().state_dict() | {"updates": updates, "steps": self._steps, "seed": self._seed}
+        return super()._own_state() | {"updates": updates, "steps": self._steps, "seed": self._seed}
 
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` gave, to the bit; all of it or nothing.

@@ -55,11 +55,17 @@ def sample_count(tree: Any) -> int:
 
 
 def to_array(tensor: Tensor) -> Array:
-    """Copy a tensor to numpy; bfloat16, which numpy lacks, as float32."""
+    """Copy a tensor to numpy, as `own_array` gives it."""
+    return np.array(own_array(tensor), copy=True)
+
+
+def own_array(tensor: Tensor) -> Array:
+    """Give a tensor as numpy's, on its own memory where that can be; bfloat16 as float32."""
     tensor = tensor.detach()
-    if tensor.dtype is torch.bfloat16:
+    if tensor.dtype is torch.bfloat16:  # numpy lacks it.
         tensor = tensor.float()
-    return np.array(tensor.cpu().numpy(), copy=True)
+    array: Array = tensor.cpu().numpy()
+    return array
 
 
 def joined(outputs: list[Any]) -> Any:

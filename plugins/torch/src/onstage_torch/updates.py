@@ -15,7 +15,7 @@ from onstage.model import State
 from onstage_torch import encoding
 from onstage_torch.average import Average
 from onstage_torch.group import Group
-from onstage_torch.trees import to_array
+from onstage_torch.trees import own_array
 
 ScheduleOn: TypeAlias = Literal["epoch", "batch"]
 
@@ -154,7 +154,7 @@ class Updates:
         self.epoch_is_over = True
 
     def state_dict(self) -> State:
-        """Copy scaler, average, gradients in wait, and where the epoch is."""
+        """Give scaler, average, gradients in wait, and where the epoch is; on their own memory."""
         return {
             "epoch_over": self.epoch_is_over,
             "scaler": None if self._scaler is None else encoding.encode(self._scaler.state_dict(), "scaler"),
@@ -162,7 +162,7 @@ class Updates:
             "waiting": self._waiting,
             "samples": [self._first, self._seen],
             "gradients": [
-                None if each.grad is None else to_array(each.grad)
+                None if each.grad is None else own_array(each.grad)
                 for each in (self._parameters if self._waiting else [])
             ],
         }

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from onstage import storage
 from onstage.errors import StateError, did_you_mean
 from onstage.model import Array, State
+from onstage.state_tree import copied
 from onstage_torch import encoding, settings
 from onstage_torch.layers import Layer, layers_of
 from onstage_torch.rates import Rates
-from onstage_torch.trees import to_array
+from onstage_torch.trees import own_array, to_array
 
 StrPath = str | PathLike[str]
 
@@ -145,8 +146,12 @@ class TorchView:
 
     def state_dict(self) -> State:
         """Copy weights, optimizer, scheduler and all random states."""
+        copy: State = copied(self._own_state())
+        return copy
+
+    def _own_state(self) -> State:
         return {
-            "weights": {name: to_array(weight) for name, weight in self.named_weights().items()},
+            "weights": self._own_weights(),
             "optimizer": None
             if self.optimizer is None
             else encoding.encode(self.optimizer.state_dict(), "optimizer"),
@@ -225,10 +230,11 @@ class TorchView:
         self._write(filepath, overwrite, self.snapshot(weights_only=True))
 
     def snapshot(self, weights_only: bool = False) -> State:
-        """Copy what `save`, or `save_weights`, writes: for `storage.save` to write it later."""
-        if not weights_only:
-            return self.state_dict()
-        return {name: to_array(weight) for name, weight in self.named_weights().items()}
+        """Give what `save`, or `save_weights`, writes; the arrays may be the tensors' own memory."""
+        return self._own_weights() if weights_only else self._own_state()
+
+    def _own_weights(self) -> dict[str, Array]:
+        return {name: own_array(weight) for name, weight in self.named_weights().items()}
 
     def load_weights(self, filepath: StrPath) -> None:
         """Take the weights of a file that `save_weights` or `save` wrote.

@@ -16,6 +16,7 @@ from onstage.nn.optimizers.block import Block, cut
 from onstage.nn.optimizers.options import Options, refuse_unknown
 from onstage.nn.optimizers.options import learning_rate as checked_rate
 from onstage.nn.schedules import LearningRateSchedule
+from onstage.state_tree import copied
 
 
 class Optimizer:
@@ -237,10 +238,15 @@ class Optimizer:
         array}}``; the rate is None under a schedule, and the arrays are flat as
         the parameters, `ema_average` among them.
         """
+        copy: State = copied(self.own_state())
+        return copy
+
+    def own_state(self) -> State:
+        """Give what `state_dict` copies."""
         return {
             "iterations": self.iterations,
             "learning_rate": self._rate if isinstance(self._rate, float) else None,
-            "slots": {name: values.copy() for name, values in self._state_arrays().items()},
+            "slots": dict(self._state_arrays()),
         }
 
     def load_state_dict(self, saved: State) -> None:
