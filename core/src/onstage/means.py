@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from onstage.errors import StateError
 from onstage.logs import Logs, PendingLogs
 from onstage.model import State
@@ -82,7 +84,7 @@ def read_scalars(logs: Logs) -> Logs:
     """Turn scalars of array libraries into Python's floats; leave all else."""
     return {
         name: as_number(value.detach() if hasattr(value, "detach") else value)
-        if getattr(value, "ndim", None) == 0
+        if getattr(value, "ndim", None) == 0 and not isinstance(value, np.integer)
         else value
         for name, value in logs.items()
     }
