@@ -72,9 +72,9 @@ def data(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def onstage(row: dict[str, Any], turn: Turn) -> None:
-    from onstage import Sequential, layers
+    from onstage import Callback, Sequential, layers
 
-    _keras_like(row, turn, Sequential, layers, __import__("onstage").Callback)
+    _keras_like(row, turn, Sequential, layers, Callback)
 
 
 def by_hand(row: dict[str, Any], turn: Turn) -> None:

@@ -12,7 +12,7 @@ from time import perf_counter
 
 import matplotlib as mpl
 import numpy as np
-from dispatch import PAIRS, Active, compiled, empty_loop, plain
+from dispatch import PAIRS, REPEATS, Active, compiled, empty_loop, plain
 from harness import interleaved, machine, show, write
 from matplotlib import pyplot as plt
 
@@ -121,7 +121,7 @@ def by_callbacks():
                 "onstage": compiled(Run(callbacks=callbacks), logs),
                 "plain loop": plain(callbacks, logs),
             },
-            repeats=7,
+            repeats=REPEATS,
         )
         figures[active] = {
             name: (seconds[name] - seconds["empty"]) / PAIRS * 1e9 for name in ("onstage", "plain loop")

@@ -23,7 +23,7 @@ def launch(program, world, folder, *arguments, options=()):
     if world > 1:
         run = ["-m", "torch.distributed.run", f"--nproc-per-node={world}", "--rdzv-backend=c10d"]
         command[1:1] = [*run, "--rdzv-endpoint=127.0.0.1:0", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=A_WHILE, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=A_WHILE, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -137,18 +137,7 @@ def test_the_example_prints_once_what_one_process_would(tmp_path):
     example = Path(__file__).parents[2] / "examples/torch_distributed.py"
     printed = {}
     for world in (1, 2):
-        folder = tmp_path / str(world)
-        folder.mkdir()
-        torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
-        launcher = [*torchrun, "--rdzv-endpoint=127.0.0.1:0"] if world > 1 else []
-        done = subprocess.run(
-            [sys.executable, *launcher, str(example)],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=A_WHILE,
-            check=False,
-        )
+        done = launch(example, world, tmp_path / str(world))
         assert done.returncode == 0, done.stderr
         printed[world] = done.stdout
 

@@ -30,9 +30,7 @@ class Means:
     def add(self, values: Mapping[str, Any], samples: float) -> None:
         """Count one batch's values, each the mean over its samples."""
         # Off their graph at once, or a kept loss keeps all that it was made of.
-        self._batch = {
-            name: value.detach() if hasattr(value, "detach") else value for name, value in values.items()
-        }
+        self._batch = {name: _off_graph(value) for name, value in values.items()}
         for name, value in self._batch.items():
             if value is None or isinstance(value, str) or getattr(value, "ndim", None):
                 self._others[name] = value
@@ -64,6 +62,10 @@ class Means:
         self._sums = {name: (total, weight) for name, (total, weight) in state.items()}
 
 
+def _off_graph(value: Any) -> Any:
+    return value.detach() if hasattr(value, "detach") else value
+
+
 def _is_pair(pair: object) -> bool:
     return isinstance(pair, list) and len(pair) == 2 and all(type(each) in (int, float) for each in pair)
 
@@ -83,7 +85,7 @@ def as_number(value: Any) -> Any:
 def read_scalars(logs: Logs) -> Logs:
     """Turn scalars of array libraries into Python's floats; leave all else."""
     return {
-        name: as_number(value.detach() if hasattr(value, "detach") else value)
+        name: as_number(_off_graph(value))
         if getattr(value, "ndim", None) == 0 and not isinstance(value, np.integer)
         else value
         for name, value in logs.items()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import sys
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from onstage.model import Array
+
+_T = TypeVar("_T")
 
 MAX_DEPTH = 64
 MAX_INT_BITS = 4096
@@ -46,8 +48,8 @@ def code_of(dtype: np.dtype[Any]) -> str | None:
     return _CODES.get(f"{dtype.kind}{dtype.itemsize}")
 
 
-def copied(value: Any, into: Any = None) -> Any:
-    """Copy a state, with the arrays in it.
+def copied(state: _T, into: object = None) -> _T:
+    """Copy a state, with the arrays in it; tuples become lists.
 
     Parameters
     ----------
@@ -55,14 +57,19 @@ def copied(value: Any, into: Any = None) -> Any:
         An earlier copy that nobody needs: its arrays are written over where
         they fit. New memory costs ten times the copying.
     """
+    copy: Any = _copied(state, into)
+    return copy  # type: ignore[no-any-return]  # of the same type
+
+
+def _copied(value: Any, into: Any) -> Any:
     match value:
         case dict():
             earlier = into if isinstance(into, dict) else {}
-            return {key: copied(item, earlier.get(key)) for key, item in value.items()}
+            return {key: _copied(item, earlier.get(key)) for key, item in value.items()}
         case list() | tuple():
             old = into if isinstance(into, list) else []
             return [
-                copied(item, before) for item, before in zip(value, chain(old, repeat(None)), strict=False)
+                _copied(item, before) for item, before in zip(value, chain(old, repeat(None)), strict=False)
             ]
         case np.ndarray() if isinstance(into, np.ndarray) and _alike(value, into):
             np.copyto(into, value)

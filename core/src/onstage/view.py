@@ -139,7 +139,7 @@ def _arrays(get_weights: Callable[[], Iterable[Any]]) -> list[Array]:
 
 
 def _copied(get_weights: Callable[[], Iterable[Any]]) -> list[Array]:
-    return [array.copy() for array in _arrays(get_weights)]
+    return copied(_arrays(get_weights))
 
 
 def _weights_in(filepath: StrPath) -> list[Array]:

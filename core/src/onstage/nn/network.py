@@ -14,6 +14,7 @@ from onstage.nn.layers import Input, Layer, Variable
 from onstage.nn.layers.base import Shape, checked_shape
 from onstage.nn.registry import snake_case
 from onstage.nn.summary import table
+from onstage.state_tree import copied
 
 
 class Network:
@@ -199,7 +200,7 @@ class Network:
 
     def get_weights(self) -> list[Array]:
         """Copy the weights, layer by layer, in Keras's order."""
-        return [array.copy() for array in self.own_weights()]
+        return copied(self.own_weights())
 
     def own_weights(self) -> list[Array]:
         """Give what `get_weights` copies."""

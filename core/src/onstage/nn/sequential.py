@@ -107,8 +107,7 @@ class Sequential(CompiledNetwork, Trainer):
 
     def state_dict(self) -> State:
         """Copy weights, optimizer slots, averages and random states."""
-        state: State = copied(saving.own_state(self))
-        return state
+        return copied(saving.own_state(self))
 
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` gave, to the bit; all of it or nothing.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from onstage.model import State
-from onstage_torch.trees import own_array, to_array
+from onstage_torch.trees import own_array
 
 _PAIRS, _TUPLE, _COUNTER = "$pairs", "$tuple", "$counter"
 
@@ -20,8 +20,8 @@ _PAIRS, _TUPLE, _COUNTER = "$pairs", "$tuple", "$counter"
 def encode(value: Any, place: str = "state") -> Any:
     """Turn what a torch ``state_dict()`` gives into a State.
 
-    Tensors become arrays on their own memory; tuples and dicts whose keys are no text are marked,
-    so that `decode` gives them back as they were.
+    Tensors become arrays on their own memory; tuples and dicts whose keys are
+    no text are marked, so that `decode` gives them back as they were.
 
     Raises
     ------
@@ -73,14 +73,14 @@ def random_states(device: torch.device) -> State:
     """
     version, keys, gauss = random.getstate()
     states: State = {
-        "cpu": to_array(torch.get_rng_state()),
+        "cpu": own_array(torch.get_rng_state()),
         "numpy": dict(np.random.get_state(legacy=False)),  # noqa: NPY002 the global one is meant
         "python": {"version": version, "keys": np.array(keys, np.uint32), "gauss": gauss},
     }
     if device.type == "cuda":
-        states["cuda"] = to_array(torch.cuda.get_rng_state(device))
+        states["cuda"] = own_array(torch.cuda.get_rng_state(device))
     elif device.type == "mps":
-        states["mps"] = to_array(torch.mps.get_rng_state())
+        states["mps"] = own_array(torch.mps.get_rng_state())
     return states
 
 

@@ -366,10 +366,6 @@ class TorchModel(TorchView, Trainer):
 
     # -- state
 
-    def state_dict(self) -> State:
-        """Copy weights, optimizer, scheduler, scaler, average and all random states."""
-        return super().state_dict()
-
     def _own_state(self) -> State:
         updates = None if self._updates is None else self._updates.state_dict()
         return super()._own_state() | {"updates": updates, "steps": self._steps, "seed": self._seed}

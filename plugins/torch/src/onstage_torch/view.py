@@ -145,9 +145,8 @@ class TorchView:
         return next((p.device for p in self.module.parameters()), torch.device("cpu"))
 
     def state_dict(self) -> State:
-        """Copy weights, optimizer, scheduler and all random states."""
-        copy: State = copied(self._own_state())
-        return copy
+        """Copy weights, optimizer, scheduler and all random states; a TorchModel's scaler and average too."""
+        return copied(self._own_state())
 
     def _own_state(self) -> State:
         return {

@@ -238,8 +238,7 @@ class Optimizer:
         array}}``; the rate is None under a schedule, and the arrays are flat as
         the parameters, `ema_average` among them.
         """
-        copy: State = copied(self.own_state())
-        return copy
+        return copied(self.own_state())
 
     def own_state(self) -> State:
         """Give what `state_dict` copies."""
