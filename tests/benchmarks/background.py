@@ -25,6 +25,8 @@ import numpy as np
 import requests
 from harness import machine, show, write
 from onstage_tensorboard import files
+from onstage_tensorboard.summaries import escape
+from tensorboardX.proto.summary_pb2 import Summary
 
 from onstage import Callback, ModelView, Run
 from onstage.callbacks import ModelCheckpoint, RemoteMonitor, TensorBoard
@@ -58,6 +60,16 @@ class InlineFiles(files.EventFiles):
         self._write(files._Job(run, step, time.time(), build, args, heavy))
         self._flush(False)
 
+    def points(self, run, step, pattern, values):
+        """The same for points of curves."""
+        self.add(run, step, _scalars, pattern, values)
+
+
+def _scalars(pattern, values):
+    return [
+        Summary.Value(tag=escape(pattern.format(name)), simple_value=value) for name, value in values.items()
+    ]
+
 
 class InlineTensorBoard(TensorBoard):
     """The same events, made and written in the stage."""
@@ -88,13 +100,13 @@ class InlineMonitor(Callback):
         self.session.close()
 
 
-def loop(callbacks, epochs, steps, weights):
-    """Train for so many epochs and steps; seconds of all epochs but the first.
+def loop(callbacks, epochs, steps, weights, side):
+    """Train for so many epochs and steps of products, side x side; seconds of all epochs but the first.
 
     In the first a callback opens its files, and takes the memory that it keeps.
     """
     rng = np.random.default_rng(0)
-    a, b = rng.random((2, 320, 320), np.float32)
+    a, b = rng.random((2, side, side), np.float32)
     out = np.empty_like(a)
     view = ModelView(get_weights=lambda: weights, get_state=lambda: {"weights": weights})
     with Run(view, callbacks, epochs=epochs, steps=steps, metric_names=["loss"]) as run:
@@ -108,7 +120,7 @@ def loop(callbacks, epochs, steps, weights):
     return ended - began
 
 
-def delays(name, made, epochs, steps, weights, events):
+def delays(name, made, epochs, steps, weights, events, side):
     """Give what an event delays the loop by, inline and beside, in milliseconds.
 
     Parameters
@@ -117,13 +129,15 @@ def delays(name, made, epochs, steps, weights, events):
         ``inline`` and ``beside`` to a function of a folder that makes the callback.
     events
         How many events (saves, batches) there are in that time.
+    side
+        Of the matrices: the longer a step, the less a delay stands out of its noise.
     """
     taken = {"without": [], "inline": [], "beside": []}
     for repeat in range(REPEATS + 1):
         for which, times in taken.items():
             with tempfile.TemporaryDirectory(dir=os.environ.get("ONSTAGE_BENCH_DIR")) as folder:
                 callbacks = [made[which](Path(folder))] if which in made else []
-                seconds = loop(callbacks, epochs, steps, weights)
+                seconds = loop(callbacks, epochs, steps, weights, side)
             if repeat:
                 times.append(seconds)
     each = {
@@ -146,7 +160,7 @@ def measure(port):
             "inline": lambda folder: ModelCheckpoint(folder / "model"),
             "beside": lambda folder: ModelCheckpoint(folder / "model", save_in_background=True),
         },
-        *(4, 1500, large, 2),
+        *(4, 1500, large, 2, 320),
     )
     yield delays(
         "TensorBoard, a batch's scalars",
@@ -154,7 +168,7 @@ def measure(port):
             "inline": lambda folder: InlineTensorBoard(folder, write_graph=False, update_freq=1),
             "beside": lambda folder: TensorBoard(folder, write_graph=False, update_freq=1),
         },
-        *(2, 2000, small, 2000),
+        *(2, 20_000, small, 20_000, 128),
     )
     yield delays(
         f"TensorBoard, histograms of {MEGABYTES} MB",
@@ -162,7 +176,7 @@ def measure(port):
             "inline": lambda folder: InlineTensorBoard(folder, write_graph=False, histogram_freq=1),
             "beside": lambda folder: TensorBoard(folder, write_graph=False, histogram_freq=1),
         },
-        *(4, 1500, large, 2),
+        *(4, 1500, large, 2, 320),
     )
     root = f"http://127.0.0.1:{port}"
     yield delays(
@@ -171,7 +185,7 @@ def measure(port):
             "inline": lambda folder: InlineMonitor(root),
             "beside": lambda folder: RemoteMonitor(root, events="all", send_as_json=True),
         },
-        *(2, 2000, small, 2000),
+        *(2, 2000, small, 2000, 320),
     )
 
 

@@ -64,7 +64,7 @@ def single(folder, tag):
     return value
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tfevents():
     """Read event files as the format's description has it, every checksum checked."""
     return SimpleNamespace(

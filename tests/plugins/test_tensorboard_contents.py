@@ -9,7 +9,7 @@ import pytest
 from onstage_tensorboard import TensorBoard
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
-from onstage import Callback, OnstageWarning
+from onstage import Callback, ModelView, OnstageWarning, Run
 from onstage.testing import FakeModel, replay
 
 
@@ -95,6 +95,21 @@ def test_a_histogram_shows_the_weights_of_its_epoch(tmp_path, tfevents):
         if tag.endswith("weight_1/histogram")
     ]
     assert sums == [3.0 * (epoch + 1) for epoch in range(40)]
+
+
+def test_a_histogram_of_a_loop_s_own_weights_is_that_of_its_epoch_too(tmp_path, tfevents):
+    weights = np.zeros(1000)
+    view = ModelView(get_weights=lambda: [weights])
+
+    with Run(view, [TensorBoard(tmp_path, histogram_freq=1)], epochs=20) as run:
+        for _ in run.epochs():
+            for _ in run.batches(range(2)):
+                weights += 1  # in place, while the last epoch's may be in the thread's hands
+
+    histograms = [
+        value.histo.sum for _, _, value in tfevents.values_of(tmp_path / "train") if value.HasField("histo")
+    ]
+    assert histograms == [2000.0 * (epoch + 1) for epoch in range(20)]
 
 
 def drawn(tfevents, folder, tag):

@@ -128,6 +128,7 @@ class Model(Protocol):
         """Write the weights alone."""
         ...
 
-    # A backend may add `snapshot(self, weights_only: bool = False) -> State`: what
-    # `save`, or `save_weights`, writes. Its arrays may be the model's own: who writes
-    # them while the training goes on copies them before, with `state_tree.copied`.
+    # A backend may add `snapshot(self, weights_only: bool = False) -> State`, what `save`,
+    # or `save_weights`, writes; and `own_weights(self) -> list[Array]`, what `get_weights`
+    # copies. Their arrays may be the model's own: who reads them while the training goes
+    # on copies them before, into memory that it keeps, with `state_tree.copied`.

@@ -86,7 +86,7 @@ class ModelView:
         self._directions = dict(metric_directions or {})
         # Set on the object, so that hasattr() tells what there is.
         if get_weights is not None:
-            self._own_weights = partial(_arrays, get_weights)
+            self.own_weights = partial(_arrays, get_weights)
             self.get_weights = partial(_copied, get_weights)
             self.save_weights = partial(_save, partial(self._snapshot, True))
         if set_weights is not None:
@@ -120,7 +120,7 @@ class ModelView:
 
     def _snapshot(self, weights_only: bool = False) -> State:
         """Give what ``save``, or ``save_weights``, writes; arrays of its owner's are not copied."""
-        return {"weights": self._own_weights()} if weights_only else self._own_state()
+        return {"weights": self.own_weights()} if weights_only else self._own_state()
 
     def metric_directions(self) -> Mapping[str, Direction | None]:
         """Tell which way each metric is better, as far as that was given."""

@@ -140,16 +140,15 @@ class TensorBoard(Callback):
         TensorBoard.on_train_batch_end(self)
         if self._train_batches % int(self.update_freq):
             return
-        values = {f"batch_{name}": value for name, value in _numbers(logs).items()}
+        values = _numbers(logs)
         if self.write_steps_per_second:
-            values["batch_steps_per_second"] = _rate(1, self._batch_began)
-        self._for_train().scalars("train", self._train_batches, values)
+            values["steps_per_second"] = _rate(1, self._batch_began)
+        self._for_train().scalars("train", self._train_batches, "batch_{}", values)
 
     def on_test_end(self, logs: Logs) -> None:
         """Write an evaluation's metrics over the optimizer's steps."""
-        values = {f"evaluation_{name}_vs_iterations": value for name, value in _numbers(logs).items()}
         iterations = getattr(getattr(self.model, "optimizer", None), "iterations", self._train_batches)
-        self._journal.scalars("validation", int(iterations), values)
+        self._journal.scalars("validation", int(iterations), "evaluation_{}_vs_iterations", _numbers(logs))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write the epoch's metrics, weights and embeddings."""
@@ -163,15 +162,15 @@ class TensorBoard(Callback):
             self._for_train().embeddings(step, tables)
 
     def _write_metrics(self, step: int, logs: Mapping[str, float]) -> None:
-        train = {f"epoch_{name}": value for name, value in logs.items() if not name.startswith("val_")}
-        validation = {f"epoch_{name[4:]}": value for name, value in logs.items() if name.startswith("val_")}
+        train = {name: value for name, value in logs.items() if not name.startswith("val_")}
+        validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
         if hasattr(self.model, "learning_rate"):
-            train.setdefault("epoch_learning_rate", float(self.model.learning_rate))
+            train.setdefault("learning_rate", float(self.model.learning_rate))
         if self.write_steps_per_second:
             began, batches = self._epoch_began
-            train["epoch_steps_per_second"] = _rate(self._train_batches - batches, began)
-        self._for_train().scalars("train", step, train)
-        self._journal.scalars("validation", step, validation)
+            train["steps_per_second"] = _rate(self._train_batches - batches, began)
+        self._for_train().scalars("train", step, "epoch_{}", train)
+        self._journal.scalars("validation", step, "epoch_{}", validation)
 
     def on_train_end(self) -> None:
         """Tell the HParams tab that all went well."""

@@ -7,6 +7,7 @@ the interpreter's lock: the training stands still.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from onstage.model import Array
 
 _POLYNOMIAL = 0x82F63B78
 _ROW = 512
+_PLACES = np.arange(_ROW)[::-1]
 _ROWS_AT_ONCE = 1024
 _SHORT = 256
 """Bytes; up to here the loop is as fast."""
@@ -26,7 +28,12 @@ def masked_crc32c(data: bytes) -> int:
     ----------
     TensorFlow, ``tensorflow/core/lib/hash/crc32c.h``: the mask, and why.
     """
-    crc = crc32c(data)
+    crc: int = masked(crc32c(data))
+    return crc
+
+
+def masked(crc: Any) -> Any:
+    """Rotate and shift a checksum, or an array (uint32) of them."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -45,12 +52,29 @@ def crc32c(data: bytes) -> int:
     return register ^ 0xFFFFFFFF
 
 
-def _by_rows(data: bytes) -> int:
-    """Xor the shares that all bytes have in the register.
+def crc32c_of_rows(table: Array) -> Array:
+    """Give the CRC-32C of each row: ``(n, length)`` uint8 to ``(n,)`` uint32; length is 4 at least."""
+    register = np.full(len(table), 0xFFFFFFFF, "<u4")
+    begin, end = 0, (table.shape[1] - 4) % (_ROW - 4) + 4
+    while begin < table.shape[1]:
+        block = table[:, begin:end].copy()
+        block[:, :4] ^= register.view(np.uint8).reshape(-1, 4)
+        register = _share_of(block).astype("<u4")
+        begin, end = end, end + _ROW - 4
+    return ~register
+
+
+def _share_of(rows: Array) -> Array:
+    """Xor the shares that all bytes of a row have in the register at its end.
 
     The register is linear in the data, over GF(2), and a byte's share depends
     on its distance from the end alone.
     """
+    shares: Array = np.bitwise_xor.reduce(_shares()[_PLACES[-rows.shape[1] :], rows], axis=1)
+    return shares
+
+
+def _by_rows(data: bytes) -> int:
     rows = -(-len(data) // _ROW)
     # Zeros in front change nothing, once the register's start value, all ones,
     # is put into the data's first four bytes.
@@ -59,13 +83,11 @@ def _by_rows(data: bytes) -> int:
     padded[start:] = np.frombuffer(data, np.uint8)
     padded[start : start + 4] ^= 0xFF
     table = padded.reshape(rows, _ROW)
-    places = np.arange(_ROW)[::-1]
     register = 0
     # What came before moves on by a row, as its four bytes would in front of zeros.
     first, second, third, fourth = _lists()[:-5:-1]
     for at in range(0, rows, _ROWS_AT_ONCE):
-        shares = _shares()[places, table[at : at + _ROWS_AT_ONCE]]
-        for row in np.bitwise_xor.reduce(shares, axis=1).tolist():
+        for row in _share_of(table[at : at + _ROWS_AT_ONCE]).tolist():
             register = (
                 first[register & 0xFF]
                 ^ second[register >> 8 & 0xFF]

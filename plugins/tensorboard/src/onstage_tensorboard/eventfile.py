@@ -43,14 +43,20 @@ class EventFile:
         """Put an event behind the others; it is in the file after `flush`."""
         data = event.SerializeToString()
         length = struct.pack("<Q", len(data))
-        self._pending += b"".join(
-            (
-                length,
-                struct.pack("<I", masked_crc32c(length)),
-                data,
-                struct.pack("<I", masked_crc32c(data)),
+        self.extend(
+            b"".join(
+                (
+                    length,
+                    struct.pack("<I", masked_crc32c(length)),
+                    data,
+                    struct.pack("<I", masked_crc32c(data)),
+                )
             )
         )
+
+    def extend(self, records: bytes) -> None:
+        """Put events behind the others that are records already."""
+        self._pending += records
         if len(self._pending) > _PENDING:
             self.flush(False)
 

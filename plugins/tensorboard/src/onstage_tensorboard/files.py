@@ -6,25 +6,30 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]  # it has no types
 from tensorboardX.proto.summary_pb2 import Summary  # type: ignore[import-untyped]  # it has no types
 
 from onstage_tensorboard.eventfile import EventFile, Positions
+from onstage_tensorboard.points import Point, alike, records
 
 Build: TypeAlias = Callable[..., Iterable["Summary.Value"]]
 """Makes the values of one event; called by the writing thread."""
 
-_WAITING = 1024
-_PAUSE = 0.1
+_WAITING = 8192
+_CROWD = _WAITING // 2
+"""From here on the thread doesn't pause."""
+_PAUSE = 0.5
 """Seconds between two looks at what waits."""
 _HEAVY_WAITING = 2
 
 
-class _Job(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Job:
     run: str
     step: int
     time: float
@@ -37,7 +42,7 @@ class EventFiles:
     """Writes events, in the order given, to one file for each run.
 
     What an event takes to make (a histogram, an image) and the writing are done
-    by a thread. At most 1 024 events wait, and 2 heavy ones: then `add` waits.
+    by a thread. At most 8 192 events wait, and 2 heavy ones: then the caller does.
 
     Parameters
     ----------
@@ -50,9 +55,9 @@ class EventFiles:
     def __init__(self, log_dir: str | os.PathLike[str], series: str) -> None:
         self._log_dir = Path(log_dir)
         self._series = series
-        # A deque, looked at ten times a second: an append takes 0.1 µs, and waking
+        # A deque, looked at twice a second: an append takes 0.1 µs, and waking
         # a thread that waits in a queue takes the training 20.
-        self._jobs: deque[_Job | threading.Event | None] = deque()
+        self._jobs: deque[Point | _Job | threading.Event | None] = deque()
         self._wake = threading.Event()
         self._heavy = threading.BoundedSemaphore(_HEAVY_WAITING)
         self._files: dict[str, EventFile] = {}
@@ -73,15 +78,38 @@ class EventFiles:
         """
         self._raise()
         if not self._thread.is_alive():
-            return  # a forked child: the parent writes
+            return
         if heavy:
             self._heavy.acquire()
-        while len(self._jobs) >= _WAITING:
-            self._wake.set()
-            time.sleep(0.001)
+        if len(self._jobs) >= _CROWD:
+            self._wait_for_room()
         self._jobs.append(_Job(run, step, time.time(), build, args, heavy))
-        if heavy or len(self._jobs) == _WAITING // 2:
+        if heavy:
             self._wake.set()
+
+    def points(self, run: str, step: int, pattern: str, values: Mapping[str, float]) -> None:
+        """Have a point of each of some curves written; raises the error of an earlier event, once.
+
+        Parameters
+        ----------
+        pattern
+            Makes a name the curve's tag: ``batch_{}``.
+        values
+            Name to number, one at least. They must not change any more.
+        """
+        if self._error is not None:
+            self._raise()
+        if len(self._jobs) >= _CROWD:
+            self._wait_for_room()
+        self._jobs.append((run, step, time.time(), pattern, values))
+
+    def _wait_for_room(self) -> None:
+        if not self._thread.is_alive():
+            self._jobs.clear()  # a forked child: the parent writes
+            return
+        self._wake.set()
+        while len(self._jobs) >= _WAITING:
+            time.sleep(0.001)
 
     def sync(self) -> Positions:
         """Wait until everything given is safe on disk; say how long the files are.
@@ -134,6 +162,9 @@ class EventFiles:
                     self._guarded(self._flush, True)
                     job.set()
                     continue
+                if isinstance(job, tuple):
+                    self._guarded(self._write_points, self._rest_of(job))
+                    continue
                 self._guarded(self._write, job)
                 if job.heavy:
                     self._heavy.release()
@@ -149,14 +180,30 @@ class EventFiles:
             # Kept for the training's thread; from here on jobs are only taken off.
             self._failed, self._error = True, error
 
+    def _rest_of(self, first: Point) -> list[Point]:
+        """Take off the points of the same curves that come next."""
+        points = [first]
+        while self._jobs and len(points) < _WAITING:
+            job = self._jobs[0]
+            if not (isinstance(job, tuple) and alike(first, job)):
+                break
+            points.append(job)
+            self._jobs.popleft()
+        return points
+
+    def _write_points(self, points: list[Point]) -> None:
+        self._file_of(points[0][0]).extend(records(points))
+
     def _write(self, job: _Job) -> None:
         values = list(job.build(*job.args))
-        if not values:
-            return
-        if job.run not in self._files:
-            self._files[job.run] = EventFile(self._log_dir / job.run, self._series)
-        event = Event(wall_time=job.time, step=job.step, summary=Summary(value=values))
-        self._files[job.run].append(event)
+        if values:
+            event = Event(wall_time=job.time, step=job.step, summary=Summary(value=values))
+            self._file_of(job.run).append(event)
+
+    def _file_of(self, run: str) -> EventFile:
+        if run not in self._files:
+            self._files[run] = EventFile(self._log_dir / run, self._series)
+        return self._files[run]
 
     def _flush(self, to_disk: bool) -> None:
         for file in self._files.values():

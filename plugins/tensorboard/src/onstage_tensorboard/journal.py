@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from onstage.checks import restored
 from onstage.errors import OnstageWarning, StateError
 from onstage.model import Array, State
-from onstage_tensorboard.models import NamedWeights, named_weights
+from onstage.state_tree import copied
+from onstage_tensorboard.models import named_weights
 
 if TYPE_CHECKING:  # imported when the first event is written: tensorboardX takes its time
     from onstage_tensorboard.eventfile import Positions
@@ -36,29 +37,29 @@ class Journal:
         self._series = f"onstage-{secrets.token_hex(4)}"
         self._files: EventFiles | None = None
         self._positions: Positions = {}
-        self._spare: list[NamedWeights] = []
+        self._spare: list[list[Array]] = []
 
     @property
     def is_open(self) -> bool:
         """Whether something was written since the last `close`."""
         return self._files is not None
 
-    def scalars(self, run: str, step: int, values: Mapping[str, float]) -> None:
-        """Write points of curves, by tag."""
-        from onstage_tensorboard import summaries
-
+    def scalars(self, run: str, step: int, pattern: str, values: Mapping[str, float]) -> None:
+        """Write a point of each curve; the pattern (``batch_{}``) makes names tags."""
         if values:
-            self._add(run, step, summaries.scalars, values)
+            (self._files or self._open()).points(run, step, pattern, values)
 
     def weights(self, step: int, model: Any, images: bool) -> None:
         """Write histograms, and images, of the weights as they are now."""
         from onstage_tensorboard import summaries
 
-        named = named_weights(model, into=self._spare.pop() if self._spare else None)
+        named = named_weights(model)
+        names = [name for name, _ in named]
+        arrays = copied([array for _, array in named], into=self._spare.pop() if self._spare else None)
 
         def build() -> list[Any]:
-            values = summaries.weights(named, images)
-            self._spare.append(named)
+            values = summaries.weights(zip(names, arrays, strict=True), images)
+            self._spare.append(arrays)
             return values
 
         self._add("train", step, build, heavy=True)
@@ -100,11 +101,13 @@ class Journal:
         self._add("train", step, projector.write_tables, Path(self.log_dir), tables, heavy=True)
 
     def _add(self, run: str, step: int, build: Callable[..., Any], *args: Any, heavy: bool = False) -> None:
+        (self._files or self._open()).add(run, step, build, *args, heavy=heavy)
+
+    def _open(self) -> EventFiles:
         from onstage_tensorboard.files import EventFiles
 
-        if self._files is None:
-            self._files = EventFiles(self.log_dir, self._series)
-        self._files.add(run, step, build, *args, heavy=heavy)
+        self._files = EventFiles(self.log_dir, self._series)
+        return self._files
 
     def close(self) -> None:
         """Write what waits; raises OSError where it can't be written."""

@@ -13,34 +13,21 @@ from onstage.model import Array
 NamedWeights: TypeAlias = list[tuple[str, Array]]
 
 
-def named_weights(model: Any, into: NamedWeights | None = None) -> NamedWeights:
-    """Copy the weights, each under ``model/layer/weight``.
+def named_weights(model: Any) -> NamedWeights:
+    """Give the weights, each under ``model/layer/weight``; the arrays may be the model's own.
 
-    A model without ``layers`` gives ``model/weight_0``, ``model/weight_1``, …
-    in the order of its ``get_weights()``.
-
-    Parameters
-    ----------
-    into
-        An earlier copy, to be written over: new memory costs ten times the copying.
+    A model without ``layers`` has ``model/weight_0``, ``model/weight_1``, … in the
+    order of its ``get_weights()``.
     """
     layers = getattr(model, "layers", None)
     if layers is None:
-        return [(f"{name_of(model)}/weight_{n}", array) for n, array in enumerate(model.get_weights())]
-    found = [
+        weights = getattr(model, "own_weights", model.get_weights)()
+        return [(f"{name_of(model)}/weight_{n}", array) for n, array in enumerate(weights)]
+    return [
         (f"{name_of(model)}/{layer.name}/{weight.name}", _array(weight))
         for layer in layers
         for weight in layer.weights
     ]
-    if into is None or _kinds(into) != _kinds(found):
-        return [(name, array.copy()) for name, array in found]
-    for (_, copy), (_, array) in zip(into, found, strict=True):
-        np.copyto(copy, array)
-    return into
-
-
-def _kinds(named: NamedWeights) -> list[tuple[object, ...]]:
-    return [(name, array.shape, array.dtype) for name, array in named]
 
 
 def _array(weight: Any) -> Array:

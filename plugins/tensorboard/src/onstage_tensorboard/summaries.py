@@ -6,7 +6,7 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import ceil, sqrt
 
@@ -35,12 +35,7 @@ def escape(name: str) -> str:
     return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name)
 
 
-def scalars(values: Mapping[str, float]) -> list[Summary.Value]:
-    """Make points of curves, by tag."""
-    return [Summary.Value(tag=escape(tag), simple_value=value) for tag, value in values.items()]
-
-
-def weights(named: list[tuple[str, Array]], images: bool) -> list[Summary.Value]:
+def weights(named: Iterable[tuple[str, Array]], images: bool) -> list[Summary.Value]:
     """Make the histogram, and the image where there can be one, of each array."""
     values = []
     for name, array in named:
