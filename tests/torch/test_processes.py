@@ -97,6 +97,19 @@ def test_callbacks_of_rank_zero_run_once_and_the_others_everywhere(world, result
     assert together["readable"] == [True] * world
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux alone")
+@pytest.mark.parametrize("whose", ["the model's group", "the program's group"])
+def test_no_thread_of_the_group_outlives_the_program(whose, tmp_path):
+    """One that has a tensor to give back would abort the process: no interpreter is left."""
+    done = launch("leaves.py", 2, tmp_path, whose)
+
+    assert done.returncode == 0, done.stderr
+    for rank in range(2):
+        during, after = json.loads((tmp_path / f"threads-{rank}").read_text())
+        assert "pt_gloo_runloop" in during
+        assert "pt_gloo_runloop" not in after
+
+
 def test_an_error_in_one_process_ends_all_within_seconds_and_is_shown(tmp_path):
     done = launch("fails.py", 2, tmp_path)
     seconds = time.time() - float((tmp_path / "raised").read_text())

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from onstage_torch.totals import TorchTotals
+
+if dist.is_available():
+    # Imported later, its functions would hold the group as their default for good.
+    import torch.distributed.nn.functional
 
 _AS_IT_IS = nullcontext()
 
@@ -32,6 +37,7 @@ class Group:
     # The process's, as the group of torch is: several models share both.
     _store: ClassVar[Any] = None
     _trainings: ClassVar[int] = 0
+    _wrapped: ClassVar[WeakSet[DistributedDataParallel]] = WeakSet()
 
     def __init__(self, device: torch.device, rank: int = 0, world: int = 1) -> None:
         self.device = device
@@ -79,7 +85,9 @@ class Group:
         if self.world == 1:
             return module
         places = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=places, **options)
+        wrapped = DistributedDataParallel(module, device_ids=places, **options)
+        Group._wrapped.add(wrapped)
+        return wrapped
 
     def syncing(self, network: Any, *, last: bool) -> AbstractContextManager[Any]:
         """Give the context of a batch: its gradients are shared if it is a step's last."""
@@ -188,3 +196,11 @@ def _device(given: str | torch.device) -> torch.device:
 def _leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+@atexit.register
+def _let_go() -> None:
+    # Whoever holds the group keeps its threads. One of them may still have a
+    # tensor to give back: without an interpreter it would abort the process.
+    for wrapped in Group._wrapped:
+        vars(wrapped).clear()
