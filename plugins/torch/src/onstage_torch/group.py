@@ -194,13 +194,21 @@ def _device(given: str | torch.device) -> torch.device:
 
 
 def _leave() -> None:
+    _let_go()
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 @atexit.register
 def _let_go() -> None:
-    # Whoever holds the group keeps its threads. One of them may still have a
-    # tensor to give back: without an interpreter it would abort the process.
+    """Let the wrappers of models that still live go of their group, whose threads end with it.
+
+    One of those may have a tensor to give back: when there is no interpreter
+    left it would abort the process.
+    """
+    groups = [vars(wrapped).pop("process_group", None) for wrapped in Group._wrapped]
     for wrapped in Group._wrapped:
         vars(wrapped).clear()
+    # Last, and from Python: joining the threads in a reducer's end, with the
+    # interpreter held, would wait for ever for one that needs it.
+    del groups
