@@ -4,9 +4,8 @@
 
 The loop's steps are products of matrices, on one core where
 ``OPENBLAS_NUM_THREADS=1`` leaves another to the threads; its time is that of
-the steps and the stages between them. It goes on for long enough
-after the last save for all to be written meanwhile: what the training's end
-would wait for otherwise is not a delay of its steps.
+the steps and the stages between them. An epoch is long enough for what a save
+hands to a thread to be written meanwhile.
 """
 
 from __future__ import annotations
@@ -32,7 +31,11 @@ from onstage import Callback, ModelView, Run
 from onstage.callbacks import ModelCheckpoint, RemoteMonitor, TensorBoard
 
 MEGABYTES = 100
-REPEATS = 5
+WARM_UP = 2
+"""Epochs in which a callback opens its files, and takes the memory that it keeps."""
+TURNS = 15
+REST = 0.7
+"""Seconds for a thread to end its work before another training's turn."""
 
 _SERVER = """
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -100,52 +103,52 @@ class InlineMonitor(Callback):
         self.session.close()
 
 
-def loop(callbacks, epochs, steps, weights, side):
-    """Train for so many epochs and steps of products, side x side; seconds of all epochs but the first.
-
-    In the first a callback opens its files, and takes the memory that it keeps.
-    """
+def epochs_of(callbacks, steps, weights, side):
+    """Train by products of matrices, side x side; yield an epoch's seconds, with the stages before it."""
     rng = np.random.default_rng(0)
     a, b = rng.random((2, side, side), np.float32)
     out = np.empty_like(a)
     view = ModelView(get_weights=lambda: weights, get_state=lambda: {"weights": weights})
-    with Run(view, callbacks, epochs=epochs, steps=steps, metric_names=["loss"]) as run:
-        for epoch in run.epochs():
-            if epoch == 1:
-                began = perf_counter()
+    with Run(view, callbacks, epochs=WARM_UP + TURNS, steps=steps, metric_names=["loss"]) as run:
+        began = perf_counter()
+        for _ in run.epochs():
             for _ in run.batches(range(steps)):
                 np.dot(a, b, out)
                 run.log(loss=1.0, samples=1)
-            ended = perf_counter()
-    return ended - began
+            yield perf_counter() - began
+            began = perf_counter()
 
 
-def delays(name, made, epochs, steps, weights, events, side):
+def delays(name, made, steps, weights, events, side):
     """Give what an event delays the loop by, inline and beside, in milliseconds.
+
+    Three trainings take turns, an epoch each.
 
     Parameters
     ----------
     made
         ``inline`` and ``beside`` to a function of a folder that makes the callback.
     events
-        How many events (saves, batches) there are in that time.
+        How many events (saves, batches) there are in an epoch.
     side
         Of the matrices: the longer a step, the less a delay stands out of its noise.
     """
     taken = {"without": [], "inline": [], "beside": []}
-    for repeat in range(REPEATS + 1):
-        for which, times in taken.items():
-            with tempfile.TemporaryDirectory(dir=os.environ.get("ONSTAGE_BENCH_DIR")) as folder:
-                callbacks = [made[which](Path(folder))] if which in made else []
-                seconds = loop(callbacks, epochs, steps, weights, side)
-            if repeat:
-                times.append(seconds)
-    each = {
-        which: median(after - before for after, before in zip(taken[which], taken["without"], strict=True))
-        / events
-        * 1e3
-        for which in made
-    }
+    with tempfile.TemporaryDirectory(dir=os.environ.get("ONSTAGE_BENCH_DIR")) as folder:
+        callbacks = {which: [made[which](Path(folder, which))] if which in made else [] for which in taken}
+        trainings = {which: epochs_of(callbacks[which], steps, weights, side) for which in taken}
+        for turn in range(WARM_UP + TURNS):
+            for which, training in trainings.items():
+                seconds = next(training)
+                time.sleep(REST)
+                if turn >= WARM_UP:
+                    taken[which].append(seconds)
+        for training in trainings.values():
+            training.close()
+    each = {}
+    for which in made:
+        more = [after - before for after, before in zip(taken[which], taken["without"], strict=True)]
+        each[which] = median(more) / events * 1e3
     share = each["beside"] / each["inline"]
     return {"name": name, "loop": median(taken["without"]), "ms": each, "share": share, "seconds": taken}
 
@@ -160,7 +163,7 @@ def measure(port):
             "inline": lambda folder: ModelCheckpoint(folder / "model"),
             "beside": lambda folder: ModelCheckpoint(folder / "model", save_in_background=True),
         },
-        *(4, 1500, large, 2, 320),
+        *(1000, large, 1, 320),
     )
     yield delays(
         "TensorBoard, a batch's scalars",
@@ -168,7 +171,7 @@ def measure(port):
             "inline": lambda folder: InlineTensorBoard(folder, write_graph=False, update_freq=1),
             "beside": lambda folder: TensorBoard(folder, write_graph=False, update_freq=1),
         },
-        *(2, 20_000, small, 20_000, 128),
+        *(20_000, small, 20_000, 128),
     )
     yield delays(
         f"TensorBoard, histograms of {MEGABYTES} MB",
@@ -176,7 +179,7 @@ def measure(port):
             "inline": lambda folder: InlineTensorBoard(folder, write_graph=False, histogram_freq=1),
             "beside": lambda folder: TensorBoard(folder, write_graph=False, histogram_freq=1),
         },
-        *(4, 1500, large, 2, 320),
+        *(1000, large, 1, 320),
     )
     root = f"http://127.0.0.1:{port}"
     yield delays(
@@ -185,7 +188,7 @@ def measure(port):
             "inline": lambda folder: InlineMonitor(root),
             "beside": lambda folder: RemoteMonitor(root, events="all", send_as_json=True),
         },
-        *(2, 2000, small, 2000, 320),
+        *(2000, small, 2000, 320),
     )
 
 
