@@ -34,7 +34,7 @@ MEGABYTES = 100
 WARM_UP = 2
 """Epochs in which a callback opens its files, and takes the memory that it keeps."""
 TURNS = 15
-REST = 0.7
+REST = files._PAUSE + 0.2
 """Seconds for a thread to end its work before another training's turn."""
 
 _SERVER = """

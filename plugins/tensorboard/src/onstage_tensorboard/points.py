@@ -47,14 +47,13 @@ def records(points: Sequence[Point]) -> bytes:
     and ``tensorflow/core/lib/io/record_writer.h``; protobuf's *Encoding*.
     """
     _, steps, times, patterns, values = zip(*points, strict=True)
-    step = np.array(steps, np.int64).view(np.uint64)
-    step_bytes = max(1, -(-int(step.max()).bit_length() // 7))
+    step = _varints(np.array(steps, np.int64).view(np.uint64))
     names = tuple(values[0])
-    template, columns = _template(patterns[0], names, step_bytes)
+    template, columns = _template(patterns[0], names, step.shape[1])
     table = np.repeat(template[np.newaxis], len(points), axis=0)
     _put(table, _HEADER + 1, np.array(times, "<f8"))
     at = _HEADER + 10
-    table[:, at : at + step_bytes] = _varints(step, step_bytes)
+    table[:, at : at + step.shape[1]] = step
     with np.errstate(over="ignore"):  # what a float32 cannot hold is infinite
         numbers = np.array(list(map(itemgetter(*names), values)), np.float64).astype("<f4")
     table[:, columns] = numbers.reshape(len(points), -1).view(np.uint8)
@@ -80,12 +79,15 @@ def _template(pattern: str, names: tuple[str, ...], step_bytes: int) -> tuple[Ar
 
 
 def _length(data: bytes | bytearray) -> bytes:
-    size = np.array([len(data)], np.uint64)
-    return _varints(size, max(1, -(-len(data).bit_length() // 7))).tobytes()
+    return _varints(np.array([len(data)], np.uint64)).tobytes()
 
 
-def _varints(numbers: Array, width: int) -> Array:
-    """Give each number 7 bits a byte, the lowest first; all but the last byte say that more come."""
+def _varints(numbers: Array) -> Array:
+    """Give each number 7 bits a byte, the lowest first, in as many bytes as the largest needs.
+
+    All but the last byte say that more come.
+    """
+    width = max(1, -(-int(numbers.max()).bit_length() // 7))
     shifts = (7 * np.arange(width)).astype(np.uint64)
     digits: Array = (numbers[:, np.newaxis] >> shifts & np.uint64(0x7F)).astype(np.uint8)
     digits[:, :-1] |= 0x80
