@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from onstage_torch.losses import Loss  # noqa: E402
-from onstage_torch.metrics import Measure, measures  # noqa: E402
+from onstage_torch.metrics import RuleMeasure, measures  # noqa: E402
 from onstage_torch.totals import TorchTotals  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -58,9 +58,9 @@ def name_of(metric):
 
 def both(metric, batches, weighted):
     """Give what tensors and what arrays come to."""
-    measure = Measure(metric, None, weighted=weighted)
+    measure = RuleMeasure(metric, None, weighted=weighted)
     totals = TorchTotals([measure], CPU)
-    on_device = TorchTotals([Measure(metric, None, weighted=weighted)], CPU)
+    on_device = TorchTotals([RuleMeasure(metric, None, weighted=weighted)], CPU)
     on_device._on_host = False
     outputs, targets, _ = batches[0]
     oracle = core.get(metric, output_shape=outputs.shape, target_shape=targets.shape)
@@ -138,7 +138,7 @@ def test_outputs_that_are_no_number_count_as_in_the_core():
 
 
 def one_batch(metric, outputs, targets, loss=None, weighted=False, weights=None):
-    measure = Measure(metric, loss, weighted=weighted)
+    measure = measures(*((None, metric) if weighted else (metric, None)), loss)[0]
     totals = TorchTotals([measure], CPU)
     totals.add(torch.tensor(0.0), len(outputs), outputs, targets, weights)
     return totals.logs()[measure.name]

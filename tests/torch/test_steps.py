@@ -1,5 +1,7 @@
 """Steps are those of a plain torch loop: the oracle is written out in each test."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -87,7 +89,9 @@ def test_predict_gives_the_outputs_of_evaluation_mode(data, new_model):
     outputs = model.predict(data[0], batch_size=7, verbose=0)
 
     model.module.eval()
-    np.testing.assert_allclose(outputs, model.module(torch.from_numpy(data[0])).detach(), rtol=1e-6)
+    np.testing.assert_allclose(
+        outputs, model.module(torch.from_numpy(data[0])).detach(), rtol=1e-6, atol=1e-7
+    )
     assert isinstance(outputs, np.ndarray)
 
 
@@ -214,7 +218,6 @@ def test_float16_scales_the_loss_and_saves_the_scale(data, new_model):
 @pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # torch's own, on import
 def test_a_compiled_module_learns_what_a_plain_one_does(data, new_model):
     compiled, plain = new_model(compile=True), new_model()
-    compiled._network = torch.compile(compiled.module, backend="eager")  # no C++ compiler is asked for
 
     histories = [each.fit(batches_of(data, 20), epochs=2, verbose=0).history for each in (compiled, plain)]
 

@@ -68,6 +68,8 @@ class Trainer:
 
     def make_batches(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
         """Turn data into batches; the options are those of `data.as_batches`."""
+        if options.get("shuffle") and options.get("rng") is None:
+            options["rng"] = self.shuffle_rng()
         return batching.as_batches(x, y, sample_weight, **options)
 
     def join_outputs(self, outputs: list[Any]) -> Any:
@@ -155,7 +157,7 @@ class Trainer:
         _check_count("steps_per_epoch", steps_per_epoch, least=1, optional=True)
         _check_count("validation_steps", validation_steps, least=1, optional=True)
         due = _validation_epochs(validation_freq)
-        rng = self.shuffle_rng() if seed is None else self.reseed(_checked_seed(seed))
+        rng = None if seed is None else self.reseed(_checked_seed(seed))
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = batching.split_validation(
                 x, y, sample_weight, validation_split

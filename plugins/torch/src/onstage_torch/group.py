@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 from weakref import WeakSet
@@ -81,13 +81,29 @@ class Group:
         atexit.register(_leave)
 
     def wrap(self, module: Any, options: Mapping[str, Any]) -> Any:
-        """Give the module as one that shares gradients, where there are others."""
-        if self.world == 1:
-            return module
+        """Wrap the module in one that shares gradients with the other processes."""
         places = [self.device] if self.device.type == "cuda" else None
         wrapped = DistributedDataParallel(module, device_ids=places, **options)
         Group._wrapped.add(wrapped)
         return wrapped
+
+    def sync_batchnorm(self, module: nn.Module) -> nn.Module:
+        """Return the module with batch normalizations over all processes.
+
+        Raises
+        ------
+        ValueError
+            The processes compute on the CPU, where torch has none.
+        """
+        if self.world == 1:
+            return module
+        if self.device.type == "cpu":
+            raise ValueError(
+                "sync_batchnorm must be False on the CPU, where torch has no SyncBatchNorm; "
+                "use GPUs, or a normalization that does not depend on the batch"
+            )
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        return converted
 
     def syncing(self, network: Any, *, last: bool) -> AbstractContextManager[Any]:
         """Give the context of a batch: its gradients are shared if it is a step's last."""
@@ -123,12 +139,20 @@ class Group:
             packed = totals.pack()
             dist.all_reduce(packed)
             totals.unpack(packed)
+            for each in totals.objects.values():
+                each.join()
 
-    def share_buffers(self, module: nn.Module) -> None:
-        """Give every process the statistics of the first one's module."""
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
+        """Give every process the first one's values, in place."""
         if self.world > 1:
-            for buffer in module.buffers():
-                dist.broadcast(buffer, 0)
+            for tensor in tensors:
+                dist.broadcast(tensor.detach(), 0)
+
+    def sum(self, number: Tensor) -> Tensor:
+        """Return the sum of a number over all processes."""
+        total = number.detach().clone()
+        dist.all_reduce(total)
+        return total
 
     def first_wish(self, wishes: bool) -> int | None:
         """Tell which process wishes to stop, the lowest of them; None if none."""

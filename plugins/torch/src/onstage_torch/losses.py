@@ -1,199 +1,152 @@
-"""Losses: torch's own, by object or name, and Keras's by name."""
+"""Loss: what training makes small."""
 
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from onstage.errors import did_you_mean
-
-LossFunction: TypeAlias = Callable[[Any, Any], Any]
-"""``(outputs, targets)`` to a scalar, or to one value for each sample."""
-
-Scale: TypeAlias = Literal["sigmoid", "softmax", "exp"]
-"""What turns the outputs that a loss takes into probabilities."""
-
-EPSILON = 1e-7
-"""Keras's: probabilities are kept this far from 0 and 1 before their logarithm."""
-
-
-def _like(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Give targets in the shape and type of the outputs, never broadcast."""
-    if targets.dim() + 1 == outputs.dim() and outputs.shape[-1] == 1:
-        targets = targets.unsqueeze(-1)
-    elif targets.dim() == outputs.dim() + 1 and targets.shape[-1] == 1:
-        targets = targets.squeeze(-1)
-    if targets.shape != outputs.shape:
-        raise ValueError(
-            f"y must have the shape of the outputs, {tuple(outputs.shape)}, got {tuple(targets.shape)}"
-        )
-    return targets.to(outputs.dtype)
-
-
-def _clipped(outputs: Tensor) -> Tensor:
-    return outputs.clamp(EPSILON, 1 - EPSILON)
-
-
-def _mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.mse_loss(outputs, _like(outputs, targets), reduction="none")
-
-
-def _mean_absolute_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.l1_loss(outputs, _like(outputs, targets), reduction="none")
-
-
-def _huber(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.huber_loss(outputs, _like(outputs, targets), reduction="none")
-
-
-def _hinge(outputs: Tensor, targets: Tensor) -> Tensor:
-    targets = _like(outputs, targets)
-    # As in Keras: where y holds nothing but 0 and 1, 0 means -1. Decided on the device.
-    zero_one = ((targets == 0) | (targets == 1)).all()
-    signs = torch.where(zero_one, 2 * targets - 1, targets)
-    return (1 - signs * outputs).clamp_min(0)
-
-
-def _binary_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    targets, p = _like(outputs, targets), _clipped(outputs)
-    return -(targets * p.log() + (1 - targets) * torch.log1p(-p))
-
-
-def _categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    targets = _like(outputs, targets)
-    return -(targets * _clipped(outputs / outputs.sum(-1, keepdim=True)).log()).sum(-1)
-
-
-def _sparse_categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    if targets.dim() == outputs.dim() and targets.shape[-1] == 1:
-        targets = targets.squeeze(-1)
-    if targets.shape != outputs.shape[:-1]:
-        raise ValueError(
-            f"y must hold class numbers of shape {tuple(outputs.shape[:-1])}, got {tuple(targets.shape)}; "
-            "for one-hot rows take 'categorical_crossentropy'"
-        )
-    # Divided by their sum as in Keras: outputs need not add up to 1 to the digit.
-    p = _clipped(outputs / outputs.sum(-1, keepdim=True))
-    return -p.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1).log()
-
-
-_KERAS: dict[str, LossFunction] = {
-    "mean_squared_error": _mean_squared_error,
-    "mse": _mean_squared_error,
-    "mean_absolute_error": _mean_absolute_error,
-    "mae": _mean_absolute_error,
-    "huber": _huber,
-    "hinge": _hinge,
-    "binary_crossentropy": _binary_crossentropy,
-    "categorical_crossentropy": _categorical_crossentropy,
-    "sparse_categorical_crossentropy": _sparse_categorical_crossentropy,
-}
-_OF_PROBABILITIES = (_binary_crossentropy, _categorical_crossentropy, _sparse_categorical_crossentropy)
-
-_TORCH: dict[str, Callable[..., Any]] = {
-    each.__name__: each
-    for each in (
-        *(F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.cross_entropy, F.nll_loss),
-        *(F.huber_loss, F.l1_loss, F.mse_loss, F.smooth_l1_loss),
-    )
-}
-_SCALES: dict[Any, Scale] = {
-    F.binary_cross_entropy_with_logits: "sigmoid",
-    nn.BCEWithLogitsLoss: "sigmoid",
-    F.cross_entropy: "softmax",
-    nn.CrossEntropyLoss: "softmax",
-    F.nll_loss: "exp",
-    nn.NLLLoss: "exp",
-}
+from onstage_torch import reduction
+from onstage_torch.loss_functions import (
+    OF_PROBABILITIES,
+    Scale,
+    look_up,
+    scale_of,
+    sparse_categorical_crossentropy,
+)
 
 
 class Loss:
-    """What training makes small: a mean over samples, weighted where asked.
+    """What training makes small, weighted by sample if asked.
+
+    Without weights it is what the given loss returns. With weights ``w`` it is
+    ``sum(w * loss) / d`` with the loss's own divisor ``d``, so that weights of
+    one change nothing: the number of values for a mean, 1 for ``"sum"``, the
+    batch size for ``"batchmean"``, and for cross-entropies the class weights
+    of the targets that are not ignored.
 
     Parameters
     ----------
     given
         A torch loss (module or function), any function of ``(outputs,
-        targets)`` that gives a scalar or one value for each sample, or a name:
-        those of ``torch.nn.functional`` (``"cross_entropy"``), or Keras's
-        (``"sparse_categorical_crossentropy"``), which take probabilities.
+        targets)`` that returns a scalar or one value for each sample, or a
+        name: those of ``torch.nn.functional`` (``"cross_entropy"``), or
+        Keras's (``"sparse_categorical_crossentropy"``), which take
+        probabilities. Parameters of a loss module are trained if the
+        optimizer holds them.
 
     Attributes
     ----------
+    module
+        The loss, if it is a module; else None.
     scale
-        What makes probabilities of the outputs; None where they are, or
-        where that is not known.
+        What turns outputs into probabilities; None if they are, or if that is
+        not known.
     classes_first
         Whether the classes are axis 1, as in torch, rather than the last.
 
     Raises
     ------
     ValueError, TypeError
-        The name is unknown, or it is nothing that can be called.
+        The name is unknown, or it cannot be called.
     """
 
     def __init__(self, given: object) -> None:
-        function = _look_up(given) if isinstance(given, str) else given
+        function = look_up(given) if isinstance(given, str) else given
         if not callable(function) or isinstance(function, type):
             raise TypeError(
                 f"loss must be a torch loss, a function of (outputs, targets) or a name, got {given!r}"
             )
         self._function: Callable[..., Any] = function
-        kind = type(self._function) if isinstance(self._function, nn.Module) else self._function
-        self.scale: Scale | None = _SCALES.get(kind)
+        self.module = function if isinstance(function, nn.Module) else None
+        self.scale: Scale | None = scale_of(function)
         self.classes_first = self.scale in ("softmax", "exp")
-        self._each = _unreduced(self._function)
-        self._needs_targets = isinstance(given, str) or self._each is not self._function
-        self._of_probabilities = self._function in _OF_PROBABILITIES
+        self._needs_targets = isinstance(given, str) or "reduction" in reduction.settings_of(function)
+        self._of_probabilities = self._function in OF_PROBABILITIES
 
-    def to(self, device: torch.device) -> None:
-        """Move a loss that has tensors of its own, such as class weights."""
-        for part in (self._function, self._each):
-            if isinstance(part, nn.Module):
-                part.to(device)
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The loss's own parameters, such as a learnt temperature."""
+        return [] if self.module is None else list(self.module.parameters())
+
+    @property
+    def ignored_class(self) -> int | None:
+        """The class number of targets that do not count; None if all do."""
+        return reduction.ignored_class(self._function)
 
     def __call__(self, outputs: Any, targets: Any, weights: Tensor | None = None) -> Tensor:
-        """Give ``sum(weights * loss) / n``, a scalar on the device.
+        """Return the loss of a batch, a scalar on the device.
 
         Raises
         ------
         ValueError
-            There are weights, and the loss gives one number for all samples.
+            There are weights, and the loss is one number for all samples.
         """
-        value = self._function(outputs, targets) if weights is None else self._each(outputs, targets)
-        if not isinstance(value, Tensor):
-            raise TypeError(f"loss must give a tensor, got {type(value).__name__}")
-        if weights is None:
-            return value.mean() if value.dim() else value
-        if not value.dim() or len(value) != len(weights):
+        if weights is not None:
+            return self._weighted(outputs, targets, weights)
+        value = _as_tensor(self._function(outputs, targets))
+        return value.mean() if value.dim() else value
+
+    def _weighted(self, outputs: Any, targets: Any, weights: Tensor) -> Tensor:
+        each = _as_tensor(reduction.unreduced(self._function)(outputs, targets))
+        if not each.dim() or len(each) != len(weights):
             raise ValueError(
                 f"loss must give one value for each of the {len(weights)} samples where there are weights, "
-                f"got shape {tuple(value.shape)}; leave the mean to the trainer"
+                f"got shape {tuple(each.shape)}; leave the mean to the trainer"
             )
-        return (value.reshape(len(value), -1).mean(1) * weights.to(value.dtype)).sum() / len(value)
+        total = (each.reshape(len(each), -1).sum(1) * weights.to(each.dtype)).sum()
+        return total / self._divisor(each, targets)
+
+    def _divisor(self, each: Tensor, targets: Any) -> float | Tensor:
+        match reduction.settings_of(self._function).get("reduction"):
+            case "sum":
+                return 1.0
+            case "batchmean":
+                return len(each)
+            case "mean" if reduction.is_counted(self._function):
+                return reduction.class_weight_sum(self._function, each, targets)
+        return each.numel()
+
+    def joinable(
+        self, outputs: Any, targets: Any, weights: Tensor | None, samples: int
+    ) -> tuple[Tensor, float | Tensor | None]:
+        """Return the loss and its divisor, to be joined with other batches.
+
+        The loss of the joined batch is ``sum(loss * divisor) / sum(divisor)``,
+        or the sum of the losses if the divisor is None.
+        """
+        how = reduction.settings_of(self._function).get("reduction")
+        if how != "mean" or not reduction.is_counted(self._function):
+            return self(outputs, targets, weights), None if how == "sum" else samples
+        each = reduction.unreduced(self._function)(outputs, targets)
+        divisor = reduction.class_weight_sum(self._function, each, targets)
+        if weights is not None:
+            each = each.reshape(len(each), -1).sum(1) * weights.to(each.dtype)
+        # If all targets are ignored the mean is 0 / 0, but the sum adds nothing.
+        return each.sum() / divisor.clamp_min(torch.finfo(each.dtype).tiny), divisor
 
     def check_targets(self, targets: Any) -> None:
         """Raise ValueError where there is no y and the loss can't do without."""
         if targets is None and self._needs_targets:
             raise ValueError("y must be given for the loss, got none; a loss of your own may do without")
 
-    def check(self, outputs: Any, targets: Any) -> None:
-        """Refuse a batch on which the loss means nothing; waits for the device.
+    def check(self, outputs: Any, targets: Any, weights: Tensor | None = None) -> None:
+        """Refuse a batch for which the loss is undefined; waits for the device.
 
         Raises
         ------
         ValueError
-            There is no y, outputs are no probabilities where the loss takes
-            those, or a class number is outside the outputs' classes.
+            There is no y, outputs are no probabilities although the loss takes
+            those, a class number is outside the outputs' classes, or there are
+            weights and the loss's own mean cannot be told from one value for
+            each sample.
         """
         self.check_targets(targets)
+        if weights is not None and not reduction.is_of_torch(self._function):
+            self._check_weights_of_one(outputs, targets, weights)
         if not isinstance(outputs, Tensor):
             return
         if self._of_probabilities:
@@ -205,38 +158,39 @@ class Loss:
                     "end the module with a softmax or sigmoid, or take 'cross_entropy' or "
                     "'binary_cross_entropy_with_logits', which take logits"
                 )
-        if self._function is _sparse_categorical_crossentropy or self.classes_first:
+        if self._function is sparse_categorical_crossentropy or self.classes_first:
             self._check_classes(outputs, targets)
+
+    def _check_weights_of_one(self, outputs: Any, targets: Any, weights: Tensor) -> None:
+        if "reduction" not in reduction.settings_of(self._function):
+            return
+        kept = copy.deepcopy(self)  # A loss may count its calls.
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            state = torch.get_rng_state()
+            plain = kept(outputs, targets)
+            torch.set_rng_state(state)
+            of_one = kept(outputs, targets, torch.ones_like(weights))
+        if not torch.allclose(plain, of_one, rtol=1e-3, equal_nan=True):
+            raise ValueError(
+                f"loss must be the mean of its values to be weighted, got {float(plain):.4g} from "
+                f"{type(self._function).__name__}, and {float(of_one):.4g} with weights of one; "
+                "make it return one value for each sample, or leave out sample_weight and class_weight"
+            )
 
     def _check_classes(self, outputs: Tensor, targets: Any) -> None:
         if not isinstance(targets, Tensor) or targets.is_floating_point() or outputs.dim() < 2:
             return
-        ignored = getattr(self._function, "ignore_index", -100)
+        ignored = self.ignored_class
         classes = outputs.shape[1 if self.classes_first else -1]
-        wrong = targets[(targets != ignored) & ((targets < 0) | (targets >= classes))]
+        outside = (targets < 0) | (targets >= classes)
+        wrong = targets[outside if ignored is None else outside & (targets != ignored)]
         if len(wrong):
             raise ValueError(
                 f"y must hold class numbers in [0, {classes}) for these outputs, got {int(wrong[0])}"
             )
 
 
-def _look_up(name: str) -> LossFunction:
-    table = _KERAS | _TORCH
-    if name not in table:
-        raise ValueError(f"loss must be one of {', '.join(table)}, got {name!r}{did_you_mean(name, table)}")
-    return table[name]
-
-
-def _unreduced(function: Any) -> Any:
-    """Give a loss that leaves the mean out, where it can be told how."""
-    if isinstance(function, nn.Module):
-        if not hasattr(function, "reduction"):
-            return function
-        each: Any = copy.copy(function)
-        each.reduction = "none"
-        return each
-    try:
-        reduces = "reduction" in inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return function
-    return partial(function, reduction="none") if reduces else function
+def _as_tensor(value: Any) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"loss must give a tensor, got {type(value).__name__}")
+    return value

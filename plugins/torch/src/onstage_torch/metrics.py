@@ -7,6 +7,7 @@ waiting for the device.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from onstage import metrics as core
 from onstage.model import Array, Direction
 from onstage_torch import rules
 from onstage_torch.losses import Loss
+from onstage_torch.metric_objects import MetricObject, is_metric_object
 from onstage_torch.trees import sample_count
 
 Metrics: TypeAlias = object
@@ -34,52 +36,64 @@ _PROBABILITIES: dict[str, Callable[[Tensor], Tensor]] = {
 _COUNTING = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
 
 
-class Measure:
+class Measure(ABC):
     """One metric of a model.
-
-    Parameters
-    ----------
-    given
-        A name; an `onstage.metrics.Metric`; or a function of ``(outputs,
-        targets)`` that gives one value for each sample, or their mean.
-    loss
-        Tells how outputs become probabilities, and where their classes are.
-    weighted
-        Whether sample weights count.
-    name
-        What it is called in the logs; None for its own name.
 
     Attributes
     ----------
     name, direction
-        As `onstage.model.Model.metric_directions` gives them.
+        As `onstage.model.Model.metric_directions` returns them.
     weighted
-        As given.
+        Whether sample weights count.
     """
 
-    def __init__(self, given: Any, loss: Loss | None, *, weighted: bool, name: str | None = None) -> None:
+    name: str
+    direction: Direction | None = None
+    differentiable = True
+    """Whether it would keep the graph of the outputs alive."""
+
+    def __init__(self, given: Any, *, weighted: bool) -> None:
         self._given = given
         self.weighted = weighted
-        self._scale = loss.scale if loss is not None else None
+
+    @abstractmethod
+    def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> rules.Addend:
+        """Return what a batch adds to the sums; weights only if they count."""
+
+    @abstractmethod
+    def result(self, total: float | Array, weight: float) -> float:
+        """Return the metric of what was added up: see `rules.Addend`."""
+
+
+class RuleMeasure(Measure):
+    """A metric of `onstage.metrics`, by name or instance.
+
+    Parameters
+    ----------
+    given
+        A name or an `onstage.metrics.Metric`.
+    loss
+        Tells how outputs become probabilities, where their classes are, and
+        which class is ignored.
+    """
+
+    def __init__(self, given: Any, loss: Loss | None, *, weighted: bool) -> None:
+        super().__init__(given, weighted=weighted)
+        self._loss = loss
         self._classes_first = loss is not None and loss.classes_first
-        self._metric: core.Metric | None = None
         self._rule: Callable[[Tensor, Tensor, Tensor | None], rules.Addend] | None = None
         self._probabilities: Callable[[Tensor], Tensor] | None = None
-        self._is_function = callable(given) and not isinstance(given, core.Metric | type)
-        self.direction: Direction | None = None
-        if isinstance(given, str) and given.lower() in ("accuracy", "acc"):
-            self.name, self.direction = given, "max"
-        elif self._is_function:
-            self.name = getattr(given, "__name__", None) or type(given).__name__
+        self._metric: core.Metric | None = None
+        if isinstance(given, str) and given.lower() in core.BY_SHAPE:
+            self.name = given
+            self.direction = "max" if given.lower() in ("accuracy", "acc") else "min"
         else:
             self._metric = core.get(given)
             self.name, self.direction = self._metric.name, self._metric.direction
-        self.name = self.name if name is None else name
+        self.differentiable = not (isinstance(given, str) and given.lower() in _COUNTING)
 
     def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> rules.Addend:
-        """Give what a batch adds to the totals; weights only where they count."""
-        if self._is_function:
-            return self._of_function(outputs, targets, weights)
+        """Return what a batch adds to the sums; weights only if they count."""
         if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
             raise TypeError(
                 f"metric {self.name!r} needs one tensor of outputs and one of targets, "
@@ -93,29 +107,45 @@ class Measure:
         if self._probabilities is not None:
             outputs = self._probabilities(outputs)
         elif outputs.dim() == 2:
-            self.measure = self._rule  # type: ignore[assignment, method-assign]  # no more to look at
+            self.measure = self._rule  # type: ignore[assignment, method-assign]  # nothing else to check
         return self._rule(outputs, targets, weights)
 
     def _built(self, outputs: Tensor, targets: Tensor) -> Callable[..., rules.Addend]:
         given = self._given if self._metric is None else self._metric
         self._metric = core.get(given, output_shape=outputs.shape, target_shape=targets.shape)
-        rule, of_probabilities = rules.rule_of(self._metric)
-        if of_probabilities and self._scale is not None:
-            self._probabilities = _PROBABILITIES[self._scale]
+        scale = None if self._loss is None else self._loss.scale
+        ignored = None if self._loss is None else self._loss.ignored_class
+        rule, of_probabilities = rules.rule_of(self._metric, scale)
+        if of_probabilities and scale is not None:
+            self._probabilities = _PROBABILITIES[scale]
+        if ignored is not None and rule in rules.OF_CLASS_NUMBERS:
+            return partial(rule, self._metric, ignored=ignored)
         return partial(rule, self._metric)
 
-    @property
-    def differentiable(self) -> bool:
-        """Whether it would drag the graph of the outputs along."""
-        return not (isinstance(self._given, str) and self._given.lower() in _COUNTING)
+    def result(self, total: float | Array, weight: float) -> float:
+        """Return the metric of what was added up: see `rules.Addend`."""
+        if self._metric is None:
+            return float(total) / weight if weight else 0.0
+        if isinstance(self._metric, core.MeanMetric):
+            return self._metric.aggregate(np.array([total, weight], np.float64))
+        return self._metric.aggregate(np.reshape(total, self._metric.state_shape()))
 
-    def _of_function(self, outputs: Any, targets: Any, weights: Tensor | None) -> rules.Addend:
+
+class FunctionMeasure(Measure):
+    """A function of ``(outputs, targets)``: one value for each sample, or their mean."""
+
+    def __init__(self, given: Any, *, weighted: bool) -> None:
+        super().__init__(given, weighted=weighted)
+        self.name = getattr(given, "__name__", None) or type(given).__name__
+
+    def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> rules.Addend:
+        """Return what a batch adds to the sums; weights only if they count."""
         values = self._given(outputs, targets)
         if not isinstance(values, Tensor):
             values = torch.as_tensor(values, dtype=torch.get_default_dtype())
         n = sample_count(outputs)
         if values.dim() == 0 and weights is None:
-            return values * n, n
+            return values.to(rules.wide(values.device)) * n, n
         if values.dim() == 0 or len(values) != n:
             raise ValueError(
                 f"metric {self.name!r} must give one value for each of the {n} samples, or their mean where "
@@ -124,12 +154,40 @@ class Measure:
         return rules.sums(values, weights)
 
     def result(self, total: float | Array, weight: float) -> float:
-        """Give the metric of what was added up: see `rules.Addend`."""
-        if self._metric is None:
-            return float(total) / weight if weight else 0.0
-        if isinstance(self._metric, core.MeanMetric):
-            return self._metric.aggregate(np.array([total, weight], np.float64))
-        return self._metric.aggregate(np.reshape(total, self._metric.state_shape()))
+        """Return the mean over the samples."""
+        return float(total) / weight if weight else 0.0
+
+
+class ObjectMeasure(Measure):
+    """A metric that keeps its own sums: see `metric_objects`."""
+
+    def __init__(self, given: Any, *, weighted: bool) -> None:
+        super().__init__(given, weighted=weighted)
+        self.name = type(given).__name__
+        if weighted:
+            raise TypeError(f"weighted_metrics must heed weights, got {self.name}; put it among the metrics")
+        higher = getattr(given, "higher_is_better", None)
+        self.direction = None if higher is None else "max" if higher else "min"
+
+    def new_object(self, device: torch.device, world: int) -> MetricObject:
+        """Make a copy for one stage."""
+        return MetricObject(self.name, self._given, device, world)
+
+    def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> rules.Addend:
+        """Not used: its `MetricObject` adds up."""
+        raise NotImplementedError
+
+    def result(self, total: float | Array, weight: float) -> float:
+        """Not used: its `MetricObject` computes."""
+        raise NotImplementedError
+
+
+def _measure(given: Any, loss: Loss | None, weighted: bool) -> Measure:
+    if is_metric_object(given) and not isinstance(given, core.Metric):
+        return ObjectMeasure(given, weighted=weighted)
+    if callable(given) and not isinstance(given, core.Metric | type):
+        return FunctionMeasure(given, weighted=weighted)
+    return RuleMeasure(given, loss, weighted=weighted)
 
 
 def measures(metrics: Metrics, weighted_metrics: Metrics, loss: Loss | None) -> list[Measure]:
@@ -140,11 +198,11 @@ def measures(metrics: Metrics, weighted_metrics: Metrics, loss: Loss | None) -> 
     ValueError, TypeError
         A name is unknown or taken twice, or it is no metric.
     """
-    made = [
-        Measure(each, loss, weighted=weighted, name=name)
-        for given, weighted in ((metrics, False), (weighted_metrics, True))
-        for name, each in _named(given)
-    ]
+    made: list[Measure] = []
+    for given, weighted in ((metrics, False), (weighted_metrics, True)):
+        for name, each in _named(given):
+            made.append(_measure(each, loss, weighted))
+            made[-1].name = made[-1].name if name is None else name
     seen = {"loss"}
     for each in made:
         if each.name in seen:
@@ -159,7 +217,8 @@ def measures(metrics: Metrics, weighted_metrics: Metrics, loss: Loss | None) -> 
 def _named(given: Metrics) -> list[tuple[str | None, Any]]:
     if given is None:
         return []
-    if isinstance(given, Mapping) and not {"class_name", "config"} >= set(given):
-        return list(given.items())
+    is_collection = is_metric_object(given) and hasattr(given, "items")  # of torchmetrics
+    if is_collection or (isinstance(given, Mapping) and "class_name" not in given):
+        return list(given.items())  # type: ignore[attr-defined]  # both have items()
     several = given if isinstance(given, list | tuple) else [given]
     return [(None, each) for each in several]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from onstage.batches import Batches
 from onstage.history import History
 from onstage.model import Array, Batch, Direction, State
+from onstage.state_tree import copied
 from onstage.trainer import Trainer
 from onstage_torch import settings, sources
 from onstage_torch.average import Average
@@ -21,11 +22,12 @@ from onstage_torch.losses import Loss
 from onstage_torch.memory import Part
 from onstage_torch.metrics import Metrics, measures
 from onstage_torch.modes import Modes
+from onstage_torch.network import SharedNetwork
 from onstage_torch.placing import Placing
 from onstage_torch.totals import TorchTotals
-from onstage_torch.trees import joined, map_leaves, sample_count, to_array
+from onstage_torch.trees import joined, map_leaves, own_array, sample_count, to_array
 from onstage_torch.updates import ScheduleOn, Updates
-from onstage_torch.view import TorchView
+from onstage_torch.view import TorchView, check_names
 
 Optimizer: TypeAlias = torch.optim.Optimizer | Callable[..., torch.optim.Optimizer]
 """An optimizer, or what makes one of ``module.parameters()``."""
@@ -40,16 +42,22 @@ class TorchModel(TorchView, Trainer):
         Any module; it is moved to the device. An input that is a tuple or a
         dict is passed to it as several arguments.
     optimizer
-        A torch optimizer of the module's parameters, or what makes one of
-        them: ``torch.optim.Adam``, ``lambda p: SGD(p, lr=0.1)``. None for a
-        module that is only evaluated.
+        A torch optimizer of parameters of the module and the loss, or a
+        function that makes one of all of them: ``torch.optim.Adam``,
+        ``lambda p: SGD(p, lr=0.1)``. None for a module that is only evaluated.
+        Parameters may be frozen, unfrozen, or added with ``add_param_group``
+        at any time: each step reads the groups anew.
     loss
         A torch loss, a function of ``(outputs, targets)``, or a name; see
         `losses.Loss`.
     metrics, weighted_metrics
         Names (``"accuracy"``), `onstage.metrics.Metric` instances, functions
-        of ``(outputs, targets)``, or a dict of name to one of these. Only the
-        weighted ones heed sample weights.
+        of ``(outputs, targets)``, objects of torchmetrics, or a dict of name to
+        one of these. Only the weighted ones heed sample weights. Targets that
+        the loss ignores (``ignore_index``) count for no metric of class
+        numbers. A function's one number for a batch is averaged by samples;
+        make it return one value for each sample, or use an object with
+        ``update``, ``compute`` and ``reset``, for what isn't a mean.
     scheduler
         A torch learning-rate scheduler, or what makes one of the optimizer.
         Callbacks can't set the rate beside it.
@@ -64,16 +72,20 @@ class TorchModel(TorchView, Trainer):
     compile
         Run the module through ``torch.compile``.
     accumulate
-        Batches to one step of the optimizer. Every sample counts the same; the
-        last step of an epoch takes what is left.
+        Batches to one step of the optimizer, which is that of the joined batch;
+        the last step of an epoch takes what is left.
     clip_grad_norm
-        The greatest length of all gradients together.
+        The greatest length of all gradients of the optimizer together.
     use_ema, ema_momentum
         Keep a moving average of the weights, which become it when training
         ends, as in Keras's optimizers.
     agree_every
         Where there are several processes: after how many batches they tell
         each other of a wish to stop; None: once an epoch.
+    sync_batchnorm
+        Normalise over the joined batch of all processes, on GPUs: each batch
+        normalization becomes torch's SyncBatchNorm. Without it each process
+        normalises its own part, and the weights are not those of one process.
     ddp_options
         Arguments of torch's DistributedDataParallel, such as
         ``{"find_unused_parameters": True}``.
@@ -114,6 +126,7 @@ class TorchModel(TorchView, Trainer):
         use_ema: bool = False,
         ema_momentum: float = 0.99,
         agree_every: int | None = None,
+        sync_batchnorm: bool = False,
         ddp_options: Mapping[str, Any] | None = None,
     ) -> None:
         settings.module(module)
@@ -126,20 +139,23 @@ class TorchModel(TorchView, Trainer):
         self._group = Group.of_process(device)
         self.rank, self.world = self._group.rank, self._group.world
         place = self._group.device
+        if sync_batchnorm:
+            module = self._group.sync_batchnorm(module)
         module.to(place)
-        if self._loss is not None:
-            self._loss.to(place)
-        optimizer = settings.optimizer(optimizer, module)
+        if self._loss is not None and self._loss.module is not None:
+            self._loss.module.to(place)
+        optimizer = settings.optimizer(optimizer, module, self._loss_parameters)
         super().__init__(module, optimizer, settings.scheduler(scheduler, optimizer))
         self._modes = Modes(module)
         self._placing = Placing(place, module)
-        self._network = self._group.wrap(torch.compile(module) if compile else module, ddp_options or {})
-        self._average = Average(module.parameters(), momentum) if use_ema else None
+        self._network = SharedNetwork(module, self._group, compile=compile, options=ddp_options or {})
+        self._group.broadcast(self._loss_tensors().values())
+        self._average = Average(module, optimizer, momentum) if use_ema else None
         self._updates: Updates | None = None
         if optimizer is not None:
             self._updates = Updates(
                 optimizer,
-                module.parameters(),
+                self._loss_parameters,
                 scheduler=self.scheduler,
                 schedule_on=schedule_on,
                 scaler=torch.amp.GradScaler(place.type) if self._amp is torch.float16 else None,
@@ -148,6 +164,7 @@ class TorchModel(TorchView, Trainer):
                 average=self._average,
                 group=self._group,
             )
+        self._joins = accumulate > 1 or self.world > 1
         self._steps = self._seed = 0
         self._wish = self._agreed = False
         self._unchecked = True
@@ -176,24 +193,34 @@ class TorchModel(TorchView, Trainer):
             self._step_together(updates, batch, totals)
             return
         x, y, weights = self._placing(batch)
-        outputs, loss = self._forward(self._network, x, y, weights)
         samples = x.shape[0] if type(x) is Tensor else sample_count(x)
-        updates.backward(loss, samples)
+        outputs, loss, divisor = self._forward(self._network(), x, y, weights, samples, joins=self._joins)
+        updates.backward(loss, divisor, samples)
         totals.add(loss, samples, outputs, y, weights)
 
     def _step_together(self, updates: Updates, batch: Batch, totals: TorchTotals) -> None:
-        """Make a step of which this process has a part."""
+        """Make a step on this process's part of a batch."""
         # Each step's randomness follows from its number: nothing of the other
         # processes' generators has to be saved for a resumed run to be the same.
         own = np.random.SeedSequence((self._seed, self._steps, self.rank))
         torch.manual_seed(int(own.generate_state(1, np.uint64)[0]))
-        share = batch.share(self.world) if isinstance(batch, Part) else 1.0
         x, y, weights = self._placing(batch)
-        with self._group.syncing(self._network, last=updates.completes):
-            outputs, loss = self._forward(self._network, x, y, weights)
-            updates.backward(loss * share, batch.joined if isinstance(batch, Part) else sample_count(x))
-        if share:
-            totals.add(loss, sample_count(x), outputs, y, weights)
+        samples = sample_count(x)
+        empty = isinstance(batch, Part) and batch.empty
+        network = self._network()
+        with self._group.syncing(network, last=updates.completes):
+            outputs, loss, divisor = self._forward(network, x, y, weights, samples, joins=True)
+            if isinstance(divisor, Tensor):
+                own_part = divisor * (not empty)
+                divisor = self._group.sum(own_part)
+                share: float | Tensor = own_part * self.world / divisor
+            elif divisor is not None and isinstance(batch, Part):
+                share, divisor = batch.share(self.world), batch.joined
+            else:
+                share = 0.0 if empty else 1.0 if divisor is not None else float(self.world)
+            updates.backward(loss * share, divisor, samples)
+        if not empty:
+            totals.add(loss, samples, outputs, y, weights)
         self._steps += 1
         if self._agree_every is not None and self._steps % self._agree_every == 0:
             self._agree()
@@ -203,8 +230,9 @@ class TorchModel(TorchView, Trainer):
         self._modes.evaluate()
         x, y, weights = self._placing(batch)
         with torch.no_grad():
-            outputs, loss = self._forward(self.module, x, y, weights)
-            totals.add(loss, sample_count(x), outputs, y, weights)
+            samples = sample_count(x)
+            outputs, loss, _ = self._forward(self.module, x, y, weights, samples)
+            totals.add(loss, samples, outputs, y, weights)
 
     def predict_step(self, batch: Batch) -> Any:
         """Give the outputs of a batch as numpy arrays."""
@@ -214,31 +242,46 @@ class TorchModel(TorchView, Trainer):
             outputs = _call(self.module, x)
         return map_leaves(lambda leaf: to_array(leaf) if isinstance(leaf, Tensor) else leaf, outputs)
 
-    def _forward(self, network: Any, x: Any, y: Any, weights: Tensor | None) -> tuple[Any, Tensor]:
+    def _forward(
+        self, network: Any, x: Any, y: Any, weights: Tensor | None, samples: int, *, joins: bool = False
+    ) -> tuple[Any, Tensor, float | Tensor | None]:
+        """Return outputs, loss, and what the loss is divided by: see `Loss.joinable`."""
+        if self._amp is None:
+            outputs = network(x) if type(x) is Tensor else _call(network, x)
+            return outputs, *self._measure(outputs, y, weights, samples, joins)
+        with torch.autocast(self._placing.device.type, self._amp):
+            outputs = _call(network, x)
+            return outputs, *self._measure(outputs, y, weights, samples, joins)
+
+    def _measure(
+        self, outputs: Any, y: Any, weights: Tensor | None, samples: int, joins: bool
+    ) -> tuple[Tensor, float | Tensor | None]:
         loss = self._loss
         if loss is None:
             raise ValueError("loss must be given to train or evaluate, got none")
-        if self._amp is None:
-            outputs = network(x) if type(x) is Tensor else _call(network, x)
-            if self._unchecked:
-                self._check(loss, outputs, y)
-            return outputs, loss(outputs, y, weights)
-        with torch.autocast(self._placing.device.type, self._amp):
-            outputs = _call(network, x)
-            if self._unchecked:
-                self._check(loss, outputs, y)
-            return outputs, loss(outputs, y, weights)
+        if self._unchecked:
+            # The first batch is checked more closely than the others.
+            loss.check(outputs, y, weights)
+            self._unchecked = False
+        return loss.joinable(outputs, y, weights, samples) if joins else (loss(outputs, y, weights), samples)
 
-    def _check(self, loss: Loss, outputs: Any, y: Any) -> None:
-        """Look at the first batch closer than at the others."""
-        loss.check(outputs, y)
-        self._unchecked = False
+    @property
+    def _loss_parameters(self) -> list[Tensor]:
+        return [] if self._loss is None else self._loss.parameters
+
+    def _loss_tensors(self) -> dict[str, Tensor]:
+        """Return the loss's own parameters and buffers by name."""
+        if self._loss is None or self._loss.module is None:
+            return {}
+        return dict(self._loss.module.state_dict())
 
     # -- what the trainer asks
 
     def fit(self, *args: Any, **kwargs: Any) -> History:
         """Train, and tell the callbacks of every stage; see `onstage.Trainer.fit`."""
         with self._group.together():
+            if self.world > 1 and kwargs.get("seed") is None:
+                self._seed = self._draw_seed()
             return super().fit(*args, **kwargs)
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
@@ -249,7 +292,12 @@ class TorchModel(TorchView, Trainer):
             self._modes.restore()
 
     def make_batches(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Batches:
-        """Turn data into batches; see `sources.make_batches`."""
+        """Turn data into batches; see `sources.make_batches`.
+
+        Only rows that are shuffled here draw an order: a loader draws its own.
+        """
+        if options.get("shuffle") and options.get("rng") is None and sources.is_rows(x):
+            options["rng"] = self.shuffle_rng()
         return sources.make_batches(x, y, sample_weight, **options)
 
     def prepare(self, batches: Any, *, mode: str) -> None:
@@ -270,6 +318,8 @@ class TorchModel(TorchView, Trainer):
                 )
             if batches.x_spec is not None and batches.y_spec is None:
                 self._loss.check_targets(None)
+            if mode == "train" and self.optimizer is not None:
+                settings.check_parameters(self.optimizer, self.module, self._loss_parameters)
             self._group.divide(batches, self._seed, training=mode == "train")
         self._unchecked = True
 
@@ -280,9 +330,11 @@ class TorchModel(TorchView, Trainer):
         return np.random.default_rng(seed)
 
     def shuffle_rng(self) -> np.random.Generator:
-        """Give the generator that shuffles, seeded by torch's: all processes get the same."""
-        self._seed = self._group.of_first(int(torch.randint(2**62, ())))
-        return np.random.default_rng(self._seed)
+        """Return the generator that shuffles, seeded by torch's: all processes get the same."""
+        return np.random.default_rng(self._draw_seed())
+
+    def _draw_seed(self) -> int:
+        return self._group.of_first(int(torch.randint(2**62, ())))
 
     def join_outputs(self, outputs: list[Any]) -> Any:
         """Join the outputs of the batches of a prediction."""
@@ -290,13 +342,13 @@ class TorchModel(TorchView, Trainer):
 
     def new_totals(self) -> TorchTotals:
         """Make empty totals for one stage."""
-        return TorchTotals(self._measures, self._placing.device, self._stage_over, self.rank)
+        return TorchTotals(self._measures, self._placing.device, self._stage_over, self.rank, self.world)
 
     def _stage_over(self, totals: TorchTotals) -> None:
         self._modes.restore()
         if totals.trained and self._updates is not None:
             self._updates.end_epoch()
-            self._group.share_buffers(self.module)
+            self._group.broadcast(self.module.buffers())
         self._group.add_up(totals)
 
     def metric_directions(self) -> Mapping[str, Direction | None]:
@@ -343,7 +395,7 @@ class TorchModel(TorchView, Trainer):
     @property
     def ema_average(self) -> list[Array] | None:
         """Copies of the averaged parameters, in the module's order; None without."""
-        return None if self._average is None else [to_array(each) for each in self._average.values]
+        return None if self._average is None else list(copied(self._average.state_dict()).values())
 
     def swap_ema_average(self) -> None:
         """Exchange the weights with their average, in place.
@@ -368,7 +420,9 @@ class TorchModel(TorchView, Trainer):
 
     def _own_state(self) -> State:
         updates = None if self._updates is None else self._updates.state_dict()
-        return super()._own_state() | {"updates": updates, "steps": self._steps, "seed": self._seed}
+        loss = {name: own_array(each) for name, each in self._loss_tensors().items()}
+        own = {"updates": updates, "loss": loss, "steps": self._steps, "seed": self._seed}
+        return super()._own_state() | own
 
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` gave, to the bit; all of it or nothing.
@@ -380,11 +434,13 @@ class TorchModel(TorchView, Trainer):
         """
         super().load_state_dict(state)
         self._steps, self._seed = state["steps"], state["seed"]
+        self._fill(self._loss_tensors(), state["loss"])
         if self._updates is not None:
             self._updates.load_state_dict(state["updates"])
 
     def _check_state(self, state: State) -> None:
         super()._check_state(state)
+        check_names(self._loss_tensors(), state["loss"], "the loss's")
         if self._updates is not None:
             self._updates.check_state(state["updates"])
 

@@ -8,14 +8,16 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from onstage import losses as core_losses
 from onstage import metrics as core
 from onstage_torch.trees import to_array
 
 Addend: TypeAlias = tuple[Tensor, float | Tensor]
 """What a batch adds: a sum without axes and its weight, or a state and 0."""
 
-Rule: TypeAlias = Callable[[Any, Tensor, Tensor, Tensor | None], Addend]
+Rule: TypeAlias = Callable[..., Addend]
 """``(metric, outputs, targets, weights)``; classes are on the last axis."""
 
 
@@ -35,6 +37,14 @@ def sums(values: Tensor, weights: Tensor | None) -> Addend:
     each = values.reshape(n, -1).to(wide(values.device)).mean(1)
     weights = weights.to(each.dtype)
     return (each * weights).sum(), weights.sum()
+
+
+def _sums_of_kept(values: Tensor, weights: Tensor | None, kept: Tensor) -> Addend:
+    """Sum up the values that count, and the weights of those."""
+    if weights is None:
+        return (values * kept).sum(dtype=wide(values.device)), kept.sum()
+    weights = _per_value(weights, values) * kept
+    return (values * weights).sum(), weights.sum()
 
 
 def _pair(name: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,10 +90,17 @@ def _binary(metric: core.BinaryAccuracy, outputs: Tensor, targets: Tensor, weigh
     return sums((outputs > metric.threshold) == targets, weights)
 
 
-def _sparse(metric: core.Metric, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Addend:
+def _sparse(
+    metric: core.Metric,
+    outputs: Tensor,
+    targets: Tensor,
+    weights: Tensor | None,
+    ignored: int | None = None,
+) -> Addend:
     if targets.ndim != outputs.ndim - 1:
         targets = _classes(metric.name, outputs, targets)
-    return sums(outputs.argmax(-1) == targets, weights)
+    hits = outputs.argmax(-1) == targets
+    return sums(hits, weights) if ignored is None else _sums_of_kept(hits, weights, targets != ignored)
 
 
 def _categorical(metric: core.Metric, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Addend:
@@ -98,9 +115,17 @@ def _among(k: int, outputs: Tensor, classes: Tensor) -> Tensor:
 
 
 def _sparse_top_k(
-    metric: core.SparseTopKCategoricalAccuracy, outputs: Tensor, targets: Tensor, weights: Tensor | None
+    metric: core.SparseTopKCategoricalAccuracy,
+    outputs: Tensor,
+    targets: Tensor,
+    weights: Tensor | None,
+    ignored: int | None = None,
 ) -> Addend:
-    return sums(_among(metric.k, outputs, _classes(metric.name, outputs, targets)), weights)
+    targets = _classes(metric.name, outputs, targets)
+    if ignored is None:
+        return sums(_among(metric.k, outputs, targets), weights)
+    kept = targets != ignored
+    return _sums_of_kept(_among(metric.k, outputs, targets.where(kept, 0)), weights, kept)
 
 
 def _top_k(
@@ -182,6 +207,35 @@ def _f1(metric: core.F1Score, outputs: Tensor, targets: Tensor, weights: Tensor 
     return torch.stack([(weight * case).sum(0) for case in cases]), 0.0
 
 
+def _binary_loss(metric: Any, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Addend:
+    """Measure binary cross-entropy of logits."""
+    outputs, targets = _pair(metric.name, outputs, targets)
+    targets = targets.to(outputs.dtype).lerp(torch.full_like(outputs, 0.5), metric.loss.label_smoothing)
+    return sums(F.binary_cross_entropy_with_logits(outputs, targets, reduction="none"), weights)
+
+
+def _categorical_loss(metric: Any, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Addend:
+    """Measure cross-entropy of logits, or of logarithms of probabilities, and one-hot rows."""
+    _one_hot(metric.name, outputs, targets)
+    share = metric.loss.label_smoothing
+    targets = targets.to(outputs.dtype) * (1 - share) + share / outputs.shape[-1]
+    return sums(-(targets * outputs.log_softmax(-1)).sum(-1), weights)
+
+
+def _sparse_loss(
+    metric: core.LossMetric,
+    outputs: Tensor,
+    targets: Tensor,
+    weights: Tensor | None,
+    ignored: int | None = None,
+) -> Addend:
+    """Measure cross-entropy of logits, or of logarithms of probabilities, and class numbers."""
+    targets = _classes(metric.name, outputs, targets).long()
+    kept = torch.ones_like(targets, dtype=torch.bool) if ignored is None else targets != ignored
+    chosen = outputs.log_softmax(-1).gather(-1, targets.where(kept, 0).unsqueeze(-1)).squeeze(-1)
+    return sums(-chosen, weights) if ignored is None else _sums_of_kept(-chosen, weights, kept)
+
+
 def _on_host(metric: core.Metric, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Addend:
     """Measure by the metric's own numpy code; waits for the device."""
     state = metric.new_state()
@@ -207,9 +261,32 @@ _RULES: dict[type[core.Metric], tuple[Rule, bool]] = {
 }
 
 
-def rule_of(metric: core.Metric) -> tuple[Rule, bool]:
-    """Give how a metric is measured, and whether that needs probabilities.
+OF_CLASS_NUMBERS = (_sparse, _sparse_top_k, _sparse_loss)
+"""The rules that leave out targets which the loss ignores."""
 
-    A metric of a user's own class is measured by its numpy code.
+_OF_LOGITS: dict[tuple[type[core_losses.Loss], str], Rule] = {
+    (core_losses.BinaryCrossentropy, "sigmoid"): _binary_loss,
+    (core_losses.CategoricalCrossentropy, "softmax"): _categorical_loss,
+    (core_losses.CategoricalCrossentropy, "exp"): _categorical_loss,
+    (core_losses.SparseCategoricalCrossentropy, "softmax"): _sparse_loss,
+    (core_losses.SparseCategoricalCrossentropy, "exp"): _sparse_loss,
+}
+
+
+def rule_of(metric: core.Metric, scale: str | None = None) -> tuple[Rule, bool]:
+    """Return how a metric is measured, and whether that needs probabilities.
+
+    A cross-entropy beside a loss that takes logits is measured on the logits,
+    as the loss is, and not on clipped probabilities. A metric of a user's own
+    class is measured by its numpy code.
+
+    Parameters
+    ----------
+    scale
+        What turns the outputs into probabilities; None if they are.
     """
-    return _RULES.get(type(metric), (_on_host, True))
+    if isinstance(metric, core.LossMetric):
+        rule = _OF_LOGITS.get((type(metric.loss), scale or ""), _on_host)
+        return rule, rule is _on_host and not getattr(metric.loss, "from_logits", False)
+    rule, of_probabilities = _RULES.get(type(metric), (_on_host, True))
+    return rule, of_probabilities and not getattr(metric, "from_logits", False)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from onstage.errors import did_you_mean
 from onstage_torch.updates import check_scheduler
@@ -26,29 +26,48 @@ def module(given: object) -> nn.Module:
     raise TypeError(f"module must be a torch.nn.Module, got {type(given).__name__}")
 
 
-def optimizer(given: Any, module: nn.Module) -> torch.optim.Optimizer | None:
-    """Give an optimizer of the module's parameters, made where it is to be made.
+def optimizer(
+    given: Any, module: nn.Module, loss_parameters: Sequence[Tensor] = ()
+) -> torch.optim.Optimizer | None:
+    """Return an optimizer of the module's and the loss's parameters, made if need be.
 
     Raises
     ------
     TypeError, ValueError
-        It is none, or changes parameters that are not the module's.
+        It is no optimizer, or changes other parameters.
     """
     if given is None:
         return None
-    made = given if isinstance(given, torch.optim.Optimizer) else _made(given, module)
+    parameters = [*module.parameters(), *loss_parameters]
+    made = given if isinstance(given, torch.optim.Optimizer) else _made(given, parameters)
     if not isinstance(made, torch.optim.Optimizer):
         raise TypeError(
             "optimizer must be a torch optimizer or a function of the parameters that makes one, "
             f"got {type(made).__name__}"
         )
-    own = {id(each) for each in module.parameters()}
-    if not any(id(each) in own for group in made.param_groups for each in group["params"]):
-        raise ValueError("optimizer must change parameters of the module, got one that has none of them")
+    check_parameters(made, module, loss_parameters)
     return made
 
 
-def _made(given: Any, module: nn.Module) -> Any:
+def check_parameters(
+    optimizer: torch.optim.Optimizer, module: nn.Module, loss_parameters: Sequence[Tensor]
+) -> None:
+    """Raise ValueError if the optimizer changes what no state of the model would hold."""
+    of_module = {id(each) for each in module.parameters()}
+    changed = [each for group in optimizer.param_groups for each in group["params"]]
+    if not any(id(each) in of_module for each in changed):
+        raise ValueError("optimizer must change parameters of the module, got one that has none of them")
+    known = of_module | {id(each) for each in loss_parameters}
+    others = [tuple(each.shape) for each in changed if id(each) not in known]
+    if others:
+        raise ValueError(
+            "optimizer must change parameters of the module or of the loss, got others of shape "
+            f"{', '.join(map(str, others[:3]))}, which would not be saved; "
+            "make them parameters of the module, or of a loss that is a torch.nn.Module"
+        )
+
+
+def _made(given: Any, parameters: Sequence[Tensor]) -> Any:
     if isinstance(given, str):
         known = [name for name in dir(torch.optim) if name[0].isupper() and name != "Optimizer"]
         raise TypeError(
@@ -59,7 +78,7 @@ def _made(given: Any, module: nn.Module) -> Any:
         raise TypeError(
             f"optimizer must be a torch optimizer or a function of the parameters, got {type(given).__name__}"
         )
-    return given(module.parameters())
+    return given(each for each in parameters)
 
 
 def scheduler(given: Any, optimizer: torch.optim.Optimizer | None) -> Any:

@@ -87,6 +87,11 @@ def make_batches(
     return TensorBatches(parts, batch_size=size, rng=rng if shuffle else None, limit=limit, name=name)
 
 
+def is_rows(x: object) -> bool:
+    """Return whether x is cut into batches here, rather than giving batches or samples itself."""
+    return not isinstance(x, Dataset) and not _gives_batches(x)
+
+
 def _refuse(name: str, x: object, **given: object) -> None:
     for argument, value in given.items():
         if value is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from onstage.errors import StateError
 from onstage.logs import Logs, PendingLogs
 from onstage.model import State
-from onstage_torch.metrics import Measure
+from onstage_torch.metrics import Measure, ObjectMeasure
 from onstage_torch.rules import wide
 from onstage_torch.trees import detached, to_array
 
@@ -58,9 +58,15 @@ class TorchTotals:
         device: torch.device,
         when_over: Callable[[TorchTotals], None] = lambda totals: None,
         rank: int = 0,
+        world: int = 1,
     ) -> None:
+        self._names = [each.name for each in measures]
+        self.objects = {
+            each.name: each.new_object(device, world) for each in measures if isinstance(each, ObjectMeasure)
+        }
+        measures = [each for each in measures if not isinstance(each, ObjectMeasure)]
         self._measures = measures
-        self._cut = any(each.differentiable for each in measures)
+        self._cut = bool(self.objects) or any(each.differentiable for each in measures)
         self._device = device
         self._on_host = device.type == "cpu"
         self._when_over = when_over
@@ -81,7 +87,7 @@ class TorchTotals:
         else:
             mean = loss.detach()
             self.loss = torch.add(self.loss, mean, alpha=samples)
-        self._batch = (mean, self._add_metrics(outputs, targets, weights) if self._measures else [])
+        self._batch = (mean, self._add_metrics(outputs, targets, weights) if self._names else [])
 
     def _add_metrics(self, outputs: Any, targets: Any, weights: Tensor | None) -> list[Sum]:
         if self._cut:
@@ -92,9 +98,13 @@ class TorchTotals:
             total, weight = each.measure(outputs, targets, weights if each.weighted else None)
             if self._on_host and total.ndim == 0:
                 total = total.item()
+                if isinstance(weight, Tensor):
+                    weight = weight.item()
             addends.append((total, weight))
             old, old_weight = self.sums[number]
             self.sums[number] = (old + total, old_weight + weight)
+        for each_object in self.objects.values():
+            each_object.update(outputs, targets)
         return addends
 
     def logs(self) -> Logs:
@@ -102,20 +112,29 @@ class TorchTotals:
         if not self.samples:
             return {}
         loss, samples, sums = self.loss, self.samples, list(self.sums)
-        return PendingLogs(lambda: self._read(loss, samples, sums))
+        values = {name: each.snapshot() for name, each in self.objects.items()}
+        return PendingLogs(lambda: self._read(loss, samples, sums, values))
 
     def batch_logs(self) -> Logs:
         """Give the last batch's own values."""
         mean, addends = self._batch
-        return PendingLogs(lambda: self._read(mean, 1, addends))
+        values = {name: each.of_last_batch for name, each in self.objects.items()}
+        return PendingLogs(lambda: self._read(mean, 1, addends, values))
 
-    def _read(self, loss: float | Tensor, samples: float, sums: list[Sum]) -> dict[str, float]:
+    def _read(
+        self,
+        loss: float | Tensor,
+        samples: float,
+        sums: list[Sum],
+        of_objects: Mapping[str, Callable[[], float]],
+    ) -> dict[str, float]:
         """Turn sums into numbers, waiting for the device once."""
         numbers = iter(_fetched([loss, *(part for pair in sums for part in pair)]))
         values = {"loss": float(next(numbers)) / samples}
         for each, _ in zip(self._measures, sums, strict=False):
             values[each.name] = each.result(next(numbers), float(next(numbers)))
-        return values
+        values |= {name: compute() for name, compute in of_objects.items()}
+        return {name: values[name] for name in ("loss", *self._names)} if of_objects else values
 
     def finish(self) -> None:
         """End the stage: what was counted is now final."""
@@ -144,6 +163,7 @@ class TorchTotals:
             "samples": self.samples,
             "loss": _saved(self.loss),
             "sums": [[_saved(total), _saved(weight)] for total, weight in self.sums],
+            "objects": {name: each.state_dict() for name, each in self.objects.items()},
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -154,9 +174,10 @@ class TorchTotals:
         StateError
             It was saved with other metrics.
         """
-        if len(state["sums"]) != len(self._measures):
+        if len(state["sums"]) != len(self._measures) or set(state["objects"]) != set(self.objects):
+            saved = len(state["sums"]) + len(state["objects"])
             raise StateError(
-                f"the saved epoch has {len(state['sums'])} metrics, this model {len(self._measures)}; "
+                f"the saved epoch has {saved} metrics, this model {len(self._names)}; "
                 "resume with the same metrics"
             )
         self.trained = state["trained"]
@@ -164,6 +185,8 @@ class TorchTotals:
             return
         self.samples, self.loss = state["samples"], self._loaded(state["loss"])
         self.sums = [(self._loaded(total), self._loaded(weight)) for total, weight in state["sums"]]
+        for name, each in self.objects.items():
+            each.load_state_dict(state["objects"][name])
 
     def _loaded(self, value: Any) -> float | Tensor:
         return torch.tensor(value, device=self._device) if isinstance(value, np.ndarray) else float(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -26,9 +26,9 @@ class Updates:
     Parameters
     ----------
     optimizer
-        Changes the parameters.
-    parameters
-        All that it changes.
+        Changes the parameters. Its groups are read at each step: they may grow.
+    loss_parameters
+        Those of the loss, whose gradients no wrapper of the module shares.
     scheduler
         A torch scheduler; stepped here alone.
     schedule_on
@@ -55,7 +55,7 @@ class Updates:
     def __init__(
         self,
         optimizer: torch.optim.Optimizer,
-        parameters: Iterable[Tensor],
+        loss_parameters: Sequence[Tensor],
         *,
         scheduler: Any,
         schedule_on: ScheduleOn,
@@ -66,7 +66,7 @@ class Updates:
         group: Group,
     ) -> None:
         self._optimizer = optimizer
-        self._parameters = [each for each in parameters if each.requires_grad]
+        self._loss_parameters = loss_parameters if group.world > 1 else ()
         self._scheduler = scheduler
         self._per_batch = schedule_on == "batch"
         self._scaler = scaler
@@ -77,7 +77,8 @@ class Updates:
         self._plain = accumulate == 1 and scaler is None and clip_grad_norm is None
         self._more_to_do = average is not None or (self._per_batch and scheduler is not None)
         self._waiting = 0
-        self._first = self._seen = 0.0
+        self._first: float = 0.0
+        self._seen: float | Tensor = 0.0
         self.epoch_is_over = False
 
     def begin_epoch(self) -> None:
@@ -95,22 +96,33 @@ class Updates:
         """Whether the next batch is the last one of a step."""
         return self._waiting + 1 == self._accumulate
 
-    def backward(self, loss: Tensor, samples: float) -> None:
-        """Take in one batch's loss, a mean over its samples; step where due."""
+    def backward(self, loss: Tensor, divisor: float | Tensor | None, samples: float) -> None:
+        """Take in one batch's loss; step if it completes one.
+
+        Parameters
+        ----------
+        divisor
+            What the loss is a mean over: its part in the mean of an
+            accumulation. None for a sum.
+        samples
+            In the batch.
+        """
         if self._plain:
-            self._forget_gradients()
+            self._zero_gradients()
             loss.backward()
+            self._share_loss_gradients()
             self._optimizer.step()
             if self._more_to_do:
                 self._after_step()
             return
         if not self._waiting:
-            self._forget_gradients()
-            self._first, self._seen = samples, 0.0
-        self._seen += samples
-        if self._accumulate > 1:
-            # Each sample counts the same, in short batches too.
-            loss = loss * (samples / self._first)
+            self._zero_gradients()
+            self._first = float(samples)
+            self._seen = self._first if divisor is None else 0.0
+        if divisor is not None:
+            self._seen = self._seen + divisor
+            if self._accumulate > 1:
+                loss = loss * (divisor / self._first)
         if self._scaler is not None:
             loss = self._scaler.scale(loss)
         loss.backward()
@@ -118,26 +130,53 @@ class Updates:
         if self._waiting >= self._accumulate:
             self._step()
 
-    def _forget_gradients(self) -> None:
-        # What optimizer.zero_grad() does, without its entry for the profiler.
-        for each in self._parameters:
-            each.grad = None
+    def _parameters(self) -> Iterator[Tensor]:
+        for group in self._optimizer.param_groups:
+            yield from group["params"]
+
+    def _zero_gradients(self) -> None:
+        # optimizer.zero_grad() without its entry for the profiler.
+        for group in self._optimizer.param_groups:
+            for each in group["params"]:
+                each.grad = None
+
+    def _share_loss_gradients(self) -> None:
+        for each in self._loss_parameters:
+            if each.requires_grad:
+                each.grad = torch.zeros_like(each) if each.grad is None else each.grad
+                self._group.average([each.grad])
 
     def _step(self) -> None:
+        self._share_loss_gradients()
         if self._scaler is not None:
             self._scaler.unscale_(self._optimizer)
-        gradients = [each.grad for each in self._parameters if each.grad is not None]
-        if self._seen != self._first:
-            torch._foreach_mul_(gradients, self._first / self._seen)
+        if self._accumulate > 1:
+            self._rescale()
         if self._clip is not None:
-            torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
+            torch.nn.utils.clip_grad_norm_(list(self._parameters()), self._clip)
+        self._waiting = 0
         if self._scaler is None:
             self._optimizer.step()
-        else:
-            self._scaler.step(self._optimizer)
-            self._scaler.update()
-        self._waiting = 0
-        self._after_step()
+            self._after_step()
+        elif self._scaled_step():
+            self._after_step()
+
+    def _rescale(self) -> None:
+        """Turn the sum that was accumulated into the mean over all that was seen."""
+        if (seen := float(self._seen)) != self._first:
+            gradients = [each.grad for each in self._parameters() if each.grad is not None]
+            torch._foreach_mul_(gradients, self._first / seen if seen else float("nan"))
+
+    def _scaled_step(self) -> bool:
+        """Step unless a gradient overflowed; return whether the weights changed.
+
+        The scale, whose reading waits for the device, is only read if someone
+        has to know.
+        """
+        before = self._scaler.get_scale() if self._more_to_do else 0.0
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        return self._more_to_do and self._scaler.get_scale() >= before
 
     def _after_step(self) -> None:
         if self._average is not None:
@@ -148,8 +187,8 @@ class Updates:
     def end_epoch(self) -> None:
         """Step with what is left of an incomplete accumulation."""
         if self._waiting:
-            # Held back till now: nobody knew that the last one had come.
-            self._group.average([each.grad for each in self._parameters if each.grad is not None])
+            # Not shared yet: no batch was known to be the last of its step.
+            self._group.average([each.grad for each in self._parameters() if each.grad is not None])
             self._step()
         self.epoch_is_over = True
 
@@ -160,10 +199,10 @@ class Updates:
             "scaler": None if self._scaler is None else encoding.encode(self._scaler.state_dict(), "scaler"),
             "average": None if self._average is None else self._average.state_dict(),
             "waiting": self._waiting,
-            "samples": [self._first, self._seen],
+            "samples": [self._first, float(self._seen)],
             "gradients": [
                 None if each.grad is None else own_array(each.grad)
-                for each in (self._parameters if self._waiting else [])
+                for each in (self._parameters() if self._waiting else ())
             ],
         }
 
@@ -178,8 +217,10 @@ class Updates:
             raise StateError(
                 f"the state has {state['waiting']} batches in wait, accumulate is {self._accumulate}"
             )
-        if state["waiting"] and len(state["gradients"]) != len(self._parameters):
+        if state["waiting"] and len(state["gradients"]) != len(list(self._parameters())):
             raise StateError("the state has gradients of another model")
+        if self._average is not None:
+            self._average.check_state(state["average"])
 
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` gave."""
@@ -189,8 +230,8 @@ class Updates:
             self._average.load_state_dict(state["average"])
         self.epoch_is_over, self._waiting = state["epoch_over"], state["waiting"]
         self._first, self._seen = state["samples"]
-        self._forget_gradients()
-        for parameter, gradient in zip(self._parameters, state["gradients"], strict=False):
+        self._zero_gradients()
+        for parameter, gradient in zip(self._parameters(), state["gradients"], strict=False):
             if gradient is not None:
                 parameter.grad = torch.tensor(gradient).to(parameter.device, parameter.dtype)
 

@@ -180,7 +180,7 @@ class TorchView:
         missing = {"weights", "optimizer", "scheduler", "random"} - set(state)
         if missing:
             raise StateError(f"the state must be one of a torch model, got one without {sorted(missing)}")
-        self._check_names(state["weights"])
+        check_names(self.named_weights(), state["weights"])
         for what, part in (("optimizer", self.optimizer), ("scheduler", self.scheduler)):
             if (part is None) != (state[what] is None):
                 saved, now = ("without", "with") if state[what] is None else ("with", "without")
@@ -189,20 +189,6 @@ class TorchView:
                 )
         if self.optimizer is not None:
             _check_optimizer(self.optimizer, encoding.decode(state["optimizer"]))
-
-    def _check_names(self, given: Mapping[str, Any]) -> None:
-        own = self.named_weights()
-        for name in sorted(set(own) ^ set(given)):
-            other = given if name in own else own
-            lacks = "is missing in the file" if name in own else "is not the module's"
-            raise StateError(
-                f"weight {name!r} {lacks}{did_you_mean(name, set(other) - (set(own) & set(given)))}"
-            )
-        for name, weight in own.items():
-            if tuple(np.shape(given[name])) != tuple(weight.shape):
-                raise StateError(
-                    f"{name} must have shape {tuple(weight.shape)}, got {tuple(np.shape(given[name]))}"
-                )
 
     def save(self, filepath: StrPath, overwrite: bool = True) -> None:
         """Write the whole state to one safetensors file, atomically.
@@ -245,13 +231,26 @@ class TorchView:
         """
         state = storage.load(filepath)
         weights = state["weights"] if isinstance(state.get("weights"), dict) else state
-        self._check_names(weights)
+        check_names(self.named_weights(), weights)
         self._fill(self.named_weights(), weights)
 
     def _write(self, filepath: StrPath, overwrite: bool, state: State) -> None:
         if not overwrite and path.exists(filepath):
             raise FileExistsError(f"'{fspath(filepath)}' exists; pass overwrite=True to replace it")
         storage.save(filepath, state)
+
+
+def check_names(own: Mapping[str, Any], given: Mapping[str, Any], whose: str = "the module's") -> None:
+    """Raise StateError unless names and shapes are the same."""
+    for name in sorted(set(own) ^ set(given)):
+        other = given if name in own else own
+        lacks = "is missing in the file" if name in own else f"is not {whose}"
+        raise StateError(f"weight {name!r} {lacks}{did_you_mean(name, set(other) - (set(own) & set(given)))}")
+    for name, weight in own.items():
+        if tuple(np.shape(given[name])) != tuple(weight.shape):
+            raise StateError(
+                f"{name} must have shape {tuple(weight.shape)}, got {tuple(np.shape(given[name]))}"
+            )
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:

@@ -1,0 +1,106 @@
+"""How a loss turns one value for each sample or element into one number."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+IGNORE_INDEX = -100
+"""torch's default: targets with this class number do not count."""
+
+_COUNTED_MODULES = (nn.CrossEntropyLoss, nn.NLLLoss)
+_COUNTED_FUNCTIONS = (F.cross_entropy, F.nll_loss)
+
+
+def settings_of(function: Any) -> dict[str, Any]:
+    """Return the loss's own settings: ``reduction``, ``weight``, ``ignore_index``.
+
+    Those of a module are its attributes, read each time; those of a function
+    its defaults, and what `functools.partial` has bound.
+    """
+    if isinstance(function, nn.Module):
+        names = ("reduction", "weight", "ignore_index")
+        return {name: getattr(function, name) for name in names if hasattr(function, name)}
+    if isinstance(function, partial):
+        return settings_of(function.func) | function.keywords
+    return _defaults(function) if function.__hash__ else {}
+
+
+@lru_cache(maxsize=64)
+def _defaults(function: Any) -> dict[str, Any]:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+    names = {"reduction", "weight", "ignore_index"} & set(parameters)
+    return {name: parameters[name].default for name in names}
+
+
+def unreduced(function: Any) -> Any:
+    """Return the loss without its reduction; the loss itself if it has none."""
+    if "reduction" not in settings_of(function):
+        return function
+    if isinstance(function, nn.Module):
+        each: Any = copy.copy(function)  # Parameters and buffers stay shared.
+        each.reduction = "none"
+        return each
+    return partial(function, reduction="none")
+
+
+def base_of(function: Any) -> Any:
+    """Return the class of a module, or the function below `functools.partial`."""
+    if isinstance(function, nn.Module):
+        return type(function)
+    if isinstance(function, partial):
+        return base_of(function.func)
+    return function if function.__hash__ else type(function)
+
+
+def is_counted(function: Any) -> bool:
+    """Return whether the mean is divided by the weights of the targets' classes.
+
+    True for cross-entropy and negative log-likelihood: their divisor leaves out
+    ignored targets.
+    """
+    return isinstance(function, _COUNTED_MODULES) or base_of(function) in _COUNTED_FUNCTIONS
+
+
+def is_of_torch(function: Any) -> bool:
+    """Return whether torch defines what the loss computes."""
+    base = base_of(function)
+    defined_by: Any = getattr(base, "forward", base)
+    return str(getattr(defined_by, "__module__", "")).startswith("torch.")
+
+
+def ignored_class(function: Any) -> int | None:
+    """Return the class number that the loss leaves out; None if it has none."""
+    if is_counted(function):
+        return int(settings_of(function).get("ignore_index", IGNORE_INDEX))
+    number = settings_of(function).get("ignore_index")
+    return number if isinstance(number, int) else None
+
+
+def class_weight_sum(function: Any, values: Tensor, targets: Tensor) -> Tensor:
+    """Return what a counted loss divides the sum of `values` by.
+
+    Parameters
+    ----------
+    values
+        The loss of each target.
+    targets
+        Class numbers, or probabilities in the shape of the outputs.
+    """
+    if targets.is_floating_point():
+        return torch.tensor(values.numel(), dtype=values.dtype, device=values.device)
+    settings = settings_of(function)
+    kept = targets != settings.get("ignore_index", IGNORE_INDEX)
+    weight: Tensor | None = settings.get("weight")
+    counted = kept if weight is None else weight[targets.where(kept, 0)] * kept
+    total: Tensor = counted.sum().to(values.dtype)
+    return total
