@@ -255,6 +255,26 @@ def test_each_pass_of_epochs_with_steps_has_each_sample_once_and_its_own_order()
     assert passes[0].tolist() != passes[1].tolist()
 
 
+@pytest.mark.parametrize(
+    ("n", "steps", "lengths"),
+    # ceil(100 / 2), ceil(20 / 4), and ceil(10 / 4), which leaves one for the last.
+    [(100, 2, [50, 50]), (20, 4, [5, 5, 5, 5]), (10, 4, [3, 3, 3, 1]), (3, 1, [3])],
+)
+def test_steps_without_a_batch_size_cut_the_data_into_that_many_batches(n, steps, lengths):
+    batches = _numbered(n, steps=steps)
+
+    assert [len(labels) for labels in _labels(batches)] == lengths
+    assert batches.steps == steps
+    assert batches.batch_size == lengths[0]
+
+
+def test_more_steps_than_batches_can_be_cut_warn():
+    batches = _numbered(10, steps=7)
+
+    with pytest.warns(OnstageWarning, match="x ran out of data after 5 of 7 batches"):
+        assert [len(labels) for labels in _labels(batches)] == [2] * 5
+
+
 def test_restarted_batches_begin_with_the_first():
     batches = _numbered(20, batch_size=2, steps=3)
     _labels(batches)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from onstage import OnstageWarning, Sequential, layers, optimizers
+from onstage import Callback, OnstageWarning, Sequential, layers, optimizers
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 4)).astype("float32")
@@ -50,6 +50,36 @@ def test_a_short_last_batch_weighs_by_its_samples():
     history = model.fit(np.ones((5, 1), "float32"), y, batch_size=4, shuffle=False, verbose=0)
 
     assert history.history["loss"] == [pytest.approx(4 * 4.0 / 5)]
+
+
+def test_steps_without_a_batch_size_leave_no_row_out():
+    model = line()
+    x = np.arange(100, dtype="float32")[:, None]
+    params = []
+
+    class Params(Callback):
+        def on_train_begin(self):
+            params.append(self.params)
+
+    outputs = model.predict(x, steps=2, verbose=0)
+    loss = model.evaluate(x, np.zeros_like(x), steps=3, verbose=0)
+    model.learning_rate = 0.0
+    history = model.fit(
+        x[:20],
+        np.zeros_like(x[:20]),
+        steps_per_epoch=4,
+        validation_data=(x, np.zeros_like(x)),
+        validation_steps=3,
+        callbacks=[Params()],
+        verbose=0,
+    )
+
+    assert outputs.tolist() == (3 * x).tolist()
+    # The mean of (3 k)² for k = 0 to 99.
+    assert loss == pytest.approx(9 * 328350 / 100)
+    assert history.history["val_loss"] == [pytest.approx(9 * 328350 / 100)]
+    assert history.history["loss"] == [pytest.approx(9 * 2470 / 20)]
+    assert (params[0]["steps"], params[0]["batch_size"]) == (4, 5)
 
 
 def test_real_structure_is_learnt():

@@ -71,6 +71,19 @@ def test_a_generator_gives_its_batches_once_and_says_when_it_has_ended():
     assert batches.exhausted
 
 
+@pytest.mark.parametrize(
+    "data",
+    [(X, Y), (torch.from_numpy(X), torch.from_numpy(Y)), (Pairs(),)],
+    ids=["arrays", "tensors", "dataset"],
+)
+def test_steps_without_a_batch_size_cut_the_data_into_that_many_batches(data):
+    batches = make_batches(*data, steps=3)
+
+    assert firsts(batches) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert batches.steps == 3
+    assert batches.batch_size == 4
+
+
 def test_arrays_are_shuffled_anew_each_epoch_and_repeatably():
     def orders(seed):
         batches = make_batches(X, Y, batch_size=4, shuffle=True, rng=np.random.default_rng(seed))

@@ -16,6 +16,7 @@ from onstage.data_checks import (
     as_count,
     as_weights,
     check_lengths,
+    choose_batch_size,
     class_weight_table,
     is_sparse,
     label_range,
@@ -27,8 +28,6 @@ from onstage.data_stream import StreamBatches
 from onstage.model import Array, Batch
 
 __all__ = ["ArrayBatches", "Batches", "Spec", "StreamBatches", "as_batches", "split_validation"]
-
-DEFAULT_BATCH_SIZE = 32
 
 Arrays: TypeAlias = tuple[Array, Array | None, Array | None]
 """``(x, y, sample_weight)`` of all the data."""
@@ -60,7 +59,8 @@ def as_batches(
     y, sample_weight
         For arrays only; as long as x. Weights are one number for a sample.
     batch_size
-        For arrays only, at least 1; 32 where None. The last batch may be short.
+        For arrays only, at least 1. Where None, ``ceil(n / steps)``, or 32
+        without `steps`. The last batch may be short.
     shuffle
         Draw a new order for each pass. Iterables keep their own order.
     rng
@@ -104,7 +104,7 @@ def as_batches(
         if y is None:
             raise ValueError("class_weight needs y, got None; use sample_weight")
         sample_weight = weights_of_classes(y, table, names_of(name)[1])
-    size = DEFAULT_BATCH_SIZE if batch_size is None else as_count(batch_size, "batch_size")
+    size = choose_batch_size(len(x), batch_size, limit)
     warn_of_nan(x, names_of(name)[0])
     if shuffle and rng is None:
         rng = np.random.default_rng()

@@ -12,6 +12,7 @@ import numpy as np
 from onstage.errors import OnstageWarning
 from onstage.model import Array
 
+DEFAULT_BATCH_SIZE = 32
 CHECKED_ELEMENTS = 2**26
 """How much of an array is looked at for NaN and for the range of labels."""
 _CHUNK = 2**20
@@ -104,6 +105,24 @@ def as_count(value: SupportsIndex, name: str, remedy: str = "") -> int:
     if count < 1:
         raise ValueError(f"{name} must be at least 1, got {count}{remedy}")
     return count
+
+
+def choose_batch_size(samples: int, batch_size: SupportsIndex | None, steps: int | None) -> int:
+    """Return the batch size of data that is cut into batches here, as Keras does.
+
+    Parameters
+    ----------
+    samples
+        Of all the data.
+    batch_size
+        As given; it wins.
+    steps
+        Batches in an epoch. Without a batch size the data is cut into that
+        many: ``ceil(samples / steps)`` samples each. None, and no batch size: 32.
+    """
+    if batch_size is not None:
+        return as_count(batch_size, "batch_size")
+    return DEFAULT_BATCH_SIZE if steps is None else -(-samples // steps)
 
 
 def check_lengths(

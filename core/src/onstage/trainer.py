@@ -108,7 +108,8 @@ class Trainer:
             Arrays with one row per sample (numpy, memmap, lists of numbers), or
             x alone: an iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``.
         batch_size
-            Samples of a step, for arrays; None is 32. The last may be smaller.
+            Samples of a step, for arrays; the last may be smaller. None is
+            ``ceil(n / steps_per_epoch)``, or 32 without `steps_per_epoch`.
         epochs
             The index after the last epoch: with ``initial_epoch=2, epochs=5``
             three epochs run.
@@ -132,8 +133,12 @@ class Trainer:
             The first epoch.
         steps_per_epoch, validation_steps
             Batches of an epoch and of a validation; needed for endless iterables.
+            Arrays without a batch size are cut into that many. With a batch
+            size the next epoch goes on where the last one stopped, while
+            each validation begins with the first batch.
         validation_batch_size
-            None is `batch_size`.
+            None is `batch_size`; if that is None too, as there, with
+            `validation_steps`.
         validation_freq
             Validate every so many epochs, or in the epochs of a list, from 1.
         seed
@@ -217,6 +222,19 @@ class Trainer:
     ) -> float | list[float] | dict[str, float]:
         """Measure loss and metrics on data.
 
+        Parameters
+        ----------
+        x, y, sample_weight, callbacks, verbose
+            As in `fit`.
+        batch_size
+            Samples of a batch, for arrays. None is ``ceil(n / steps)``, or 32
+            without `steps`.
+        steps
+            Batches to measure; None for all. Arrays without a batch size are
+            cut into that many, so that all of them are measured.
+        return_dict
+            Return a dict.
+
         Returns
         -------
         dict, list or float
@@ -243,6 +261,17 @@ class Trainer:
         callbacks: Any = None,
     ) -> Any:
         """Compute the outputs for data, batch by batch.
+
+        Parameters
+        ----------
+        x, callbacks, verbose
+            As in `fit`.
+        batch_size
+            Samples of a batch, for arrays. None is ``ceil(n / steps)``, or 32
+            without `steps`.
+        steps
+            Batches to compute; None for all. Arrays without a batch size are
+            cut into that many, so that no row is left out.
 
         Returns
         -------

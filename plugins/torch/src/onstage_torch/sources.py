@@ -14,6 +14,7 @@ from onstage.data_checks import (
     as_array,
     as_count,
     as_weights,
+    choose_batch_size,
     class_weight_table,
     names_of,
     warn_of_nan,
@@ -23,8 +24,6 @@ from onstage_torch.loaders import LoaderBatches
 from onstage_torch.memory import TensorBatches
 from onstage_torch.placing import as_tensor
 from onstage_torch.trees import leaves
-
-DEFAULT_BATCH_SIZE = 32
 
 
 def make_batches(
@@ -50,7 +49,8 @@ def make_batches(
     y, sample_weight
         For arrays and tensors only; as long as x.
     batch_size
-        For arrays, tensors and datasets; None is 32.
+        For arrays, tensors and datasets. None is ``ceil(n / steps)``, or 32
+        without `steps`.
     shuffle, rng
         A new order for each epoch. Loaders and iterables keep their own.
     steps
@@ -73,13 +73,14 @@ def make_batches(
         )
     if isinstance(x, Dataset) and not isinstance(x, IterableDataset):
         _refuse(name, x, y=y, sample_weight=sample_weight)
-        x = DataLoader(x, batch_size or DEFAULT_BATCH_SIZE, shuffle=shuffle)
+        size = choose_batch_size(_length(x, name), batch_size, limit)
+        x = DataLoader(x, size, shuffle=shuffle)
         return LoaderBatches(x, limit=limit, class_weight=table, name=name)
     if _gives_batches(x):
         _refuse(name, x, y=y, sample_weight=sample_weight, batch_size=batch_size)
         return LoaderBatches(x, limit=limit, class_weight=table, name=name)
-    size = DEFAULT_BATCH_SIZE if batch_size is None else as_count(batch_size, "batch_size")
     parts = _parts(x, y, sample_weight, name)
+    size = choose_batch_size(len(next(leaves(parts[0]))), batch_size, limit)
     if table is not None:
         parts = (*parts[:2], _class_weights(parts[1], table, names_of(name)[1]))
     if shuffle and rng is None:
@@ -99,6 +100,16 @@ def _refuse(name: str, x: object, **given: object) -> None:
                 f"{argument} must be left out where {name} gives batches itself ({type(x).__name__}); "
                 "let it give (x, y, sample_weight)"
             )
+
+
+def _length(dataset: Any, name: str) -> int:
+    try:
+        return len(dataset)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must have a length to be cut into batches, got {type(dataset).__name__}; "
+            "define __len__, or pass a DataLoader"
+        ) from error
 
 
 def _gives_batches(x: object) -> bool:
