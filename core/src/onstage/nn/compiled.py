@@ -39,6 +39,8 @@ class CompiledNetwork(Network):
         self._objective: Objective | None = None
         self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
         self._setting: Setting | None = None
+        self._changes = 0
+        self._flags: list[bool] = []
         super().__init__(layers, name, seed, dtype)
 
     def compile(
@@ -53,7 +55,8 @@ class CompiledNetwork(Network):
         Parameters
         ----------
         optimizer
-            A name, a configuration or an `optimizers.Optimizer`.
+            A name, a configuration or an `optimizers.Optimizer`. The one that
+            the model has already keeps its state, as in Keras.
         loss
             A name, a configuration, a `losses.Loss`, or a function of
             ``(y_true, y_pred)``: see `losses.FunctionLoss`.
@@ -69,11 +72,14 @@ class CompiledNetwork(Network):
         if loss is None:
             raise ValueError("loss must be given, such as 'mse' or 'sparse_categorical_crossentropy'")
         objective = Objective(loss, metrics, weighted_metrics)
-        self.optimizer = optimizers.get(optimizer)
+        chosen = optimizers.get(optimizer)
+        self.optimizer = chosen
         self._objective = objective
         self.stop_training = False
         if self.built:
-            self.gather()
+            self._forget_plans()
+            if not chosen.trains(self.parameters):
+                self._build_optimizer()
 
     @property
     def metrics_names(self) -> list[str]:
@@ -111,6 +117,8 @@ class CompiledNetwork(Network):
         return weights if weights.ndim == 1 else weights.swapaxes(0, -1)
 
     def _plan(self, mode: str, x: Array, y: Array | None) -> Plan:
+        if self._changes != Layer.changes:
+            self._heed_flags()
         key = (mode, x.shape, None if y is None else y.shape)
         plan = self._plans.get(key)
         if plan is None:
@@ -133,7 +141,7 @@ class CompiledNetwork(Network):
                 self.dtype,
                 self.rng,
                 None if self._objective is None else self._objective.loss,
-                [each for each in self.weights if each.regularizer is not None],
+                [each for each in self.trainable_weights if each.regularizer is not None],
             )
         return Plan(self._setting, x, None if y is None else y.shape, mode == "train")
 
@@ -172,9 +180,29 @@ class CompiledNetwork(Network):
     def gather(self) -> None:
         """Put the trainable variables into one buffer, and forget what was tied to the last."""
         super().gather()
+        self._forget_plans()
+        if self.optimizer is not None:
+            self._build_optimizer()
+
+    def _forget_plans(self) -> None:
         self._plans.clear()
         self._setting = None
         if self._objective is not None:
             self._objective.metrics = None
-        if self.optimizer is not None:
-            self.optimizer.build(self.parameters, self.slices)
+
+    def _build_optimizer(self) -> None:
+        optimizer = self._needed_optimizer()
+        optimizer.build(self.parameters, self.slices)
+        optimizer.freeze(self.frozen())
+
+    def _heed_flags(self) -> None:
+        """Make plans, penalties and updates fit the layers that are trainable now."""
+        self._changes = Layer.changes
+        flags = [layer.trainable for layer in self.layers]
+        if flags == self._flags:
+            return
+        self._flags = flags
+        self._plans.clear()
+        self._setting = None
+        if self.optimizer is not None and self.built:
+            self.optimizer.freeze(self.frozen())

@@ -25,7 +25,8 @@ class Network:
     Attributes
     ----------
     parameters, gradients : Array
-        Flat; the trainable variables' arrays are views of them.
+        Flat; the variables' arrays are views of them, those of frozen layers
+        too. Statistics, such as a moving mean, lie elsewhere.
     rng : numpy.random.Generator
         Draws the first weights, and what dropout drops.
     """
@@ -166,15 +167,16 @@ class Network:
         return self
 
     def gather(self) -> None:
-        """Put the trainable variables into one buffer, their gradients into another.
+        """Put the variables into one buffer, their gradients into another.
 
-        The other variables have buffers of their own. What a layer made next to
-        each other lies next to each other.
+        Statistics have buffers of their own. What a layer made next to each
+        other lies next to each other. Frozen variables have their place among
+        the others, so that nothing moves when a layer is frozen or released.
         """
-        trained = self.trainable_weights
-        fixed = [each for each in self.weights if not any(each is other for other in trained)]
-        self.parameters, self.gradients, self.slices = self._joined(trained)
-        self._joined(fixed)
+        self.parameters, self.gradients, self.slices = self._joined(
+            [each for each in self.weights if each.trainable]
+        )
+        self._joined([each for each in self.weights if not each.trainable])
 
     def _joined(self, variables: list[Variable]) -> tuple[Array, Array, list[slice]]:
         values = np.concatenate([np.zeros(0, self.dtype), *(each.value.ravel() for each in variables)])
@@ -197,6 +199,20 @@ class Network:
     def trainable_weights(self) -> list[Variable]:
         """The variables that training changes."""
         return [v for layer in self.layers if layer.trainable for v in layer.weights if v.trainable]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes any layer; setting it sets all layers'."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.layers:
+            layer.trainable = value
+
+    def frozen(self) -> list[bool]:
+        """Whether each variable of `slices` belongs to a frozen layer."""
+        return [not layer.trainable for layer in self.layers for v in layer.weights if v.trainable]
 
     def get_weights(self) -> list[Array]:
         """Copy the weights, layer by layer, in Keras's order."""

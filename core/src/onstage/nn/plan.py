@@ -21,7 +21,7 @@ class Setting(NamedTuple):
     rng: np.random.Generator
     loss: Loss | None
     penalized: Sequence[Variable]
-    """The variables with a regularizer."""
+    """The trainable variables with a regularizer."""
 
 
 class Plan:
@@ -58,13 +58,13 @@ class Plan:
             self._ones = np.ones_like(self._values)
         end = -1 if self._loss is not None and self._loss.passes_last else None
         inputs: list[Array | None] = [None, *(step.out for step in steps)]
-        # Below the first weights no gradient is needed.
+        # Below the first weights that are trained no gradient is needed.
         self._backwards: list[tuple[Backward, Array | None]] = [
             (step.backward, x) for step, x in zip(steps, inputs[:-1], strict=True)
         ][trained:end][::-1]
 
     def _bind(self, training: bool) -> tuple[list[Step], int]:
-        """Make all steps; gives also how many stand before the first weights."""
+        """Make all steps; gives also how many stand before the first weights to train."""
         x = inside(self._cast)
         steps: list[Step] = []
         trained: int | None = None
@@ -79,7 +79,7 @@ class Plan:
                 first=not steps,
                 x_with_ones=with_ones,
             )
-            if trained is None and layer.weights:
+            if trained is None and layer.trainable and layer.weights:
                 trained = len(steps)
             for step in layer.bind(x, place):
                 # A step that works in place leaves the row behind its buffer as it is.

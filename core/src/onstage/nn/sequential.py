@@ -77,6 +77,11 @@ class Sequential(CompiledNetwork, Trainer):
         if objective is not None:
             matching.check_target(self, objective.loss, y, batches.y_range)
             objective.build(self.output_shape, (None, *y.shape))
+        if mode == "train" and not self._needed_optimizer().trains(self.parameters):
+            raise ValueError(
+                f"optimizer {self._needed_optimizer().name} must be this model's own, another model was "
+                "compiled with it since; make an optimizer for each"
+            )
 
     def reseed(self, seed: int) -> np.random.Generator:
         """Set the model's randomness; gives the generator that shuffles."""

@@ -87,7 +87,7 @@ class Place:
         Whether dropout drops and batch statistics count; `backward` is called
         in training only.
     wants_gradient
-        Whether something below has weights, and so needs the gradient of x.
+        Whether something below has weights to train, and so needs the gradient of x.
     may_overwrite
         Whether x may serve as `out`.
     first

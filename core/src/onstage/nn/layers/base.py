@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, ClassVar, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -40,7 +40,15 @@ class Layer:
         Of one sample, without the batch axis. On a model's first layer only;
         an `Input` before it says the same.
     trainable
-        False leaves the weights as they are.
+        False leaves the weights as they are, and their penalties out of the
+        loss. A BatchNormalization then works as outside of training. May be
+        set on the layer at any time, without compiling again.
+
+    Attributes
+    ----------
+    changes : int
+        How often `trainable` was set, on any layer: a step looks at the flags
+        only where this has changed.
 
     Examples
     --------
@@ -54,6 +62,8 @@ class Layer:
     ...         self.gain.gradient[...] = (gradient * self.x).sum(axis=0)
     ...         return gradient * self.gain.value
     """
+
+    changes: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -69,13 +79,26 @@ class Layer:
         self.given_name = name
         self.name = name or ""
         self.given_input_shape = None if input_shape is None else checked_shape("input_shape", input_shape)
-        self.trainable = flag("trainable", trainable)
+        self._trainable = flag("trainable", trainable)
         self.in_model = False
         self._variables: list[Variable] = []
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
         self._rng = np.random.default_rng(0)
         self._dtype: np.dtype[np.floating] = np.dtype(np.float32)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; may be set at any time.
+
+        Heeded from the next step on, also in the middle of a training.
+        """
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = flag("trainable", value)
+        Layer.changes += 1
 
     @property
     def built(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from onstage.model import Array
@@ -31,6 +33,12 @@ class MovingAverage:
 
     def update(self, part: slice, scratch: Array, iteration: int) -> None:
         """Take in a part of the weights, after a step; the first is 0."""
+        self.follow(part, scratch, iteration)
+        if self.overwrite_frequency and (iteration + 1) % self.overwrite_frequency == 0:
+            self.weights[part] = self.values[part]
+
+    def follow(self, part: slice, scratch: Array, iteration: int) -> None:
+        """As `update`, and never change the weights: for frozen ones."""
         weights, average = self.weights[part], self.values[part]
         if iteration == 0:
             average[:] = weights
@@ -38,15 +46,15 @@ class MovingAverage:
             np.subtract(weights, average, scratch)
             np.multiply(scratch, self._takes, scratch)
             np.add(average, scratch, average)
-        if self.overwrite_frequency and (iteration + 1) % self.overwrite_frequency == 0:
-            weights[:] = average
 
-    def finalize(self) -> None:
-        """Make the average the weights."""
-        self.weights[:] = self.values
+    def finalize(self, parts: Sequence[slice]) -> None:
+        """Make the average the weights, in these parts."""
+        for part in parts:
+            self.weights[part] = self.values[part]
 
-    def swap(self) -> None:
-        """Exchange the average and the weights."""
-        average = self.values.copy()
-        self.values[:] = self.weights
-        self.weights[:] = average
+    def swap(self, parts: Sequence[slice]) -> None:
+        """Exchange the average and the weights, in these parts."""
+        for part in parts:
+            average = self.values[part].copy()
+            self.values[part] = self.weights[part]
+            self.weights[part] = average

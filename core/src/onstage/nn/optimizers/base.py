@@ -12,7 +12,7 @@ from onstage.model import Array, State
 from onstage.nn import registry
 from onstage.nn.optimizers import clipping, state
 from onstage.nn.optimizers.average import MovingAverage
-from onstage.nn.optimizers.block import Block, cut
+from onstage.nn.optimizers.block import Block, cut, join
 from onstage.nn.optimizers.options import Options, refuse_unknown
 from onstage.nn.optimizers.options import learning_rate as checked_rate
 from onstage.nn.schedules import LearningRateSchedule
@@ -98,6 +98,7 @@ class Optimizer:
         self._parameters: Array | None = None
         self._gradients: Array | None = None
         self._blocks: list[Block] = []
+        self._frozen_blocks: list[Block] = []
 
     def slots(self) -> Mapping[str, float]:
         """Name the values kept for each parameter, with what they start from."""
@@ -135,6 +136,7 @@ class Optimizer:
             )
         self._parameters = parameters
         self._slices = [slice(0, parameters.size)] if slices is None else list(slices)
+        self.freeze([False] * len(self._slices))
         self._slots = {name: np.full_like(parameters, value) for name, value in self.slots().items()}
         self._average = (
             MovingAverage(parameters, self.ema_momentum, self.ema_overwrite_frequency)
@@ -144,8 +146,28 @@ class Optimizer:
         self._constants = tuple(np.zeros((), parameters.dtype) for _ in self.constants(0.0))
         self._latest: tuple[float, ...] | None = None
         self._keep = np.ones((), parameters.dtype)
-        self._gradients = None
         self.iterations = 0
+
+    def freeze(self, frozen: Sequence[bool]) -> None:
+        """Leave variables as they are from the next step on, or release them.
+
+        A frozen variable keeps its slots, and its average goes on. Where all
+        are frozen `apply` does nothing and counts no step, as in Keras.
+
+        Parameters
+        ----------
+        frozen
+            For each of the slices given to `build`.
+        """
+        pairs = list(zip(self._slices, frozen, strict=True))
+        self._trained = [each for each, is_frozen in pairs if not is_frozen]
+        self._spans = join(self._trained)
+        self._frozen_spans = join([each for each, is_frozen in pairs if is_frozen])
+        self._gradients = None
+
+    def trains(self, parameters: Array) -> bool:
+        """Whether `build` was last called with these parameters."""
+        return self._parameters is parameters
 
     def apply(self, gradients: Array) -> None:
         """Make one step.
@@ -162,8 +184,12 @@ class Optimizer:
             `build` was not called, or was with parameters of another size or type.
         """
         if gradients is not self._gradients:
-            self._blocks = cut(self._built(), gradients, list(self._slots.values()))
+            buffers = self._built(), gradients, list(self._slots.values())
+            self._blocks = cut(*buffers, self._spans)
+            self._frozen_blocks = cut(*buffers, self._frozen_spans)
             self._gradients = gradients
+        if not self._trained:
+            return
         rate = self.learning_rate
         constants = self.constants(rate)
         if constants != self._latest:
@@ -171,7 +197,7 @@ class Optimizer:
             for constant, value in zip(self._constants, constants, strict=True):
                 constant[()] = value
         if self._clip is not None:
-            self._clip(gradients, self._slices)
+            self._clip(gradients, self._trained, self._spans)
         if self.weight_decay:
             self._keep[()] = 1.0 - rate * self.weight_decay
         for block in self._blocks:
@@ -180,6 +206,9 @@ class Optimizer:
             self.update(block, self._constants)
             if self._average is not None:
                 self._average.update(block.part, block.scratch, self.iterations)
+        if self._average is not None:
+            for block in self._frozen_blocks:
+                self._average.follow(block.part, block.scratch, self.iterations)
         self.iterations += 1
 
     @property
@@ -214,7 +243,7 @@ class Optimizer:
     def finalize(self) -> None:
         """End a training: the weights become their average, if there is one."""
         if self._average is not None and self.iterations:
-            self._average.finalize()
+            self._average.finalize(self._spans)
 
     def swap_ema_average(self) -> None:
         """Exchange the weights with their average, in place.
@@ -229,7 +258,7 @@ class Optimizer:
         if not self.use_ema:
             raise ValueError(f"use_ema must be True for an average of the weights, got {self.name} without")
         if self._average is not None and self.iterations:
-            self._average.swap()
+            self._average.swap(self._spans)
 
     def state_dict(self) -> State:
         """Copy what the steps have changed, and the learning rate.
@@ -267,7 +296,7 @@ class Optimizer:
     def __getstate__(self) -> dict[str, Any]:
         # A copy's blocks would be arrays of their own, no longer views of its
         # parameters: they are cut anew at its first step.
-        return self.__dict__ | {"_gradients": None, "_blocks": []}
+        return self.__dict__ | {"_gradients": None, "_blocks": [], "_frozen_blocks": []}
 
     def _state_arrays(self) -> dict[str, Array]:
         self._built()

@@ -32,8 +32,8 @@ class Block(NamedTuple):
     part: slice
 
 
-def cut(weights: Array, gradients: Array, slots: Sequence[Array]) -> list[Block]:
-    """Cut flat buffers of one length into blocks, which share their scratch.
+def cut(weights: Array, gradients: Array, slots: Sequence[Array], spans: Sequence[slice]) -> list[Block]:
+    """Cut stretches of flat buffers into blocks, which share their scratch.
 
     Raises
     ------
@@ -47,8 +47,18 @@ def cut(weights: Array, gradients: Array, slots: Sequence[Array]) -> list[Block]
         )
     scratch = np.empty(min(BLOCK, weights.size), weights.dtype)
     blocks = []
-    for start in range(0, weights.size, BLOCK):
-        part = slice(start, min(start + BLOCK, weights.size))
-        own = tuple(slot[part] for slot in slots)
-        blocks.append(Block(weights[part], gradients[part], own, scratch[: part.stop - start], part))
+    for span in spans:
+        for start in range(span.start, span.stop, BLOCK):
+            part = slice(start, min(start + BLOCK, span.stop))
+            own = tuple(slot[part] for slot in slots)
+            blocks.append(Block(weights[part], gradients[part], own, scratch[: part.stop - start], part))
     return blocks
+
+
+def join(slices: Sequence[slice]) -> list[slice]:
+    """Join slices, in ascending order, where one ends as the next begins."""
+    spans: list[slice] = []
+    for each in slices:
+        start = spans.pop().start if spans and spans[-1].stop == each.start else each.start
+        spans.append(slice(start, each.stop))
+    return spans

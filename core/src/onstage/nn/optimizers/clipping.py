@@ -12,8 +12,9 @@ import numpy as np
 from onstage.checks import number
 from onstage.model import Array
 
-Clip: TypeAlias = Callable[[Array, Sequence[slice]], None]
-"""Changes flat gradients in place, given where each variable lies in them."""
+Clip: TypeAlias = Callable[[Array, Sequence[slice], Sequence[slice]], None]
+"""Changes flat gradients in place, given where each trained variable lies in
+them, and the stretches that these make up together."""
 
 
 def choose(clipnorm: float | None, clipvalue: float | None, global_clipnorm: float | None) -> Clip | None:
@@ -34,18 +35,22 @@ def choose(clipnorm: float | None, clipvalue: float | None, global_clipnorm: flo
     return None
 
 
-def _clip_norms(limit: float, gradients: Array, slices: Sequence[slice]) -> None:
+def _clip_norms(limit: float, gradients: Array, slices: Sequence[slice], spans: Sequence[slice]) -> None:
     for each in slices:
-        _clip_global_norm(limit, gradients[each], slices)
+        _clip_global_norm(limit, gradients, slices, [each])
 
 
-def _clip_global_norm(limit: float, gradients: Array, slices: Sequence[slice]) -> None:
-    norm = math.sqrt(np.dot(gradients, gradients))
+def _clip_global_norm(
+    limit: float, gradients: Array, slices: Sequence[slice], spans: Sequence[slice]
+) -> None:
+    parts = [gradients[each] for each in spans]
+    norm = math.sqrt(sum(np.dot(part, part) for part in parts))
     # Written so that a NaN norm is not taken for a short one. An infinite one
     # cannot be scaled back: it shows as NaN everywhere, as in Keras.
     if not norm <= limit:
-        np.multiply(gradients, limit / norm if norm < math.inf else math.nan, gradients)
+        for part in parts:
+            np.multiply(part, limit / norm if norm < math.inf else math.nan, part)
 
 
-def _clip_values(limit: float, gradients: Array, slices: Sequence[slice]) -> None:
+def _clip_values(limit: float, gradients: Array, slices: Sequence[slice], spans: Sequence[slice]) -> None:
     np.clip(gradients, -limit, limit, out=gradients)
