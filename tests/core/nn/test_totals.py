@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from onstage.errors import StateError
-from onstage.nn.layers import Dense
+from onstage.nn import losses, metrics
+from onstage.nn.layers import Activation, Dense
 from onstage.nn.metrics import AUC, MeanAbsoluteError
 from onstage.nn.optimizers import SGD
-from onstage.nn.sequential import Sequential
+from onstage.nn.sequential import Sequential, load_model
 
 
 def model(metrics=("mae",), weighted_metrics=None):
@@ -73,6 +74,61 @@ def test_metrics_of_one_name_are_numbered():
         "weighted_mae",
         "weighted_mae_1",
     ]
+
+
+def test_objects_without_a_name_are_numbered_over_both_lists():
+    # Keras's names; recall and AUC count their objects there, the mean squared error doesn't.
+    given = [metrics.Recall(), metrics.MeanSquaredError()], [metrics.Recall(), metrics.MeanSquaredError()]
+
+    m = model(*given)
+
+    names = ["recall", "mean_squared_error", "recall_1", "weighted_mean_squared_error"]
+    assert m.metrics_names == ["loss", *names]
+    assert model(*given).metrics_names == ["loss", *names]  # each model counts anew
+
+
+def test_a_saved_model_keeps_the_names_of_its_metrics(tmp_path):
+    m = model([metrics.Recall()], [metrics.Recall(), metrics.AUC(name="area")])
+    m.save(tmp_path / "model")
+
+    assert load_model(tmp_path / "model").metrics_names == ["loss", "recall", "recall_1", "area"]
+
+
+CERTAIN = np.array([[-60.0, 0.0], [3.0, 50.0]])
+"""Logits of class 1 in two columns: softmax's loss of class 0 is 60 and 47."""
+
+
+@pytest.mark.parametrize(
+    ("loss", "last", "y", "expected"),
+    [
+        ("sparse_categorical_crossentropy", "softmax", np.array([1, 0]), (0 + 47) / 2),
+        ("categorical_crossentropy", "softmax", np.array([[1.0, 0.0], [1.0, 0.0]]), (60 + 47) / 2),
+        ("binary_crossentropy", "sigmoid", np.array([[1.0, 0.5], [0.0, 0.0]]), None),
+    ],
+)
+def test_a_crossentropy_as_a_metric_is_computed_on_logits_as_the_loss_is(loss, last, y, expected):
+    made = Sequential([Activation(last)], dtype="float64")
+    same = losses.get(loss)
+    made.compile("sgd", loss, [loss, "crossentropy", same], [loss, metrics.LossMetric(loss, "own")])
+
+    logs = made.test_on_batch(CERTAIN, y, return_dict=True)
+    of_training = made.train_on_batch(CERTAIN, y, return_dict=True)
+
+    if expected is None:
+        # log(1 + exp(z)) - z y for each element.
+        expected = np.mean([60.0, np.log(2.0), 3 + np.log1p(np.exp(-3.0)), 50.0])
+    assert len(logs) == 6
+    assert logs == of_training
+    assert list(logs.values()) == [pytest.approx(expected, rel=1e-12)] * 6
+
+
+def test_a_crossentropy_without_its_activation_keeps_probabilities_from_0_and_1():
+    made = Sequential([Activation("relu")], dtype="float64")
+    made.compile("sgd", "binary_crossentropy", ["binary_crossentropy"])
+
+    logs = made.test_on_batch(np.array([[-1.0], [2.0]]), np.array([[1.0], [0.0]]), return_dict=True)
+
+    assert list(logs.values()) == [pytest.approx(-np.log(1e-7))] * 2
 
 
 def test_directions_say_which_way_is_better():

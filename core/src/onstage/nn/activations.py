@@ -218,7 +218,17 @@ class Sigmoid(Activation):
 
     def bind(self, x: Array, place: Place) -> list[Step]:
         """Make the step that applies this to x."""
-        return [replace(step, logits=SigmoidLogits(x)) for step in super().bind(x, place)]
+        (step,) = super().bind(x, place)
+        if not place.first:
+            return [replace(step, logits=SigmoidLogits(x))]
+        # The batch as it came is another array in each step: its values are kept.
+        kept = np.empty(x.shape, place.dtype)
+
+        def forward(x: Array) -> Array:
+            np.copyto(kept, x)
+            return step.forward(kept)
+
+        return [replace(step, forward=forward, logits=SigmoidLogits(kept))]
 
 
 class Tanh(Activation):

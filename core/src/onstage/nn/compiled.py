@@ -63,6 +63,9 @@ class CompiledNetwork(Network):
         metrics, weighted_metrics
             Names, configurations, `metrics.Metric`, or functions of
             ``(y_true, y_pred)``. Only the weighted ones heed sample weights.
+            A loss as a metric, by its name or as an object, is computed as the
+            loss is: see `metrics.LossMetric`. The names in the logs are
+            Keras's: see `onstage.metric_names.log_names`.
 
         Raises
         ------
@@ -93,7 +96,7 @@ class CompiledNetwork(Network):
         plan = self._plan("train", x, y)
         weights = None if sample_weight is None else self._weights(sample_weight)
         seen = plan.forward(x)
-        totals.add(plan.measure(y, weights), y, plan.predictions, sample_weight)
+        totals.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.values_of)
         plan.backward(seen, weights)
         self.optimizer.apply(self.gradients)  # type: ignore[union-attr]
 
@@ -104,7 +107,7 @@ class CompiledNetwork(Network):
         plan = self._plan("test", x, y)
         weights = None if sample_weight is None else self._weights(sample_weight)
         plan.forward(x)
-        totals.add(plan.measure(y, weights), y, plan.predictions, sample_weight)
+        totals.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.values_of)
 
     def predict_step(self, batch: Batch) -> Array:
         """Give the outputs of a batch, an array that the caller may keep."""

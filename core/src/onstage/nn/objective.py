@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from onstage.metric_names import OwnName, log_names
 from onstage.model import Direction
 from onstage.nn import losses, metrics
 from onstage.nn.layers.base import Shape
@@ -41,12 +42,17 @@ class Objective:
                 target_shape = output_shape[:-1] if self.loss.sparse else output_shape
             given = [(each, False) for each in self.given_metrics]
             given += [(each, True) for each in self.given_weighted_metrics]
-            named: list[NamedMetric] = []
-            for identifier, weighted in given:
-                metric = metrics.get(identifier, output_shape=output_shape, target_shape=target_shape)
-                name = _free_name(metric.name, weighted, {"loss", *(each.name for each in named)})
-                named.append(NamedMetric(name, metric, weighted))
-            self.metrics = named
+            made = [
+                metrics.get(each, output_shape=output_shape, target_shape=target_shape) for each, _ in given
+            ]
+            names = log_names(
+                OwnName(metric.name, metric.numbered and not isinstance(identifier, str), weighted)
+                for metric, (identifier, weighted) in zip(made, given, strict=True)
+            )
+            self.metrics = [
+                NamedMetric(name, metric, weighted)
+                for name, metric, (_, weighted) in zip(names, made, given, strict=True)
+            ]
         return self.metrics
 
     def new_totals(self, output_shape: Shape) -> MetricTotals:
@@ -70,17 +76,3 @@ def _checked(name: str, given: Sequence[object] | None) -> list[object]:
             continue
         metrics.get(each)  # a name that doesn't exist is refused at once
     return list(given)
-
-
-def _free_name(name: str, weighted: bool, taken: set[str]) -> str:
-    """Give a name that isn't taken, numbered as Keras does."""
-    if name not in taken:
-        return name
-    if weighted:
-        name = f"weighted_{name}"
-    number = 0
-    free = name
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free

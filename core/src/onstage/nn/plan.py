@@ -51,6 +51,9 @@ class Plan:
         steps, trained = self._bind(training)
         self._forwards = [step.forward for step in steps]
         self.predictions = inside(steps[-1].out)
+        self._last = steps[-1]
+        self._y_shape = y_shape
+        self._measured: dict[Loss, BoundLoss] = {}
         self._loss: BoundLoss | None = None
         if setting.loss is not None and y_shape is not None:
             self._loss = setting.loss.bind(steps[-1].out, steps[-1], y_shape)
@@ -120,6 +123,28 @@ class Plan:
             assert variable.regularizer is not None
             loss += variable.regularizer.loss(variable.value)
         return loss
+
+    def values_of(self, loss: Loss, y: Array) -> Array:
+        """Return each sample's loss, computed as the plan's own loss is.
+
+        So a metric and a loss of one name agree: on the logits, where the last
+        step is the activation that matches them. To be called after `forward`
+        and before `backward`.
+
+        Raises
+        ------
+        ValueError
+            y holds what the loss cannot take.
+        """
+        bound = self._measured.get(loss)
+        if bound is None:
+            assert self._y_shape is not None
+            loss.check_target(self._y_shape[1:], self.predictions.shape[1:])
+            bound = self._measured[loss] = loss.bind(self._last.out, self._last, self._y_shape)
+        bound.forward(y)
+        if np.isnan(bound.values).any():
+            bound.check(y)
+        return inside(bound.values)
 
     def backward(self, seen: Array, weights: Array | None) -> None:
         """Write all gradients of what `measure` gave; `seen` is from `forward`."""

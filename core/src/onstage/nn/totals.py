@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,10 +10,15 @@ import numpy as np
 from onstage.errors import StateError
 from onstage.logs import Logs, PendingLogs
 from onstage.model import Array, State
-from onstage.nn.metrics import Metric
+from onstage.nn.losses import Loss
+from onstage.nn.metrics import LossMetric, Metric
 
 Sums: TypeAlias = list[Any]
 """``[loss * samples, samples]``, then each metric's state: all of them only add up."""
+
+
+ValuesOf: TypeAlias = Callable[[Loss, Array], Array]
+"""Computes a loss for each sample, from y; see `plan.Plan.values_of`."""
 
 
 class NamedMetric(NamedTuple):
@@ -37,12 +42,14 @@ class MetricTotals:
         self._loss = [0.0, 0.0]
         self._states = [_empty(each.metric) for each in metrics]
         self._updates = [
-            (each.metric.update, state, each.weighted)
+            (_update(each.metric), state, each.weighted)
             for each, state in zip(metrics, self._states, strict=True)
         ]
         self._before = self._sums()
 
-    def add(self, loss: float, y_true: Array, y_pred: Array, weights: Array | None) -> None:
+    def add(
+        self, loss: float, y_true: Array, y_pred: Array, weights: Array | None, values_of: ValuesOf
+    ) -> None:
         """Add a batch.
 
         Parameters
@@ -51,13 +58,16 @@ class MetricTotals:
             The mean over the batch.
         weights
             The samples' weights, for the metrics that want them.
+        values_of
+            Computes a loss of `y_pred` for each sample, for the metrics that
+            are losses.
         """
         self._before = self._sums()
         samples = len(y_pred)
         self._loss[0] += loss * samples
         self._loss[1] += samples
         for update, state, weighted in self._updates:
-            update(state, y_true, y_pred, weights if weighted else None)
+            update(state, y_true, y_pred, weights if weighted else None, values_of)
 
     def logs(self) -> Logs:
         """Give the values since the stage began, loss first; a snapshot."""
@@ -102,6 +112,15 @@ class MetricTotals:
         for own in (self._loss, *self._states):
             part, saved = saved[: np.size(own)], saved[np.size(own) :]
             own[:] = part.tolist() if isinstance(own, list) else part.reshape(own.shape)
+
+
+def _update(metric: Metric) -> Callable[[Any, Array, Array, Array | None, ValuesOf], None]:
+    # A subclass may compute its values in its own way.
+    if type(metric) is LossMetric:
+        return lambda state, y_true, y_pred, weights, values_of: metric.add_values(
+            state, values_of(metric.loss, y_true), weights
+        )
+    return lambda state, y_true, y_pred, weights, values_of: metric.update(state, y_true, y_pred, weights)
 
 
 def _empty(metric: Metric) -> Any:

@@ -16,6 +16,7 @@ class _Accuracy(MeanMetric):
     """A share of hits: more is better."""
 
     direction = "max"
+    counts_objects = False
 
 
 class Accuracy(_Accuracy):

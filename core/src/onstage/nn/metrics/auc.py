@@ -114,8 +114,8 @@ class AUC(Metric):
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
-        own = ("num_thresholds", "curve", "summation_method", "name", "thresholds", "from_logits")
-        return {each: getattr(self, each) for each in own}
+        own = ("num_thresholds", "curve", "summation_method", "thresholds", "from_logits")
+        return super().get_config() | {each: getattr(self, each) for each in own}
 
 
 def _interpolated_pr(hits: Array, alarms: Array) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,11 +30,17 @@ class Metric:
     ----------
     direction : {"min", "max"} or None
         Whether less or more is better; None where that cannot be known.
+    counts_objects : bool
+        Whether a model numbers the objects of the class that were given no
+        name, as Keras does: ``recall``, ``recall_1``. Else a second one is
+        named as if the name had been given: see `metric_names.log_names`.
     """
 
     direction: Direction | None = None
+    counts_objects: ClassVar[bool] = True
 
     def __init__(self, name: str | None = None) -> None:
+        self._named = name is not None
         self.name = snake_case(type(self).__name__) if name is None else name
         self._own: Array | None = None
 
@@ -90,9 +96,14 @@ class Metric:
         """Forget what was added to the metric's own state."""
         self._own = None
 
+    @property
+    def numbered(self) -> bool:
+        """Whether the name is the class's own, for a model to number."""
+        return self.counts_objects and not self._named and self.name == snake_case(type(self).__name__)
+
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
-        return {"name": self.name}
+        return {"name": None if self.numbered else self.name}
 
     def _own_state(self) -> Array:
         if self._own is None:
@@ -123,7 +134,10 @@ class MeanMetric(Metric):
 
     def update(self, state: Array, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
         """Add a batch to a state, in place; see `Metric.update`."""
-        values = self.values(y_true, y_pred)
+        self.add_values(state, self.values(y_true, y_pred), sample_weight)
+
+    def add_values(self, state: Array, values: Array, sample_weight: Array | None) -> None:
+        """Add a batch to a state, in place, given what `values` gives."""
         total, weight = _sums(values) if sample_weight is None else _weighted_sums(values, sample_weight)
         state[0] += total
         state[1] += weight

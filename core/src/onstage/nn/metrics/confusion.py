@@ -69,8 +69,8 @@ class _Confusion(Metric):
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
-        own = ("thresholds", "top_k", "class_id", "name")
-        return {each: getattr(self, each) for each in own}
+        own = ("thresholds", "top_k", "class_id")
+        return super().get_config() | {each: getattr(self, each) for each in own}
 
 
 class Precision(_Confusion):

@@ -34,6 +34,7 @@ class F1Score(Metric):
     """
 
     direction = "max"
+    counts_objects = False
 
     def __init__(
         self, average: str = "macro", threshold: float | None = None, name: str | None = None

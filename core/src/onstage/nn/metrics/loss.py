@@ -15,6 +15,13 @@ from onstage.nn.steps import inside
 class LossMetric(MeanMetric):
     """The mean of a loss over the samples: less is better.
 
+    In a model it is computed exactly as the model's loss is. A cross-entropy
+    works on the logits where the model ends with the activation that matches
+    it (softmax, or sigmoid for the binary one), so that it is exact however
+    certain the model is, and equal to a loss of the same name. After any other
+    activation, and on arrays outside a model, it sees probabilities alone and
+    keeps them within 1e-7 of 0 and 1, as Keras does everywhere.
+
     Parameters
     ----------
     loss

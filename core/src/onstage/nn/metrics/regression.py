@@ -15,6 +15,7 @@ class MeanSquaredError(MeanMetric):
     """The mean of ``(y_pred - y_true)²``."""
 
     direction = "min"
+    counts_objects = False
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Give the squared differences, in the shape of the outputs."""
@@ -34,6 +35,7 @@ class MeanAbsoluteError(MeanMetric):
     """The mean of ``|y_pred - y_true|``."""
 
     direction = "min"
+    counts_objects = False
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Give the absolute differences, in the shape of the outputs."""
