@@ -109,7 +109,8 @@ CERTAIN = np.array([[-60.0, 0.0], [3.0, 50.0]])
 def test_a_crossentropy_as_a_metric_is_computed_on_logits_as_the_loss_is(loss, last, y, expected):
     made = Sequential([Activation(last)], dtype="float64")
     same = losses.get(loss)
-    made.compile("sgd", loss, [loss, "crossentropy", same], [loss, metrics.LossMetric(loss, "own")])
+    by_shape = loss if last == "sigmoid" else "crossentropy"
+    made.compile("sgd", loss, [loss, by_shape, same], [loss, metrics.LossMetric(loss, "own")])
 
     logs = made.test_on_batch(CERTAIN, y, return_dict=True)
     of_training = made.train_on_batch(CERTAIN, y, return_dict=True)
