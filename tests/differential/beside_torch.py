@@ -13,9 +13,9 @@ from itertools import count
 import numpy as np
 import torch
 from onstage_torch import TorchModel
-
 from torch_loop import Loop
 from torch_metrics import given
+from torch_parts import batches_of
 from torch_programs import Parts, Program, build, draw
 
 EXACT = 1e-9
@@ -45,16 +45,10 @@ def train_by_hand(program: Program) -> dict:
         trace |= {f"fit {number}: {name}": list(each) for name, each in loop.history.items()}
     trace |= left(parts, loop.scaler)
     x, keywords = parts.held_out
-    trace |= {f"evaluate: {name}": value for name, value in loop.measure(_batches(parts)).items()}
+    trace |= {f"evaluate: {name}": value for name, value in loop.measure(batches_of(*parts.held_out)).items()}
     if keywords:
         trace["predict"] = loop.predict(x, 4)
     return trace
-
-
-def _batches(parts):
-    from torch_parts import batches_of
-
-    return batches_of(*parts.held_out)
 
 
 def new_model(parts: Parts) -> TorchModel:
@@ -83,6 +77,8 @@ def train_on_stage(program: Program) -> dict:
     model, trace = new_model(parts), {}
     torch.manual_seed(program.seed)
     for number, fit in enumerate(program.fits):
+        if number and program.resumed:
+            parts, model = resume(parts, model)
         parts.changes(number, None)
         x, keywords = parts.data
         history = model.fit(
@@ -106,6 +102,18 @@ def train_on_stage(program: Program) -> dict:
     if keywords:
         trace["predict"] = model.predict(x, batch_size=4, verbose=0)
     return trace
+
+
+def resume(parts: Parts, model: TorchModel) -> tuple[Parts, TorchModel]:
+    """Return new objects that go on with the training of others."""
+    state = model.state_dict()
+    new = build(parts.program)
+    new.data, new.validation = parts.data, parts.validation
+    for what in parts.applied:
+        new.apply(what)
+    new_one = new_model(new)
+    new_one.load_state_dict(state)
+    return new, new_one
 
 
 def _validation(parts: Parts) -> dict:

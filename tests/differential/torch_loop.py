@@ -11,7 +11,6 @@ from collections import defaultdict
 from itertools import islice
 
 import torch
-
 from torch_metrics import ByHand
 from torch_parts import batches_of
 from torch_programs import Fit, Parts
@@ -67,15 +66,17 @@ class Loop:
 
     def _step(self, group, totals, change, batch):
         """Make one step of the optimizer from a group of batches."""
-        self.optimizer.zero_grad()
-        for x, y, weights in map(self._parts, group):
+        for number, (x, y, weights) in enumerate(map(self._parts, group)):
             change(batch)
             batch += 1
+            if number == 0:
+                self.optimizer.zero_grad()
             with self._autocast():
                 outputs = self.module(x)
-                loss = self._loss(outputs, y, weights)
-                share = 1.0 if len(group) == 1 else self._share(outputs, y, group)
-            self.scaler.scale(loss * share if share != 1 else loss).backward()
+                loss = part = self._loss(outputs, y, weights)
+                if len(group) > 1:
+                    part = self.case.numerator(outputs, y, weights) / self._joined_divisor(outputs, group)
+            self.scaler.scale(part).backward()
             totals.add(loss, outputs, y, weights)
         if self.program.clip:
             self.scaler.unscale_(self.optimizer)
@@ -99,10 +100,11 @@ class Loop:
     @torch.no_grad()
     def _update_average(self):
         momentum = self.program.ema
+        trained = {each for group in self.optimizer.param_groups for each in group["params"]}
         for weight in self.module.parameters():
             if weight in self.average:
                 self.average[weight].mul_(momentum).add_(weight, alpha=1 - momentum)
-            elif weight.requires_grad:
+            elif weight in trained and weight.requires_grad:
                 self.average[weight] = weight.clone()
 
     # -- the loss
@@ -113,15 +115,14 @@ class Loop:
             return loss.mean() if loss.dim() else loss
         return self.case.numerator(outputs, y, weights) / self.case.divisor(outputs, y)
 
-    def _share(self, outputs, y, group):
-        """Return the part of a batch's divisor in that of the joined batch."""
+    def _joined_divisor(self, outputs, group):
+        """Return the divisor of the joined batch."""
         if self.case.reduction == "sum":
             return 1.0
-        divisors = [
-            self.case.divisor(outputs[:1].expand(len(part[1]), *outputs.shape[1:]), self._parts(part)[1])
-            for part in group
-        ]
-        return self.case.divisor(outputs, y) / sum(divisors)
+        one = outputs[:1].detach()
+        return sum(
+            self.case.divisor(one.expand(len(y), *one.shape[1:]), y) for _, y, _ in map(self._parts, group)
+        )
 
     def _autocast(self):
         if self.program.amp is None:

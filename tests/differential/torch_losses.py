@@ -73,7 +73,7 @@ class LossCase:
             return 1.0
         if self.reduction in ("own", "own values", "batchmean"):
             return float(len(outputs))
-        if self.function not in (F.cross_entropy, F.nll_loss):
+        if self.reduction == "none" or self.function not in (F.cross_entropy, F.nll_loss):
             return float(self.function(outputs, targets, reduction="none", **self._options).numel())
         if self.targets == "shares":
             return outputs.numel() / outputs.shape[1]
@@ -102,6 +102,14 @@ class Centres(nn.Module):
 
     def forward(self, outputs, targets):
         return (outputs - self.centres[targets]).square().sum(1)
+
+
+class Focal(nn.CrossEntropyLoss):
+    """A loss that is one of torch's by its class only: it takes the mean itself."""
+
+    def forward(self, outputs, targets):
+        each = F.cross_entropy(outputs, targets, reduction="none")
+        return ((1 - (-each).exp()) ** 2 * each).mean()
 
 
 def own_mean(outputs, targets):
@@ -136,9 +144,7 @@ def _function(targets, function, names, **choices):
         given = partial(function, **options) if options else function
         by_name = not options and function in NAMED and rng.random() < 0.5
         reduction = reduction or "mean"
-        return LossCase(
-            targets, function.__name__ if by_name else given, given, function, drawn, reduction
-        )
+        return LossCase(targets, function.__name__ if by_name else given, given, function, drawn, reduction)
 
     return draw
 
@@ -149,6 +155,22 @@ def _own(targets, make, reduction="own"):
         return LossCase(targets, given, given, given, {}, reduction)
 
     return draw
+
+
+def _fixed(kind, targets, function, reduction="mean", **options):
+    def make(rng):
+        given = kind(**options, reduction=reduction)
+        return LossCase(targets, given, given, function, dict(options), reduction)
+
+    return make
+
+
+def _partial(targets, function, **options):
+    def make(rng):
+        given = partial(function, **options)
+        return LossCase(targets, given, given, function, dict(options), "mean")
+
+    return make
 
 
 def doubles(*values: float) -> Tensor:
@@ -188,15 +210,11 @@ MAKERS = {
     "multi_label_soft_margin": _module(
         nn.MultiLabelSoftMarginLoss, "bits", F.multilabel_soft_margin_loss, _NONE, weight=_CLASS_WEIGHT
     ),
-    "multi_label_margin": _module(
-        nn.MultiLabelMarginLoss, "labels", F.multilabel_margin_loss, _NONE
-    ),
+    "multi_label_margin": _module(nn.MultiLabelMarginLoss, "labels", F.multilabel_margin_loss, _NONE),
     "poisson": _module(
         nn.PoissonNLLLoss, "counts", F.poisson_nll_loss, _NONE, log_input=(True,), full=(False, True)
     ),
-    "kl": _module(
-        nn.KLDivLoss, "shares of logs", F.kl_div, ("batchmean", "batchmean"), log_target=(False,)
-    ),
+    "kl": _module(nn.KLDivLoss, "shares of logs", F.kl_div, ("batchmean", "batchmean"), log_target=(False,)),
     "kl_log": _module(nn.KLDivLoss, "logs of logs", F.kl_div, ("batchmean", "none"), log_target=(True,)),
     "cross_entropy": _module(
         nn.CrossEntropyLoss,
@@ -230,12 +248,24 @@ MAKERS = {
     "nll function": _function("classes of logs", F.nll_loss, (), ignore_index=_IGNORE),
     "kl function": _function("shares of logs", F.kl_div, ("batchmean",)),
     "poisson function": _function("counts", F.poisson_nll_loss, ()),
+    "mse sum": _fixed(nn.MSELoss, "values", F.mse_loss, "sum"),
+    "kl batchmean": _fixed(nn.KLDivLoss, "shares of logs", F.kl_div, "batchmean"),
+    "class weights": _fixed(nn.CrossEntropyLoss, "classes", F.cross_entropy, weight=doubles(0.5, 1, 2, 0.25)),
+    "ignored": _fixed(nn.CrossEntropyLoss, "classes", F.cross_entropy, ignore_index=IGNORED),
+    "pos_weight partial": _partial(
+        "bits", F.binary_cross_entropy_with_logits, pos_weight=doubles(2, 1, 0.5, 3)
+    ),
+    "ignored partial": _partial("classes", F.cross_entropy, ignore_index=IGNORED),
     "own mean": _own("values", lambda: own_mean),
     "own values": _own("values", lambda: own_each, "own values"),
     "temperature": _own("classes", Temperature),
+    "focal": _own("classes", Focal),
     "centres": _own("classes", Centres, "own values"),
 }
 """By a name: a function of a `random.Random` that draws one `LossCase`."""
 
-FOR_TOKENS = ("cross_entropy", "nll", "cross_entropy function", "mse", "bce_logits", "kl_log")
+FOR_TOKENS = (
+    *("cross_entropy", "nll", "cross_entropy function", "class weights", "ignored", "ignored partial"),
+    *("mse", "bce_logits", "kl_log", "kl batchmean"),
+)
 """Those that a module of one output for each token can be trained with."""

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 import torchmetrics.classification as tm
-
 from torch_losses import CLASSES, LossCase
 
 

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler as schedules
 from torch.utils.data import DataLoader, TensorDataset
-
 from torch_losses import CLASSES
 
 TOKENS = 3
@@ -93,11 +92,15 @@ OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.02),
     "amsgrad": lambda p: torch.optim.Adam(p, lr=0.02, amsgrad=True, weight_decay=0.01),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.02, weight_decay=0.1),
-    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.5, centered=True),
-    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.05),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.5),
+    # With an eps of 1e-10 it would make a step of the rounding of a gradient that is zero.
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.05, eps=1e-6),
     "maximize": lambda p: torch.optim.SGD(p, lr=0.001, maximize=True),
     "nadam": lambda p: torch.optim.NAdam(p, lr=0.01),
 }
+
+LINEAR = ("sgd", "momentum", "nesterov")
+"""Those whose steps are in proportion to gradients: rounding stays small."""
 
 SCHEDULERS = {
     "exponential": lambda o: schedules.ExponentialLR(o, 0.8),
