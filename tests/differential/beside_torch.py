@@ -185,6 +185,8 @@ def differences(program: Program) -> list[str]:
     for name in hand.keys() & stage.keys():
         if difference(program, hand[name], stage[name]) > 1:
             found.append(f"{name}: {_short(hand[name])} by hand, {_short(stage[name])} on stage")
+        elif name.startswith("weights") and not hand[name].isfinite().all():
+            found.append(f"{name}: not finite, which compares nothing")
     return sorted(found)
 
 

@@ -18,6 +18,7 @@ from torch_programs import Change, Fit, Program, draw  # noqa: E402
 pytestmark = [
     pytest.mark.filterwarnings("ignore:x ran out of data"),  # an epoch ends early where the data do
     pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step"),  # all steps were skipped
+    pytest.mark.filterwarnings("ignore:No (positive|negative) samples in targets"),  # of torchmetrics
     pytest.mark.filterwarnings("ignore:.*divides the total loss by both"),  # of KLDivLoss
 ]
 TWO = (Fit(2, seed=5), Fit(2, seed=6))

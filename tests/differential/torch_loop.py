@@ -76,6 +76,8 @@ class Loop:
                 loss = part = self._loss(outputs, y, weights)
                 if len(group) > 1:
                     part = self.case.numerator(outputs, y, weights) / self._joined_divisor(outputs, group)
+                    # Where all targets are ignored, the batch has no mean but adds nothing to the joined one.
+                    loss = loss if self.case.divisor(outputs, y) else torch.zeros(())
             self.scaler.scale(part).backward()
             totals.add(loss, outputs, y, weights)
         if self.program.clip:

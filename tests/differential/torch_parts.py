@@ -111,7 +111,7 @@ SCHEDULERS = {
     "sequential": lambda o: schedules.SequentialLR(
         o, [schedules.LinearLR(o, 0.5, total_iters=2), schedules.ExponentialLR(o, 0.9)], [2]
     ),
-    "one_cycle": lambda o: schedules.OneCycleLR(o, 0.1, total_steps=200, cycle_momentum=False),
+    "one_cycle": lambda o: schedules.OneCycleLR(o, 0.01, total_steps=200, cycle_momentum=False),
 }
 
 
