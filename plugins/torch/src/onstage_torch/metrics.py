@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from onstage import metrics as core
+from onstage.metric_names import OwnName, log_names
 from onstage.model import Array, Direction
 from onstage_torch import rules
 from onstage_torch.losses import Loss
@@ -196,21 +197,17 @@ def measures(metrics: Metrics, weighted_metrics: Metrics, loss: Loss | None) -> 
     Raises
     ------
     ValueError, TypeError
-        A name is unknown or taken twice, or it is no metric.
+        A name is unknown, or it is no metric.
     """
     made: list[Measure] = []
+    names: list[OwnName] = []
     for given, weighted in ((metrics, False), (weighted_metrics, True)):
         for name, each in _named(given):
             made.append(_measure(each, loss, weighted))
-            made[-1].name = made[-1].name if name is None else name
-    seen = {"loss"}
-    for each in made:
-        if each.name in seen:
-            raise ValueError(
-                f"metrics must have names of their own, got {each.name!r} twice; "
-                "give them as a dict of name to metric"
-            )
-        seen.add(each.name)
+            automatic = name is None and isinstance(each, core.Metric) and each.numbered
+            names.append(OwnName(name or made[-1].name, automatic, weighted))
+    for measure, name in zip(made, log_names(names), strict=True):
+        measure.name = name
     return made
 
 

@@ -62,26 +62,25 @@ def base_of(function: Any) -> Any:
     return function if function.__hash__ else type(function)
 
 
+def is_of_torch(function: Any) -> bool:
+    """Return whether torch defines what the loss computes, and no subclass of it."""
+    base = base_of(function)
+    defined_by: Any = getattr(base, "forward", base)
+    return str(getattr(defined_by, "__module__", "")).startswith("torch.")
+
+
 def is_counted(function: Any) -> bool:
     """Return whether the mean is divided by the weights of the targets' classes.
 
     True for cross-entropy and negative log-likelihood: their divisor leaves out
     ignored targets.
     """
-    return isinstance(function, _COUNTED_MODULES) or base_of(function) in _COUNTED_FUNCTIONS
-
-
-def is_of_torch(function: Any) -> bool:
-    """Return whether torch defines what the loss computes."""
-    base = base_of(function)
-    defined_by: Any = getattr(base, "forward", base)
-    return str(getattr(defined_by, "__module__", "")).startswith("torch.")
+    is_module = isinstance(function, _COUNTED_MODULES) and is_of_torch(function)
+    return is_module or base_of(function) in _COUNTED_FUNCTIONS
 
 
 def ignored_class(function: Any) -> int | None:
     """Return the class number that the loss leaves out; None if it has none."""
-    if is_counted(function):
-        return int(settings_of(function).get("ignore_index", IGNORE_INDEX))
     number = settings_of(function).get("ignore_index")
     return number if isinstance(number, int) else None
 

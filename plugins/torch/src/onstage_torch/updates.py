@@ -117,7 +117,8 @@ class Updates:
             return
         if not self._waiting:
             self._zero_gradients()
-            self._first = float(samples)
+            # As if all batches had as many: then nothing is left to rescale.
+            self._first = float(samples * self._accumulate)
             self._seen = self._first if divisor is None else 0.0
         if divisor is not None:
             self._seen = self._seen + divisor
