@@ -46,6 +46,7 @@ def new_model(new_module):
         def sgd(parameters):
             return torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
 
-        return TorchModel(new_module(dropout), optimizer or sgd, loss, list(metrics), device="cpu", **options)
+        metrics = list(metrics) if isinstance(metrics, tuple) else metrics
+        return TorchModel(new_module(dropout), optimizer or sgd, loss, metrics, device="cpu", **options)
 
     return make

@@ -28,6 +28,11 @@ NET = nn.Linear(6, 3)
             ValueError,
             "optimizer must change parameters of the module",
         ),
+        (
+            {"optimizer": torch.optim.SGD([*NET.parameters(), nn.Parameter(torch.ones(7))], 0.1)},
+            ValueError,
+            r"got others of shape \(7,\), which would not be saved; make them parameters of the module",
+        ),
         ({"loss": "huberr"}, ValueError, "did you mean 'huber'"),
         ({"metrics": ["acuracy"]}, ValueError, "did you mean 'accuracy'"),
         ({"metrics": [3]}, TypeError, "metric must be"),
@@ -147,3 +152,39 @@ def test_a_view_names_layers_and_gives_their_numbers():
     assert layers[0].weights[0].value.shape == (3, 2)
     assert layers[0].weights[0].gradient.shape == (3, 2)
     assert layers[1].weights[2].gradient is None
+
+
+def test_a_parameter_added_to_the_optimizer_must_be_the_modules_or_the_losss():
+    optimizer = torch.optim.SGD(NET.parameters(), 0.1)
+    model = TorchModel(NET, optimizer, "mse", device="cpu")
+    optimizer.add_param_group({"params": [nn.Parameter(torch.ones(7))]})
+
+    with pytest.raises(ValueError, match=r"got others of shape \(7,\)"):
+        model.fit(np.zeros((4, 6), np.float32), np.zeros((4, 3), np.float32), verbose=0)
+
+
+@pytest.mark.parametrize("name", ["module", "optimizer", "scheduler"])
+def test_what_trains_a_model_is_not_exchanged(name):
+    model = TorchModel(NET, torch.optim.SGD, "mse", device="cpu")
+
+    with pytest.raises(AttributeError):
+        setattr(model, name, None)
+
+
+class HalfOf(nn.Module):
+    """Half the mean: its reduction cannot be told from its values."""
+
+    reduction = "mean"
+
+    def forward(self, outputs, targets):
+        each = (outputs - targets).square()
+        return each if self.reduction == "none" else each.mean() / 2
+
+
+def test_weights_are_refused_beside_a_mean_that_is_not_that_of_the_values():
+    model = TorchModel(NET, torch.optim.SGD, HalfOf(), device="cpu")
+    x, y = np.ones((4, 6), np.float32), np.zeros((4, 3), np.float32)
+
+    model.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="loss must be the mean of its values to be weighted"):
+        model.fit(x, y, sample_weight=np.ones(4), verbose=0)

@@ -39,7 +39,13 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.parametrize("world", [2, 4])
-@pytest.mark.parametrize("kind", ["arrays", "loader", "weighted", "accumulated", "callbacks"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("arrays", "loader", "weighted", "accumulated", "callbacks", "unfrozen", "unfrozen, averaged"),
+        *("ignored", "ignored, accumulated", "sum", "learnt_loss"),
+    ],
+)
 def test_many_processes_end_with_the_weights_of_one(kind, world, results):
     together, alone = results[world][kind], results[1][kind]
 
@@ -49,7 +55,7 @@ def test_many_processes_end_with_the_weights_of_one(kind, world, results):
 
 
 @pytest.mark.parametrize("world", [2, 4])
-@pytest.mark.parametrize("kind", ["arrays", "loader", "weighted", "accumulated"])
+@pytest.mark.parametrize("kind", ["arrays", "loader", "weighted", "accumulated", "unfrozen", "ignored"])
 def test_every_process_has_the_metrics_over_all_samples(kind, world, results):
     together, alone = results[world][kind], results[1][kind]
 
@@ -59,6 +65,13 @@ def test_every_process_has_the_metrics_over_all_samples(kind, world, results):
         for name, values in alone["history"].items():
             assert history[name] == pytest.approx(values, rel=1e-6, abs=1e-6)
     assert together.get("evaluated", []) == pytest.approx(alone.get("evaluated", []), rel=1e-6)
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_parameters_of_a_loss_are_learnt_together(world, results):
+    assert results[world]["learnt_loss"]["temperature"] == pytest.approx(
+        results[1]["learnt_loss"]["temperature"] * world, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("world", [2, 4])

@@ -282,6 +282,18 @@ def test_rates_of_several_groups_keep_their_proportion():
     assert [group["lr"] for group in view.optimizer.param_groups] == [1.0, 4.0]
 
 
+def test_a_group_that_was_added_has_a_rate_too():
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(first.parameters(), 0.5)
+    view = TorchModel.view(nn.Sequential(first, second), optimizer)
+
+    view.learning_rate = 0.0
+    optimizer.add_param_group({"params": second.parameters(), "lr": 0.1})
+    view.learning_rate = 0.25
+
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
+
+
 @pytest.mark.parametrize("rate", [-1.0, float("nan")])
 def test_a_rate_that_is_none_is_refused(rate, new_model):
     with pytest.raises(ValueError, match="learning_rate must be a number >= 0"):

@@ -1,7 +1,5 @@
 """Steps are those of a plain torch loop: the oracle is written out in each test."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 

@@ -68,6 +68,48 @@ def weighted():
     return made, {"history": history.history}
 
 
+def unfrozen(**options):
+    """The first layer trains in the second fit only, and from the middle of it on."""
+    net = module()
+    net[0].requires_grad_(False)
+    made = TorchModel(
+        net, lambda p: torch.optim.SGD(p, 0.2, momentum=0.9), "cross_entropy", device="cpu", **options
+    )
+    made.fit(X, Y, batch_size=16, epochs=1, seed=5, verbose=0)
+
+    class Unfreezes(Callback):
+        def on_epoch_begin(self, epoch):
+            if epoch == 1:
+                net[0].requires_grad_(True)
+
+    history = made.fit(X, Y, batch_size=16, epochs=3, seed=6, verbose=0, callbacks=[Unfreezes()])
+    return made, {"history": history.history}
+
+
+def reduced(loss, **options):
+    """Means over other things than samples: the targets of class 2 are ignored, or the loss is a sum."""
+    made = TorchModel(module(), lambda p: torch.optim.SGD(p, 0.02), loss, device="cpu", **options)
+    history = made.fit(X, Y, batch_size=16, epochs=2, seed=5, verbose=0)
+    return made, {"history": {name: each for name, each in history.history.items() if name != "loss"}}
+
+
+class Temperature(nn.Module):
+    def __init__(self):
+        super().__init__()
+        # Each process its own: the first one's must win.
+        self.log = nn.Parameter(torch.full((), 0.1 + RANK))
+
+    def forward(self, outputs, targets):
+        return nn.functional.cross_entropy(outputs * self.log.exp(), targets)
+
+
+def learnt_loss():
+    loss = Temperature()
+    made = TorchModel(module(), lambda p: torch.optim.SGD(p, 0.2), loss, device="cpu")
+    made.fit(X, Y, batch_size=16, epochs=2, seed=5, verbose=0)
+    return made, {"temperature": everywhere(loss.log.item())}
+
+
 def averaged_statistics():
     """Buffers are the first process's, everywhere, when a validation begins."""
     torch.manual_seed(RANK)
@@ -174,6 +216,14 @@ def main():
         "loader": loader,
         "weighted": weighted,
         "accumulated": accumulated,
+        "unfrozen": unfrozen,
+        "unfrozen, averaged": lambda: unfrozen(use_ema=True, ema_momentum=0.9, accumulate=2),
+        "ignored": lambda: reduced(
+            nn.CrossEntropyLoss(torch.tensor([1.0, 3.0, 2.0]), ignore_index=2), metrics=["accuracy"]
+        ),
+        "ignored, accumulated": lambda: reduced(nn.CrossEntropyLoss(ignore_index=2), accumulate=3),
+        "sum": lambda: reduced(nn.CrossEntropyLoss(reduction="sum")),
+        "learnt_loss": learnt_loss,
         "averaged_statistics": averaged_statistics,
         "stops after an epoch": lambda: stops("epoch"),
         "stops after a batch": lambda: stops("batch"),

@@ -27,8 +27,10 @@ class Rates:
 
     def _measured(self, otherwise: list[float]) -> list[float]:
         rates = [float(group["lr"]) for group in self._optimizer.param_groups]
+        if rates[0]:
+            return [rate / rates[0] for rate in rates]
         # At a rate of 0 the proportions can't be seen: those from before hold.
-        return [rate / rates[0] for rate in rates] if rates[0] else otherwise
+        return otherwise + [1.0] * (len(rates) - len(otherwise))
 
     @property
     def first(self) -> float:

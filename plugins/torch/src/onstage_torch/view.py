@@ -49,11 +49,26 @@ class TorchView:
         optimizer: torch.optim.Optimizer | None = None,
         scheduler: Any = None,
     ) -> None:
-        self.module = settings.module(module)
-        self.optimizer = optimizer
-        self.scheduler = scheduler
+        self._module = settings.module(module)
+        self._optimizer = optimizer
+        self._scheduler = scheduler
         self.stop_training = False
         self._rates = None if optimizer is None else Rates(optimizer, scheduler)
+
+    @property
+    def module(self) -> nn.Module:
+        """The module, as given."""
+        return self._module
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer | None:
+        """The optimizer; its groups may be changed, but it cannot be replaced."""
+        return self._optimizer
+
+    @property
+    def scheduler(self) -> Any:
+        """The torch scheduler; None if there is none."""
+        return self._scheduler
 
     @property
     def name(self) -> str:
