@@ -258,3 +258,25 @@ def test_a_loader_over_a_stream_learns_its_length():
     assert batches.steps is None
     assert firsts(batches) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert batches.steps == 3
+
+
+@pytest.mark.parametrize("form", ["arrays", "tensors", "batches"])
+def test_weights_in_a_column_are_one_number_for_each_sample(form, data, new_model):
+    weights = np.linspace(0.5, 1.5, 40, dtype=np.float32)
+    column = weights[:, None] if form == "arrays" else torch.from_numpy(weights[:, None])
+    x, y = map(torch.from_numpy, data)
+
+    expected = new_model().evaluate(*data, sample_weight=weights, verbose=0)
+    if form == "batches":
+        measured = new_model().evaluate([(x, y, column)], verbose=0)
+    else:
+        measured = new_model().evaluate(x, y, sample_weight=column, verbose=0)
+
+    assert measured == pytest.approx(expected, rel=1e-6)
+
+
+def test_weights_of_another_shape_are_refused(data, new_model):
+    x, y = map(torch.from_numpy, data)
+
+    with pytest.raises(ValueError, match=r"one number for each sample, got shape \(40, 2\)"):
+        new_model().evaluate([(x, y, torch.ones(40, 2))], verbose=0)

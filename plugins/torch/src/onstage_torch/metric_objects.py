@@ -6,12 +6,16 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from onstage.errors import StateError
 from onstage.model import State
+from onstage.state_tree import copied
 from onstage_torch import encoding
+
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def is_metric_object(given: object) -> bool:
@@ -68,10 +72,13 @@ class MetricObject:
 
     def snapshot(self) -> Callable[[], float]:
         """Return a function that computes the value as of now, whenever it is called."""
-        if self._joined is not None:
-            return lambda value=self._joined: value  # type: ignore[misc]  # typed by the callable
-        state = _state_of(self._metric)
-        return lambda: self._compute(self._with(state))
+        if (joined := self._joined) is not None:
+            return lambda: joined
+        if self._is_plain:
+            state = {name: _copied(value) for name, value in self._metric.metric_state.items()}
+            return lambda: self._compute(self._with(state))
+        whole = _alone(copy.deepcopy(self._metric))
+        return lambda: self._compute(whole)
 
     def of_last_batch(self) -> float:
         """Return the value of the last batch alone."""
@@ -80,30 +87,49 @@ class MetricObject:
         if self._last is not None:
             with torch.no_grad():
                 alone.update(*self._last)
-        return self._compute(_without_others(alone))
+        return self._compute(_alone(alone))
 
     def join(self) -> None:
         """Compute the value over all processes; all must call it."""
         self._joined = self._compute(self._metric)
 
     def state_dict(self) -> State:
-        """Return the sums, for a run that is resumed in mid-epoch."""
-        encoded: State = encoding.encode(_state_of(self._metric), self._name)
-        return encoded
+        """Copy the sums, for a run that is resumed in mid-epoch.
+
+        Raises
+        ------
+        TypeError
+            It holds something other than tensors and plain values.
+        """
+        return copied({path: _attributes(part) for path, part in self._parts().items()})
 
     def load_state_dict(self, state: State) -> None:
         """Restore the result of `state_dict`; raise StateError if it is of another metric."""
-        own = _state_of(self._metric)
-        if set(own) != set(state):
+        parts = self._parts()
+        if set(parts) != set(state):
             raise StateError(f"the saved state of metric {self._name!r} is of another metric")
-        for name, value in encoding.decode(state).items():
-            setattr(self._metric, name, _on(self._device, value))
+        for path, attributes in state.items():
+            for name, saved in attributes.items():
+                value = encoding.decode(saved)
+                of_numpy = isinstance(getattr(parts[path], name, None), np.ndarray)
+                setattr(parts[path], name, value.numpy() if of_numpy else _on(self._device, value))
+
+    def _parts(self) -> dict[str, Any]:
+        """Return the metric and those that it is made of, by path."""
+        return (
+            dict(self._metric.named_modules()) if isinstance(self._metric, nn.Module) else {"": self._metric}
+        )
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether its state is all in torchmetrics' ``metric_state``."""
+        return hasattr(self._metric, "metric_state") and len(self._parts()) == 1
 
     def _with(self, state: dict[str, Any]) -> Any:
         clone = copy.copy(self._metric)
         for name, value in state.items():
             setattr(clone, name, value)
-        return _without_others(clone)
+        return _alone(clone)
 
     def _compute(self, metric: Any) -> float:
         value = metric.compute()
@@ -119,28 +145,29 @@ class MetricObject:
             ) from None
 
 
-def _without_others(metric: Any) -> Any:
+def _alone(metric: Any) -> Any:
     """Keep a copy from waiting for the other processes when it computes."""
     if hasattr(metric, "distributed_available_fn"):
         metric.distributed_available_fn = lambda: False
     return metric
 
 
-def _state_of(metric: Any) -> dict[str, Any]:
-    """Copy the numbers, tensors and lists of tensors among a metric's attributes."""
-    return {name: _copied(value) for name, value in vars(metric).items() if _is_state(value)}
-
-
-def _is_state(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(isinstance(each, Tensor) for each in value)
-    return isinstance(value, Tensor) or type(value) in (int, float)
+def _attributes(owner: Any) -> State:
+    """Return the attributes that are data; those of a module may be something else, too."""
+    found: State = {}
+    for name, value in vars(owner).items():
+        if name in _OF_EVERY_MODULE or callable(value):
+            continue
+        try:
+            found[name] = encoding.encode(value, name)
+        except TypeError:
+            if not isinstance(owner, nn.Module):
+                raise
+    return found
 
 
 def _copied(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    return list(value) if isinstance(value, list) else value
+    return value.detach().clone() if isinstance(value, Tensor) else list(value)
 
 
 def _on(device: torch.device, value: Any) -> Any:

@@ -38,17 +38,34 @@ class Placing:
         )
 
     def __call__(self, batch: Batch) -> tuple[Any, Any, Tensor | None]:
-        """Give x, y and sample_weight on the device."""
+        """Return x, y and sample_weight on the device.
+
+        Raises
+        ------
+        ValueError
+            The weights are not one number for each sample.
+        """
         x, y, weights = batch
         if type(x) is not Tensor or x.dtype is not self._dtype or x.get_device() != self._number:
             x = self.inputs(x)
         if type(y) is not Tensor or y.dtype is not torch.int64 or y.get_device() != self._number:
             y = self._targets(y)
-        return x, y, None if weights is None else self.inputs(weights)
+        return x, y, None if weights is None else self._weights(weights)
 
     def inputs(self, tree: Any) -> Any:
         """Move an input: a tensor, an array, or a nest of them."""
         return self._leaf(tree) if isinstance(tree, Tensor) else map_leaves(self._leaf, tree)
+
+    def _weights(self, weights: Any) -> Tensor:
+        """Return one weight for each sample; never broadcast against the losses."""
+        tensor: Tensor = self._leaf(weights)
+        if tensor.dim() == 2 and tensor.shape[1] == 1:
+            return tensor[:, 0]
+        if tensor.dim() != 1:
+            raise ValueError(
+                f"sample_weight must be one number for each sample, got shape {tuple(tensor.shape)}"
+            )
+        return tensor
 
     def _targets(self, tree: Any) -> Any:
         return self._target(tree) if isinstance(tree, Tensor) else map_leaves(self._target, tree)

@@ -164,9 +164,11 @@ class Updates:
 
     def _rescale(self) -> None:
         """Turn the sum that was accumulated into the mean over all that was seen."""
-        if (seen := float(self._seen)) != self._first:
+        seen = float(self._seen)
+        # Nothing seen, as all targets were ignored: all gradients are 0.
+        if seen not in (0.0, self._first):
             gradients = [each.grad for each in self._parameters() if each.grad is not None]
-            torch._foreach_mul_(gradients, self._first / seen if seen else float("nan"))
+            torch._foreach_mul_(gradients, self._first / seen)
 
     def _scaled_step(self) -> bool:
         """Step unless a gradient overflowed; return whether the weights changed.
