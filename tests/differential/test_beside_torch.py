@@ -108,6 +108,11 @@ def test_sample_weights_multiply_values_and_leave_the_divisor(loss):
     assert differences(Program(21, loss=loss, weights="random", validation="weighted")) == []
 
 
+@pytest.mark.parametrize("form", ["arrays", "tensors", "dataset", "batches", "shuffled"])
+def test_a_column_of_sample_weights_is_a_vector(form):
+    assert differences(Program(25, form=form, weights="column", weighted_metrics=("weighted spread",))) == []
+
+
 def test_class_weights_are_the_sample_weights_of_their_classes():
     assert differences(Program(22, loss="class weights", weights="class")) == []
 
@@ -120,6 +125,11 @@ def test_batches_together_make_the_step_of_the_joined_batch(loss):
 @pytest.mark.parametrize("loss", REDUCED)
 def test_weighted_batches_together_make_the_step_of_the_joined_batch(loss):
     assert differences(Program(24, loss=loss, form="batches", accumulate=3, weights="random")) == []
+
+
+def test_a_step_of_ignored_targets_alone_leaves_the_weights():
+    # The last step of an epoch has two samples, and torch gives ignored ones no gradient.
+    assert differences(Program(1951, loss="ignored", n=18, accumulate=2, ignored_end=True)) == []
 
 
 # -- metrics

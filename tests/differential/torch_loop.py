@@ -76,8 +76,9 @@ class Loop:
                 loss = part = self._loss(outputs, y, weights)
                 if len(group) > 1:
                     part = self.case.numerator(outputs, y, weights) / self._joined_divisor(outputs, group)
+                if self.program.accumulate > 1 and not self.case.divisor(outputs, y):
                     # Where all targets are ignored, the batch has no mean but adds nothing to the joined one.
-                    loss = loss if self.case.divisor(outputs, y) else torch.zeros(())
+                    loss = torch.zeros(())
             self.scaler.scale(part).backward()
             totals.add(loss, outputs, y, weights)
         if self.program.clip:

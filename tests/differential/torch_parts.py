@@ -92,7 +92,7 @@ OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.02),
     "amsgrad": lambda p: torch.optim.Adam(p, lr=0.02, amsgrad=True, weight_decay=0.01),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.02, weight_decay=0.1),
-    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.5),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.5, eps=1e-6),
     # With an eps of 1e-10 it would make a step of the rounding of a gradient that is zero.
     "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.05, eps=1e-6),
     "maximize": lambda p: torch.optim.SGD(p, lr=0.001, maximize=True),

@@ -48,13 +48,15 @@ class Program:
     Attributes
     ----------
     weights
-        "none", "ones", "random" or "class" weights in training.
+        In training: "none", "ones", "random", "column" (of shape ``(n, 1)``), or "class".
     groups
         Of the optimizer: "one"; "two" with rates of their own; "body late", which
         the optimizer has no part of until it is added; or "body never frozen",
         the same without `requires_grad` being changed.
     overflow
         Whether some gradients are too large for float16.
+    ignored_end
+        Whether the last two targets are ignored.
     resumed
         Whether each fit but the first is made by new objects that load the state.
     norm_in_eval
@@ -78,6 +80,7 @@ class Program:
     n: int = 20
     batch_size: int = 8
     drop_last: bool = False
+    ignored_end: bool = False
     resumed: bool = False
     frozen: bool = False
     norm_in_eval: bool = False
@@ -156,6 +159,7 @@ def draw(seed: int) -> Program:
         n=rng.choice([18, 20, 23]),
         batch_size=rng.choice([4, 5, 7, 8]),
         drop_last=form in ("loader", "shuffled", "global") and rng.random() < 0.4,
+        ignored_end=rng.random() < 0.2,
         resumed=rng.random() < 0.2,
         frozen=rng.random() < 0.3,
         norm_in_eval=module == "norm" and rng.random() < 0.3,
@@ -167,6 +171,9 @@ def draw(seed: int) -> Program:
         metrics=_metrics(rng, case, module),
         weighted_metrics=_weighted_metrics(rng, case),
     )
+    if program.optimizer == "nadam":
+        # torch's load_state_dict turns a float32 of its state into the type of the weights.
+        program = replace(program, resumed=False)
     return _with_scheduler(rng, _with_changes(rng, program, case))
 
 
@@ -175,7 +182,7 @@ def _weights(rng: random.Random, case: LossCase, module: str) -> str:
         return "none"
     # A sequence has no class: refused. An ignored target is none either.
     by_class = case.targets.startswith("classes") and module != "tokens"
-    return rng.choice(["none", "none", "ones", "random", *(["class"] if by_class else [])])
+    return rng.choice(["none", "none", "ones", "random", "column", *(["class"] if by_class else [])])
 
 
 def _fit(rng: random.Random) -> Fit:
@@ -240,7 +247,7 @@ def build(program: Program) -> Parts:
     if program.amp:
         _narrow(module, case)
     rng = np.random.default_rng(program.seed)
-    weighted = program.weights in ("ones", "random")
+    weighted = program.weights in ("ones", "random", "column")
     train = _samples(program, case, rng, program.n, program.weights if weighted else None)
     cuts = np.array([3, 5, 11, 13, 17])
     data = as_fed(
@@ -308,13 +315,16 @@ def _samples(
     y = targets(rng, case.targets, (n, TOKENS) if program.module == "tokens" else (n,))
     if case.ignore_index is not None and case.ignore_index < 0 and program.weights != "class":
         y = np.where(rng.random(y.shape) < 0.2, case.ignore_index, y)
+        if program.ignored_end:
+            y[-2:] = case.ignore_index
     if program.overflow:
         large = y if case.targets == "values" else x
         large[: n // 2] *= 40
     parts = [x, y]
     if weights is not None:
         # Eighths, which are the same in float32.
-        parts.append(np.ones(n) if weights == "ones" else rng.integers(0, 17, n) / 8)
+        drawn = np.ones(n) if weights == "ones" else rng.integers(0, 17, n) / 8
+        parts.append(drawn[:, None] if weights == "column" else drawn)
     if program.amp:
         parts = [part.astype(np.float32) if part.dtype.kind == "f" else part for part in parts]
     return parts
