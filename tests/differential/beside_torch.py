@@ -13,10 +13,11 @@ from itertools import count
 import numpy as np
 import torch
 from onstage_torch import TorchModel
+from torch_draw import draw
 from torch_loop import Loop
 from torch_metrics import given
 from torch_parts import batches_of
-from torch_programs import Parts, Program, build, draw
+from torch_programs import Parts, Program, build
 
 EXACT = 1e-9
 """Of float64. Sums are rounded in another order where batches are accumulated or weighted."""

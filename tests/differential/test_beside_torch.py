@@ -11,9 +11,10 @@ pytest.importorskip("torchmetrics")
 sys.path.insert(0, str(Path(__file__).parent))
 
 from beside_torch import build, differences, train_by_hand  # noqa: E402
+from torch_draw import draw  # noqa: E402
 from torch_losses import MAKERS  # noqa: E402
 from torch_parts import batches_of  # noqa: E402
-from torch_programs import Change, Fit, Program, draw  # noqa: E402
+from torch_programs import Change, Fit, Program  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:x ran out of data"),  # an epoch ends early where the data do
