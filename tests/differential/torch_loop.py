@@ -28,7 +28,6 @@ class Loop:
         self.history: dict[str, list[float]] = defaultdict(list)
         self.average: dict[torch.nn.Parameter, torch.Tensor] = {}
         self.epochs_begun = 0
-        self.steps_skipped = 0
 
     # -- training
 
@@ -88,9 +87,7 @@ class Loop:
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        if self.scaler.get_scale() < scale:
-            self.steps_skipped += 1
-        else:
+        if self.scaler.get_scale() >= scale:  # else a gradient overflowed, and no step was made
             self._after_step()
         return batch
 

@@ -25,7 +25,7 @@ class LossCase:
     Attributes
     ----------
     targets
-        The kind of targets: see `torch_data.targets`.
+        The kind of targets: see `torch_parts.targets`.
     given
         What `TorchModel` gets.
     call
