@@ -32,6 +32,16 @@ class Phase:
     compile: str | None
     """``"new"`` optimizer, the ``"same"``, or None: not compiled again."""
     options: dict[str, Any] = field(default_factory=dict)
+    learning_rate: float | None = None
+    """To set on the optimizer; None leaves it."""
+
+    def arguments(self, data: tuple[Any, ...]) -> dict[str, Any]:
+        """Return fit's; ``validation_data`` in `options` is a number of first rows, or arrays."""
+        rows = self.options.get("validation_data")
+        if not isinstance(rows, int):
+            return self.options
+        part = tuple(each[:rows] for each in data if each is not None)
+        return self.options | {"validation_data": part}
 
 
 @dataclass
@@ -81,19 +91,21 @@ def program(seed: int) -> Program:
     target = draw.one("real", "binary", "several", "one hot", "classes", "classes in columns")
     width = 1 if target == "binary" else draw.between(2, 5)
     n = draw.between(3, 45)
-    x, input_shape, layers = stacks.stack(draw, n, Make)
+    x, input_shape, layers, steps = stacks.stack(draw, n, Make)
     loss, last = _loss(draw, target)
     layers.append(Make("layers", "Dense", {"units": width, "activation": last, **_penalties(draw)}))
-    y = _targets(draw, target, n, width)
+    y = _targets(draw, target, (n, *steps), width)
     weights = draw.rng.random(n) * 2 if draw.chance(0.4) else None
+    if steps and weights is not None:
+        weights = weights[:, None]
+    probabilities = last in ("sigmoid", "softmax")
     made = Program(
         seed,
         input_shape,
         layers,
         loss,
         _optimizer(draw),
-        _metrics(draw, target, width, probabilities=last in ("sigmoid", "softmax")),
-        _metrics(draw, target, width, probabilities=last in ("sigmoid", "softmax")),
+        *(_metrics(draw, target, probabilities, steps) for _ in range(2)),
         x,
         y,
         weights,
@@ -101,7 +113,7 @@ def program(seed: int) -> Program:
     for number, layer in enumerate(layers):
         if draw.chance(0.15):
             layers[number] = layer._replace(options=layer.options | {"trainable": False})
-    made.phases = _phases(draw, made, n, classes=width if target.startswith("classes") else 0)
+    made.phases = _phases(draw, made, n, classes=0 if steps or not target.startswith("classes") else width)
     made.evaluate = _batches(draw, n)
     made.predict = _batches(draw, n)
     return made
@@ -114,15 +126,15 @@ def _penalties(draw: Draw) -> dict[str, Any]:
     return {"kernel_regularizer": draw.one("l1", "l2", l1l2), "bias_regularizer": draw.one(None, "l2")}
 
 
-def _targets(draw: Draw, target: str, n: int, width: int) -> Any:
-    labels = draw.rng.integers(width, size=n)
+def _targets(draw: Draw, target: str, shape: tuple[int, ...], width: int) -> Any:
+    labels = draw.rng.integers(width, size=shape)
     return {
-        "real": draw.normal(n, width),
-        "binary": draw.rng.integers(2, size=(n, 1)).astype(float),
-        "several": draw.rng.integers(2, size=(n, width)).astype(float),
+        "real": draw.normal(*shape, width),
+        "binary": draw.rng.integers(2, size=(*shape, 1)).astype(float),
+        "several": draw.rng.integers(2, size=(*shape, width)).astype(float),
         "one hot": np.eye(width)[labels],
         "classes": labels,
-        "classes in columns": labels[:, None],
+        "classes in columns": labels[..., None],
     }[target]
 
 
@@ -188,13 +200,17 @@ def _optimizer(draw: Draw) -> Make:
     return Make("optimizers", name, options)
 
 
-def _metrics(draw: Draw, target: str, width: int, *, probabilities: bool) -> list[str | Make]:
+def _metrics(draw: Draw, target: str, probabilities: bool, steps: tuple[int, ...]) -> list[str | Make]:
     def metric(kind: str, **options: Any) -> Make:
         return Make("metrics", kind, options)
 
     elements = ["mse", "mae", metric("RootMeanSquaredError"), metric("MeanSquaredError", name="mine")]
     if target == "real":
         return draw.some(*elements)
+    if steps:
+        entropies = {"binary": "binary", "several": "binary", "one hot": "categorical"}
+        entropy = f"{entropies.get(target, 'sparse_categorical')}_crossentropy"
+        return draw.some("accuracy", *([entropy] if probabilities else []))
     # Not "recall" beside Recall(): Keras writes the value of one over the other's.
     counts = [metric("Recall"), metric("Precision", thresholds=0.4)] if probabilities else []
     area = [metric("AUC", num_thresholds=20)] if probabilities else []
@@ -244,7 +260,10 @@ def _phases(draw: Draw, made: Program, n: int, classes: int) -> list[Phase]:
                 flags[layer] = now[layer] = not now[layer]
         if compile_again == "new":
             known = list(now)
-        phases.append(Phase(flags, compile_again, _fit(draw, made, n, classes)))
+        rate = None
+        if number and draw.chance(0.2) and isinstance(made.optimizer.options["learning_rate"], float):
+            rate = 0.02
+        phases.append(Phase(flags, compile_again, _fit(draw, made, n, classes), rate))
     return phases
 
 
@@ -255,8 +274,10 @@ def _fit(draw: Draw, made: Program, n: int, classes: int) -> dict[str, Any]:
     if draw.chance(0.3):
         options["validation_split"] = draw.one(0.2, 0.4)
     elif draw.chance(0.4):
-        parts = (made.x, made.y, made.sample_weight)
-        options["validation_data"] = tuple(each[: n // 2 + 1] for each in parts if each is not None)
+        options["validation_data"] = n // 2 + 1
         options |= _batches(draw, n, "validation_steps") if "batch_size" not in options else {}
         options["validation_batch_size"] = draw.one(None, 2)
+    # Where no epoch is left, Keras writes an average over the weights that was never begun: zeros.
+    if draw.chance(0.2) and options["epochs"] > 1:
+        options |= {"initial_epoch": 1, "validation_freq": draw.one(2, [2, 3])}
     return options

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Stack: TypeAlias = tuple[Any, tuple[int, ...], list[Any], tuple[int, ...]]
+"""Inputs, their shape, the layers up to the last, and the lengths of the axes
+between the batch's and the features' in what comes out."""
 
 ACTIVATIONS = ("relu", "elu", "gelu", "tanh", "sigmoid", "softplus", "leaky_relu", "linear", "softmax")
 
 
-def stack(draw: Any, n: int, make: Any) -> tuple[Any, tuple[int, ...], list[Any]]:
-    """Draw inputs, their shape, and the layers up to the last, which give vectors."""
+def stack(draw: Any, n: int, make: Any) -> Stack:
+    """Draw inputs and the layers for them."""
     kind = draw.one("vectors", "vectors", "images", "sequences")
     return {"vectors": _vectors, "images": _images, "sequences": _sequences}[kind](draw, n, make)
 
 
-def _vectors(draw: Any, n: int, make: Any) -> tuple[Any, tuple[int, ...], list[Any]]:
+def _vectors(draw: Any, n: int, make: Any) -> Stack:
     width = draw.between(1, 6)
     layers = [_of_vectors(draw, make) for _ in range(draw.between(0, 4))]
-    return draw.normal(n, width), (width,), layers
+    x = draw.normal(n, width)
+    return draw.one(x, x, x.astype("float32"), np.round(x).astype(int)), (width,), layers, ()
 
 
 def _of_vectors(draw: Any, make: Any) -> Any:
@@ -46,8 +53,8 @@ def _normalization(draw: Any, **options: Any) -> dict[str, Any]:
     }
 
 
-def _images(draw: Any, n: int, make: Any) -> tuple[Any, tuple[int, ...], list[Any]]:
-    shape = (draw.between(5, 7), draw.between(5, 7), draw.between(1, 3))
+def _images(draw: Any, n: int, make: Any) -> Stack:
+    shape = (draw.between(6, 8), draw.between(6, 8), draw.between(1, 3))
     layers = []
     if draw.chance(0.3):
         layers.append(make("layers", "BatchNormalization", _normalization(draw, momentum=0.7)))
@@ -79,10 +86,10 @@ def _images(draw: Any, n: int, make: Any) -> tuple[Any, tuple[int, ...], list[An
     layers.append(make("layers", draw.one("Flatten", "GlobalAveragePooling2D"), {}))
     if draw.chance(0.5):
         layers.append(_of_vectors(draw, make))
-    return draw.normal(n, *shape), shape, layers
+    return draw.normal(n, *shape), shape, layers, ()
 
 
-def _sequences(draw: Any, n: int, make: Any) -> tuple[Any, tuple[int, ...], list[Any]]:
+def _sequences(draw: Any, n: int, make: Any) -> Stack:
     length, words = draw.between(1, 4), draw.between(2, 8)
     layers = [
         make(
@@ -96,5 +103,7 @@ def _sequences(draw: Any, n: int, make: Any) -> tuple[Any, tuple[int, ...], list
         )
     ]
     layers += [_of_vectors(draw, make) for _ in range(draw.between(0, 2))]
-    layers.append(make("layers", "Flatten", {}))
-    return draw.rng.integers(words, size=(n, length)), (length,), layers
+    flat = draw.chance(0.5)
+    if flat:
+        layers.append(make("layers", "Flatten", {}))
+    return draw.rng.integers(words, size=(n, length)), (length,), layers, () if flat else (length,)

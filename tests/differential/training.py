@@ -48,9 +48,16 @@ def run(program: Program, home: Any) -> dict[str, Any]:
                     metrics=[make(each, home) for each in program.metrics],
                     weighted_metrics=[make(each, home) for each in program.weighted_metrics],
                 )
+            if phase.learning_rate is not None:
+                model.optimizer.learning_rate = phase.learning_rate
             weights = program.sample_weight
             history = model.fit(
-                program.x, program.y, sample_weight=weights, shuffle=False, verbose=0, **phase.options
+                program.x,
+                program.y,
+                sample_weight=weights,
+                shuffle=False,
+                verbose=0,
+                **phase.arguments((program.x, program.y, weights)),
             )
             results |= {f"fit {number}: {name}": values for name, values in history.history.items()}
             results |= {f"fit {number}: weight {k}": w for k, w in enumerate(model.get_weights())}
@@ -63,15 +70,17 @@ def run(program: Program, home: Any) -> dict[str, Any]:
 
 
 def _set_weights(model: Any, seed: int) -> None:
+    """Draw the weights, small enough that no probability comes near 0 or 1.
+
+    There Keras's cross-entropies clip it at 1e-7 and have no gradient; onstage's work on
+    the logits, and are exact. That difference is wanted, and left out here.
+    """
     rng = np.random.default_rng(seed)
-    model.set_weights(
-        [
-            rng.uniform(0.5, 1.5, np.shape(each))
-            if "variance" in name
-            else rng.normal(0, 0.5, np.shape(each))
-            for each, name in zip(model.get_weights(), (v.name for v in model.weights), strict=True)
-        ]
-    )
+    drawn = []
+    for name, shape in [(each.name, tuple(each.shape)) for each in model.weights]:
+        scale = 0.7 / np.sqrt(np.prod(shape[:-1])) if len(shape) > 1 else 0.4
+        drawn.append(rng.uniform(0.5, 1.5, shape) if "variance" in name else rng.normal(0, scale, shape))
+    model.set_weights(drawn)
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

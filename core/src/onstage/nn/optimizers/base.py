@@ -12,8 +12,8 @@ from onstage.model import Array, State
 from onstage.nn import registry
 from onstage.nn.optimizers import clipping, state
 from onstage.nn.optimizers.average import MovingAverage
-from onstage.nn.optimizers.block import Block, cut, join
-from onstage.nn.optimizers.options import Options, refuse_unknown
+from onstage.nn.optimizers.block import Block, check_flat, cut, join
+from onstage.nn.optimizers.options import Options, refuse_unknown, replace_rate
 from onstage.nn.optimizers.options import learning_rate as checked_rate
 from onstage.nn.schedules import LearningRateSchedule
 from onstage.state_tree import copied
@@ -87,11 +87,9 @@ class Optimizer:
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
         self.use_ema = flag("use_ema", use_ema)
         self.ema_momentum = number("ema_momentum", ema_momentum, 0, 1)
-        self.ema_overwrite_frequency = (
-            integer("ema_overwrite_frequency", ema_overwrite_frequency, 1)
-            if ema_overwrite_frequency is not None
-            else None
-        )
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        if ema_overwrite_frequency is not None:
+            self.ema_overwrite_frequency = integer("ema_overwrite_frequency", ema_overwrite_frequency, 1)
         self.name = type(self).__name__.lower() if name is None else name
         self.iterations = 0
         self._average: MovingAverage | None = None
@@ -129,11 +127,7 @@ class Optimizer:
         slices
             Where each variable lies in it, for `clipnorm`. One, if not given.
         """
-        if parameters.ndim != 1 or parameters.dtype.kind != "f" or not parameters.flags.c_contiguous:
-            raise ValueError(
-                "parameters must be one flat, contiguous array of floats, "
-                f"got shape {parameters.shape} of {parameters.dtype}"
-            )
+        check_flat(parameters)
         self._parameters = parameters
         self._slices = [slice(0, parameters.size)] if slices is None else list(slices)
         self.freeze([False] * len(self._slices))
@@ -151,13 +145,9 @@ class Optimizer:
     def freeze(self, frozen: Sequence[bool]) -> None:
         """Leave variables as they are from the next step on, or release them.
 
-        A frozen variable keeps its slots, and its average goes on. Where all
-        are frozen `apply` does nothing and counts no step, as in Keras.
-
-        Parameters
-        ----------
-        frozen
-            For each of the slices given to `build`.
+        `frozen` says it for each of the slices given to `build`. A frozen
+        variable keeps its slots, and its average goes on. Where all are frozen
+        `apply` does nothing and counts no step, as in Keras.
         """
         pairs = list(zip(self._slices, frozen, strict=True))
         self._trained = [each for each, is_frozen in pairs if not is_frozen]
@@ -222,13 +212,7 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:
-        new = checked_rate(value)
-        if isinstance(new, float) and not isinstance(self._rate, float):
-            raise TypeError(
-                f"learning_rate follows {type(self._rate).__name__} and cannot be set to {value!r}; "
-                "make the optimizer with a number as learning_rate, or leave out what sets it"
-            )
-        self._rate = new
+        self._rate = replace_rate(self._rate, value)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -32,6 +32,15 @@ class Block(NamedTuple):
     part: slice
 
 
+def check_flat(parameters: Array) -> None:
+    """Raise ValueError unless it is one flat, contiguous array of floats."""
+    if parameters.ndim != 1 or parameters.dtype.kind != "f" or not parameters.flags.c_contiguous:
+        raise ValueError(
+            "parameters must be one flat, contiguous array of floats, "
+            f"got shape {parameters.shape} of {parameters.dtype}"
+        )
+
+
 def cut(weights: Array, gradients: Array, slots: Sequence[Array], spans: Sequence[slice]) -> list[Block]:
     """Cut stretches of flat buffers into blocks, which share their scratch.
 

@@ -52,3 +52,20 @@ def learning_rate(value: object) -> float | LearningRateSchedule:
             "derive a class from LearningRateSchedule to compute it from the step"
         )
     return number("learning_rate", value, 0)
+
+
+def replace_rate(rate: float | LearningRateSchedule, value: object) -> float | LearningRateSchedule:
+    """Return a value as the rate that follows; a number can't follow a schedule.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It is no rate, or a number after a schedule.
+    """
+    new = learning_rate(value)
+    if isinstance(new, float) and not isinstance(rate, float):
+        raise TypeError(
+            f"learning_rate follows {type(rate).__name__} and cannot be set to {value!r}; "
+            "make the optimizer with a number as learning_rate, or leave out what sets it"
+        )
+    return new
