@@ -18,7 +18,7 @@ LAYERS = [
     {"order", "profile", "choosing", "making", "config", "discovery", "plugin", "distributions"},
     {"nn"},
     {"storage", "state_tree", "atomic", "background", "means", "tables", "signals"},
-    {"model", "logs", "errors", "checks"},
+    {"model", "logs", "metric_names", "errors", "checks"},
 ]
 
 # The part that knows where a training is, and nothing of numbers.
