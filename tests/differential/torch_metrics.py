@@ -68,4 +68,4 @@ class ByHand:
         """Return the metric of what was counted."""
         if isinstance(self._object, torch.nn.Module):
             return self._object.compute().item()
-        return self._total / self._count
+        return self._total / self._count if self._count else 0.0
