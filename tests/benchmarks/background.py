@@ -23,7 +23,7 @@ from time import perf_counter
 import numpy as np
 import requests
 from harness import machine, show, write
-from onstage_tensorboard import files
+from onstage_tensorboard import writer_thread
 from onstage_tensorboard.summaries import escape
 from tensorboardX.proto.summary_pb2 import Summary
 
@@ -34,7 +34,7 @@ MEGABYTES = 100
 WARM_UP = 2
 """Epochs in which a callback opens its files, and takes the memory that it keeps."""
 TURNS = 15
-REST = files._PAUSE + 0.2
+REST = writer_thread._PAUSE + 0.2
 """Seconds for a thread to end its work before another training's turn."""
 
 _SERVER = """
@@ -55,12 +55,12 @@ server.serve_forever()
 """
 
 
-class InlineFiles(files.EventFiles):
+class InlineFiles(writer_thread.AsyncWriter):
     """TensorBoard's files, the work done by the caller."""
 
     def add(self, run, step, build, *args, heavy=False):
         """Make and write an event at once."""
-        self._write(files._Job(run, step, time.time(), build, args, heavy))
+        self._write(writer_thread._Job(run, step, time.time(), build, args, heavy))
         self._flush(False)
 
     def points(self, run, step, pattern, values):

@@ -22,7 +22,7 @@ from time import perf_counter
 import pluggy
 from harness import interleaved, machine, show, write
 
-from onstage import Callback, Run, Sequential, discovery, layers
+from onstage import Callback, Run, Sequential, layers
 from onstage.callbacks import (
     CSVLogger,
     EarlyStopping,
@@ -34,6 +34,7 @@ from onstage.callbacks import (
     TerminateOnNaN,
 )
 from onstage.hookspecs import PROJECT, Stages
+from onstage.registry import _discovery
 from onstage.testing.site import PluginSite
 
 IMPORTS = {
@@ -97,8 +98,8 @@ def finding(folder):
                 Path(folder, name, "entry_points.txt").read_bytes()
 
     def onstage():
-        discovery.refresh()
-        found = discovery.installed()
+        _discovery.refresh()
+        found = _discovery.installed()
         assert len(found) == 200
 
     def standard():
@@ -118,7 +119,7 @@ def finding(folder):
                 "importlib.metadata": standard,
             }
         )
-        again = interleaved({"onstage, again": discovery.installed}, repeats=101)
+        again = interleaved({"onstage, again": _discovery.installed}, repeats=101)
     imported = [name for name in set(sys.modules) - before if name.startswith("crowd")]
     assert not imported, imported
     return {name: taken * 1e3 for name, taken in (seconds | again).items()}
@@ -181,7 +182,7 @@ def registering(folder):
 
 def one_process(folder):
     """Print the times of several starts, behind the search for plugins, and of pluggy alone."""
-    discovery.installed()
+    _discovery.installed()
     starts = [opening(folder) for _ in range(21)]
     print(json.dumps([starts, [registering(folder) for _ in range(5)]]))
 

@@ -8,8 +8,8 @@ import pickle
 import numpy as np
 import pytest
 
-from onstage.logs import PendingLogs
-from onstage.means import Means, sample_count
+from onstage.logs import LazyLogs
+from onstage.run._running_means import RunningMeans, sample_count
 
 VALUES = {"loss": 1.0, "accuracy": 2.0}
 LOOKS = {
@@ -45,22 +45,22 @@ LOOKS = {
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_pending_logs_look_like_the_dict_that_they_become(look):
     reads = []
-    logs = PendingLogs(lambda: reads.append(1) or VALUES)
+    logs = LazyLogs(lambda: reads.append(1) or VALUES)
     assert reads == []
 
     assert look(logs)
-    assert look(PendingLogs(lambda: VALUES))
+    assert look(LazyLogs(lambda: VALUES))
     assert reads == [1]
 
 
 def test_two_pending_logs_of_the_same_values_are_equal():
-    assert PendingLogs(lambda: VALUES) == PendingLogs(lambda: VALUES)
-    assert PendingLogs(lambda: VALUES) != PendingLogs(dict)
-    assert PendingLogs(lambda: VALUES) | PendingLogs(lambda: {"f1": 1}) == {**VALUES, "f1": 1}
+    assert LazyLogs(lambda: VALUES) == LazyLogs(lambda: VALUES)
+    assert LazyLogs(lambda: VALUES) != LazyLogs(dict)
+    assert LazyLogs(lambda: VALUES) | LazyLogs(lambda: {"f1": 1}) == {**VALUES, "f1": 1}
 
 
 def test_a_value_added_before_the_first_look_is_kept():
-    logs = PendingLogs(lambda: VALUES)
+    logs = LazyLogs(lambda: VALUES)
 
     logs["f1"] = 0.5
 
@@ -68,7 +68,7 @@ def test_a_value_added_before_the_first_look_is_kept():
 
 
 def test_means_weigh_by_samples():
-    means = Means()
+    means = RunningMeans()
     means.add({"loss": 1.0}, samples=3)
     means.add({"loss": np.float32(5.0)}, samples=1)
 
@@ -77,7 +77,7 @@ def test_means_weigh_by_samples():
 
 
 def test_means_taken_earlier_do_not_change():
-    means = Means()
+    means = RunningMeans()
     total = np.array(1.0)
     means.add({"loss": total}, samples=1)
     early = means.logs()
@@ -88,7 +88,7 @@ def test_means_taken_earlier_do_not_change():
 
 
 def test_means_pass_on_what_has_no_mean():
-    means = Means()
+    means = RunningMeans()
     means.add({"loss": 1.0, "phase": "warm-up", "image": np.eye(2)}, samples=2)
     means.add({"loss": 2.0, "phase": "full"}, samples=2)
 
@@ -99,14 +99,14 @@ def test_means_pass_on_what_has_no_mean():
 
 
 def test_restored_means_go_on_to_the_same_bits():
-    means, whole = Means(), Means()
+    means, whole = RunningMeans(), RunningMeans()
     values = np.random.default_rng(0).normal(size=20)
     for value in values:
         whole.add({"loss": value}, samples=3)
     for value in values[:7]:
         means.add({"loss": value}, samples=3)
 
-    restored = Means()
+    restored = RunningMeans()
     restored.load_state_dict(means.state_dict())
     for value in values[7:]:
         restored.add({"loss": value}, samples=3)

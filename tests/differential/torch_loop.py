@@ -56,14 +56,14 @@ class Loop:
         self.module.train()
         if self.program.norm_in_eval:
             self.module.body.eval()
-        totals = Totals(self)
+        accumulator = Totals(self)
         batch = 0
         for group in grouped(batches, self.program.accumulate):
-            batch = self._step(group, totals, lambda at: self.parts.changes(number, epoch, at), batch)
-        for name, value in totals.results().items():
+            batch = self._step(group, accumulator, lambda at: self.parts.changes(number, epoch, at), batch)
+        for name, value in accumulator.results().items():
             self.history[name].append(value)
 
-    def _step(self, group, totals, change, batch):
+    def _step(self, group, accumulator, change, batch):
         """Make one step of the optimizer from a group of batches."""
         for number, (x, y, weights) in enumerate(map(self._parts, group)):
             change(batch)
@@ -79,7 +79,7 @@ class Loop:
                     # Where all targets are ignored, the batch has no mean but adds nothing to the joined one.
                     loss = torch.zeros(())
             self.scaler.scale(part).backward()
-            totals.add(loss, outputs, y, weights)
+            accumulator.add(loss, outputs, y, weights)
         if self.program.clip:
             self.scaler.unscale_(self.optimizer)
             parameters = [each for part in self.optimizer.param_groups for each in part["params"]]
@@ -144,14 +144,14 @@ class Loop:
     def measure(self, batches):
         """Return loss and metrics in evaluation mode."""
         self.module.eval()
-        totals = Totals(self)
+        accumulator = Totals(self)
         for batch in batches:
             x, y, *weights = batch
             with self._autocast():
                 outputs = self.module(x)
                 weights = weights[0] if weights else None
-                totals.add(self._loss(outputs, y, weights), outputs, y, weights)
-        return totals.results()
+                accumulator.add(self._loss(outputs, y, weights), outputs, y, weights)
+        return accumulator.results()
 
     @torch.no_grad()
     def predict(self, x, batch_size):

@@ -41,7 +41,8 @@ from onstage_reduce_lr_on_plateau import ReduceLROnPlateau
 from onstage_swap_ema_weights import SwapEMAWeights
 from onstage_tensorboard import TensorBoard
 
-from onstage import Sequential, StateError, layers, load_model, metrics, optimizers, schedules, storage
+from onstage import Sequential, StateError, layers, load_model, metrics, optimizers, schedules
+from onstage.state import storage
 
 SECONDS = 1.0
 BYTES = 256 << 20

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from onstage import Callback, Sequential, layers, optimizers
-from onstage.choosing import resolve
+from onstage.registry._selection import resolve
 
 STEPS_PER_EPOCH = 2_000
 BATCH = 8

@@ -9,9 +9,10 @@ import threading
 import numpy as np
 import pytest
 
-from onstage import Sequential, discovery, layers, optimizers
-from onstage.choosing import resolve
+from onstage import Sequential, layers, optimizers
 from onstage.hookspecs import STAGES
+from onstage.registry import _discovery
+from onstage.registry._selection import resolve
 
 pytestmark = [
     pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors by /proc"),
@@ -67,7 +68,7 @@ def every_callback(folder, root):
             "profile_batch": 2,
         },
     }
-    names = [plugin.name for plugin in discovery.installed() if plugin.distribution.startswith("onstage-")]
+    names = [plugin.name for plugin in _discovery.installed() if plugin.distribution.startswith("onstage-")]
     assert set(options) < set(names)
     return resolve([{name: options.get(name, {})} for name in names])
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onstage import Sequential, StateError, layers, load_model, storage
+from onstage import Sequential, StateError, layers, load_model
+from onstage.state import storage
 
 INPUTS = int(os.environ.get("ONSTAGE_FUZZ_INPUTS", "4000"))
 SCRIPT = Path(__file__).with_name("fuzz.py")
@@ -67,7 +68,8 @@ from pathlib import Path
 spec = importlib.util.spec_from_file_location("fuzz", sys.argv[1])
 fuzz = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(fuzz)
-from onstage import StateError, load_model, storage
+from onstage import StateError, load_model
+from onstage.state import storage
 
 warnings.simplefilter("ignore")
 os.fsync = lambda descriptor: None

@@ -13,7 +13,8 @@ from onstage_model_checkpoint import ModelCheckpoint
 from onstage_reduce_lr_on_plateau import ReduceLROnPlateau
 from onstage_tensorboard import TensorBoard
 
-from onstage import Sequential, layers, optimizers, storage
+from onstage import Sequential, layers, optimizers
+from onstage.state import storage
 
 SEEDS = range(8)
 
@@ -92,7 +93,7 @@ def test_eight_trainings_in_processes_give_the_bits_of_one_alone(tmp_path, unkil
 
 _SHARED = """
 import sys
-from onstage import storage
+from onstage.state import storage
 import numpy as np
 number = int(sys.argv[2])
 for count in range(150):

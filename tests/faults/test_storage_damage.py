@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onstage import storage
 from onstage.errors import StateError
+from onstage.state import storage
 
 INPUTS = int(os.environ.get("ONSTAGE_FUZZ_INPUTS", "4000"))
 fuzz = settings(

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from onstage import storage
+from onstage.state import storage
 
 OLD = {"epoch": 1, "w": np.zeros(100)}
 NEW = {"epoch": 2, "w": np.ones(100_000)}
@@ -33,7 +33,7 @@ def _assert_untouched(path):
 _SAVE_ON_A_SICK_DISK = """
 import json, os, resource, subprocess, sys
 import numpy as np
-from onstage import storage
+from onstage.state import storage
 
 how, directory = sys.argv[1:]
 path = os.path.join(directory, "state")

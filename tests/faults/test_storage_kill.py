@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from onstage import atomic, state_tree, storage
+from onstage.state import _tree, atomic, storage
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes"),
@@ -55,7 +55,7 @@ def _assert_swept(directory):
 def test_a_save_killed_at_any_line_of_its_code_leaves_the_old_or_the_new(tmp_path):
     path = tmp_path / "state"
     storage.save(path, OLD)
-    files = {storage.__file__, state_tree.__file__, atomic.__file__}
+    files = {storage.__file__, _tree.__file__, atomic.__file__}
 
     def kill_at(count):
         left = count
@@ -137,7 +137,7 @@ def test_a_first_save_that_is_killed_leaves_no_file(tmp_path):
 _SAVE_FOR_EVER = """
 import sys
 import numpy as np
-from onstage import storage
+from onstage.state import storage
 count = 0
 while True:
     count += 1

@@ -15,7 +15,8 @@ _TRAIN = """
 import json, os, resource, shutil, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np
-from onstage import Callback, Sequential, layers, load_model, storage
+from onstage import Callback, Sequential, layers, load_model
+from onstage.state import storage
 from onstage.callbacks import BackupAndRestore, ModelCheckpoint
 
 how, what, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 
-from onstage import Callback, Run, storage
+from onstage import Callback, Run
 from onstage.callbacks import (
     BackupAndRestore,
     CSVLogger,
@@ -14,6 +14,7 @@ from onstage.callbacks import (
     ModelCheckpoint,
     ReduceLROnPlateau,
 )
+from onstage.state import storage
 
 
 class Closes(Callback):

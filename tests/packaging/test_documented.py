@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from onstage import config, hookspecs
+from onstage import hookspecs
 from onstage.hookspecs import STAGES, Stages
+from onstage.registry import _config
 
 ROOT = Path(__file__).parents[2]
 CORE_README = (ROOT / "core/README.md").read_text()
-SETTINGS = [field.name for field in fields(config.Settings) if field.name not in ("file", "sources")]
-VARIABLES = sorted(set(re.findall(r"ONSTAGE_[A-Z]+(?:_[A-Z]+)*", Path(config.__file__).read_text())))
+SETTINGS = [field.name for field in fields(_config.Settings) if field.name not in ("file", "sources")]
+VARIABLES = sorted(set(re.findall(r"ONSTAGE_[A-Z]+(?:_[A-Z]+)*", Path(_config.__file__).read_text())))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -27,13 +28,13 @@ def test_each_stage_says_when_it_fires(stage):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_each_setting_is_documented(setting):
     assert re.search(rf"`{setting} = ", CORE_README)
-    assert re.search(rf"\b{setting}\b", config.__doc__)
+    assert re.search(rf"\b{setting}\b", _config.__doc__)
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_each_variable_is_documented(variable):
     assert f"`{variable}=" in CORE_README
-    assert f"``{variable}``" in config.__doc__
+    assert f"``{variable}``" in _config.__doc__
 
 
 def test_the_lists_are_not_empty():

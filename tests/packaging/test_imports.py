@@ -5,7 +5,7 @@ from importlib.metadata import packages_distributions
 
 import pytest
 
-from onstage.distributions import normalise
+from onstage.registry._distributions import canonicalize_name
 
 # From the top down: a module imports from its own line or from one below.
 LAYERS = [
@@ -140,13 +140,13 @@ def _distribution(requirement):
     name = requirement
     for sign in "<>=!~;[ (":
         name = name.partition(sign)[0]
-    return normalise(name)
+    return canonicalize_name(name)
 
 
 def _modules_of(distributions):
     # Where it isn't installed here, a distribution is taken to be called like its module.
     found = {name.replace("-", "_") for name in distributions}
     for module, owners in packages_distributions().items():
-        if distributions & {normalise(owner) for owner in owners}:
+        if distributions & {canonicalize_name(owner) for owner in owners}:
             found.add(module)
     return found

@@ -3,7 +3,7 @@
 import re
 
 import onstage
-from onstage import discovery
+from onstage.registry import _discovery
 
 CORE_RANGE = "onstage-core>=0.1,<0.2"
 
@@ -100,13 +100,13 @@ def test_the_workspace_knows_every_package(plugins, pyproject):
     root = pyproject(".")
     names = [pyproject(folder)["project"]["name"] for folder in _folders(plugins)]
 
-    assert root["tool"]["uv"]["workspace"]["members"] == ["core", "plugins/*"]
+    assert root["tool"]["uv"]["workspace"]["members"] == ["core", "plugins/*/*"]
     assert set(names) - {"onstage"} - {"onstage-torch"} <= set(root["tool"]["uv"]["sources"])
 
 
 def test_what_is_declared_is_what_discovery_finds(plugins):
     found = {
-        plugin.name: plugin for plugin in discovery.installed() if plugin.distribution.startswith("onstage-")
+        plugin.name: plugin for plugin in _discovery.installed() if plugin.distribution.startswith("onstage-")
     }
 
     for name in set(plugins) - {"torch"}:

@@ -79,7 +79,11 @@ class Session:
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     session = Session(tmp_path_factory.mktemp("journey"))
-    for package in (ROOT / "core", ROOT / "plugins/early_stopping", ROOT / "plugins/csv_logger"):
+    for package in (
+        ROOT / "core",
+        ROOT / "plugins/callbacks/early_stopping",
+        ROOT / "plugins/callbacks/csv_logger",
+    ):
         session.uv("build", "--quiet", "--wheel", "--out-dir", session.wheels, package)
     session.uv("venv", "--quiet", "--python", sys.executable, session.venv)
     session.install("onstage-early-stopping", "onstage-csv-logger")

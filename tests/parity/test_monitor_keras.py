@@ -8,7 +8,7 @@ import pytest
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras")
 
-from onstage.monitor import Monitor  # noqa: E402  # after the backend is chosen
+from onstage.callbacks.monitor import Monitor  # noqa: E402  # after the backend is chosen
 
 ARGUMENTS = {
     "MeanIoU": (2,),

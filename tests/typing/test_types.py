@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from onstage.bus._hook_types import HookCalls
 from onstage.hookspecs import STAGES, Stages
-from onstage.stage_calls import StageCalls
 
 PROGRAM = '''
 from typing import Any
@@ -79,7 +79,7 @@ def test_nothing_else_is_found(verdict):
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_types_of_the_calls_are_those_of_the_specifications(stage):
     spec = list(inspect.signature(getattr(Stages, stage)).parameters.values())[1:]
-    call = list(inspect.signature(getattr(StageCalls, stage)).parameters.values())[1:]
+    call = list(inspect.signature(getattr(HookCalls, stage)).parameters.values())[1:]
 
     assert [(p.name, p.annotation, p.default) for p in call] == [
         (p.name, p.annotation, p.default) for p in spec

@@ -13,20 +13,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onstage.bus import Bus as Bus
-    from onstage.callback import Callback as Callback
-    from onstage.choosing import callback as callback
+    from onstage.bus._manager import Bus as Bus
+    from onstage.callbacks._base import Callback as Callback
+    from onstage.callbacks._history import History as History
     from onstage.errors import Interrupted as Interrupted
     from onstage.errors import OnstageError as OnstageError
     from onstage.errors import OnstageWarning as OnstageWarning
     from onstage.errors import PluginError as PluginError
     from onstage.errors import SettingsError as SettingsError
     from onstage.errors import StateError as StateError
-    from onstage.history import History as History
     from onstage.hookspecs import hookimpl as hookimpl
     from onstage.hookspecs import hookspec as hookspec
     from onstage.logs import Logs as Logs
     from onstage.model import Model as Model
+    from onstage.model_view import ModelView as ModelView
     from onstage.nn import activations as activations
     from onstage.nn import initializers as initializers
     from onstage.nn import layers as layers
@@ -37,24 +37,24 @@ if TYPE_CHECKING:
     from onstage.nn import schedules as schedules
     from onstage.nn.sequential import Sequential as Sequential
     from onstage.nn.sequential import load_model as load_model
-    from onstage.run import Run as Run
+    from onstage.registry._factory import callback as callback
+    from onstage.run._session import Run as Run
     from onstage.trainer import Trainer as Trainer
-    from onstage.view import ModelView as ModelView
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Bus": "onstage.bus",
-    "Callback": "onstage.callback",
-    "History": "onstage.history",
+    "Bus": "onstage.bus._manager",
+    "Callback": "onstage.callbacks._base",
+    "History": "onstage.callbacks._history",
     "Interrupted": "onstage.errors",
     "Logs": "onstage.logs",
     "Model": "onstage.model",
-    "ModelView": "onstage.view",
+    "ModelView": "onstage.model_view",
     "OnstageError": "onstage.errors",
     "OnstageWarning": "onstage.errors",
     "PluginError": "onstage.errors",
-    "Run": "onstage.run",
+    "Run": "onstage.run._session",
     "Sequential": "onstage.nn.sequential",
     "SettingsError": "onstage.errors",
     "StateError": "onstage.errors",

@@ -31,7 +31,7 @@ import pluggy
 from onstage.logs import Logs
 
 if TYPE_CHECKING:
-    from onstage.run import Run
+    from onstage.run._session import Run
 
 PROJECT = "onstage"
 

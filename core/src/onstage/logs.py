@@ -9,7 +9,7 @@ Logs: TypeAlias = dict[str, Any]
 """Metric name to value; Python floats, but for predict's ``outputs``."""
 
 
-class PendingLogs(dict[str, Any]):
+class LazyLogs(dict[str, Any]):
     """A dict that asks for its values at the first look.
 
     A callback that redraws twenty times a second receives logs a thousand
@@ -30,16 +30,16 @@ class PendingLogs(dict[str, Any]):
         super().__init__(loss=None)
         self._read: Callable[[], dict[str, Any]] | None = read
 
-    def _settle(self) -> None:
+    def _materialize(self) -> None:
         if self._read is not None:
             read, self._read = self._read, None
             super().clear()
             super().update(read())
 
     def __eq__(self, other: object) -> bool:
-        self._settle()
-        if isinstance(other, PendingLogs):
-            other._settle()
+        self._materialize()
+        if isinstance(other, LazyLogs):
+            other._materialize()
         return super().__eq__(other)
 
     def __ne__(self, other: object) -> bool:
@@ -52,11 +52,11 @@ class PendingLogs(dict[str, Any]):
         return dict, (dict(self.items()),)
 
 
-def _settling(name: str) -> Callable[..., Any]:
+def _materializing(name: str) -> Callable[..., Any]:
     plain = getattr(dict, name)
 
-    def method(self: PendingLogs, *args: Any, **kwargs: Any) -> Any:
-        self._settle()
+    def method(self: LazyLogs, *args: Any, **kwargs: Any) -> Any:
+        self._materialize()
         return plain(self, *args, **kwargs)
 
     method.__name__ = name
@@ -71,4 +71,4 @@ for _name in (
     *("__repr__", "__or__", "__ror__", "__ior__"),
     *("get", "items", "keys", "values", "pop", "popitem", "setdefault", "update", "copy", "clear"),
 ):
-    setattr(PendingLogs, _name, _settling(_name))
+    setattr(LazyLogs, _name, _materializing(_name))

@@ -31,7 +31,7 @@ What ``state_dict()`` returns everywhere, and what `storage` writes and reads.
 Direction: TypeAlias = Literal["min", "max"]
 
 
-class Totals(Protocol):
+class MetricAccumulator(Protocol):
     """The metrics of one stage, accumulated batch by batch.
 
     One object per open stage (an epoch's training, a validation, an
@@ -44,7 +44,7 @@ class Totals(Protocol):
         """Give a fresh dict of the metrics since the stage began, loss first.
 
         Sample-weighted means, or the metric's own aggregate. A backend whose
-        values lie on a device gives `logs.PendingLogs` over a snapshot, so
+        values lie on a device gives `logs.LazyLogs` over a snapshot, so
         that the step does not wait for values that nobody looks at.
         """
         ...
@@ -76,15 +76,15 @@ class Model(Protocol):
     learning_rate: float
     """The optimizer's rate now. Setting it raises TypeError under a schedule."""
 
-    def new_totals(self) -> Totals:
+    def new_accumulator(self) -> MetricAccumulator:
         """Make empty totals for one stage."""
         ...
 
-    def train_step(self, batch: Batch, totals: Totals) -> None:
+    def train_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
         """Forward, backward, update; adds the metrics from before the update."""
         ...
 
-    def test_step(self, batch: Batch, totals: Totals) -> None:
+    def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
         """Forward without training behaviour; adds the metrics."""
         ...
 
@@ -129,6 +129,6 @@ class Model(Protocol):
         ...
 
     # A backend may add `snapshot(self, weights_only: bool = False) -> State`, what `save`,
-    # or `save_weights`, writes; and `own_weights(self) -> list[Array]`, what `get_weights`
+    # or `save_weights`, writes; and `weights_view(self) -> list[Array]`, what `get_weights`
     # copies. Their arrays may be the model's own: who reads them while the training goes
-    # on copies them before, into memory that it keeps, with `state_tree.copied`.
+    # on copies them before, into memory that it keeps, with `onstage.state.copy_state`.

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from onstage import data as batching
-from onstage.history import History
-from onstage.model import Batch, Direction, Totals
-from onstage.run import Run
+from onstage.callbacks._history import History
+from onstage.data import _arrays as batching
+from onstage.model import Batch, Direction, MetricAccumulator
+from onstage.run._session import Run
 
 
 class Trainer:
@@ -32,15 +32,15 @@ class Trainer:
 
     # -- what a backend fills in
 
-    def new_totals(self) -> Totals:
+    def new_accumulator(self) -> MetricAccumulator:
         """Make empty totals for one stage."""
         raise NotImplementedError
 
-    def train_step(self, batch: Batch, totals: Totals) -> None:
+    def train_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
         """Forward, backward, update; adds the metrics from before the update."""
         raise NotImplementedError
 
-    def test_step(self, batch: Batch, totals: Totals) -> None:
+    def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
         """Forward without training behaviour; adds the metrics."""
         raise NotImplementedError
 
@@ -199,9 +199,9 @@ class Trainer:
         self.history = run.history
         with run:
             for epoch in run.epochs():
-                totals = self.new_totals()
-                for batch in run.batches(train, totals):
-                    self.train_step(batch, totals)
+                accumulator = self.new_accumulator()
+                for batch in run.batches(train, accumulator):
+                    self.train_step(batch, accumulator)
                 if validation is not None and due(epoch):
                     validation.restart()
                     self._test(run, validation)
@@ -318,7 +318,7 @@ class Trainer:
 
     def _one_batch(
         self,
-        step: Callable[[Batch, Totals], None],
+        step: Callable[[Batch, MetricAccumulator], None],
         mode: str,
         x: Any,
         y: Any,
@@ -328,16 +328,16 @@ class Trainer:
     ) -> Any:
         batches = self.make_batches(x, y, sample_weight, batch_size=len(x), class_weight=class_weight)
         self.prepare(batches, mode=mode)
-        totals = self.new_totals()
-        step(next(iter(batches)), totals)
-        logs = dict(totals.logs())
+        accumulator = self.new_accumulator()
+        step(next(iter(batches)), accumulator)
+        logs = dict(accumulator.logs())
         values = list(logs.values())
         return logs if return_dict else values[0] if len(values) == 1 else values
 
     def _test(self, run: Run, batches: Any) -> None:
-        totals = self.new_totals()
-        for batch in run.test_batches(batches, totals):
-            self.test_step(batch, totals)
+        accumulator = self.new_accumulator()
+        for batch in run.test_batches(batches, accumulator):
+            self.test_step(batch, accumulator)
 
     def _run_over(self, batches: Any, callbacks: Any, verbose: int | str) -> Run:
         return Run(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onstage import activations
-from onstage.nn.erf import erf
+from onstage.nn.special import erf
 
 X = np.array([-30.0, -2.5, -1.0, -0.1, 0.0, 0.1, 1.0, 2.5, 30.0])
 
@@ -92,7 +92,7 @@ def test_a_plain_function_is_refused_with_the_remedy():
     "activation", [activations.LeakyReLU(0.3), activations.ELU(0.5), activations.GELU(True), activations.tanh]
 )
 def test_a_configuration_makes_the_same_again(activation):
-    from onstage.nn.registry import serialize
+    from onstage.nn.serialization import serialize
 
     again = activations.get(serialize(activation))
 

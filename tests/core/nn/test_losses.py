@@ -185,6 +185,6 @@ def test_a_label_out_of_range_is_refused_in_any_batch(labels, message):
     [losses.Huber(0.5), losses.BinaryCrossentropy(True, 0.1), losses.CategoricalCrossentropy(True, 0.2)],
 )
 def test_a_configuration_makes_the_same_again(loss):
-    from onstage.nn.registry import serialize
+    from onstage.nn.serialization import serialize
 
     assert losses.get(serialize(loss)).get_config() == loss.get_config()

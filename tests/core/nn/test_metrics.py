@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onstage.nn import losses, metrics
-from onstage.nn.shapes import target_kind
+from onstage.nn.target_shapes import target_kind
 
 
 def of(metric, y_true, y_pred, sample_weight=None):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from onstage import errors
 from onstage.nn import optimizers
-from onstage.nn.optimizers.block import BLOCK
+from onstage.nn.optimizers.blocks import BLOCK
 from onstage.nn.schedules import ExponentialDecay, PiecewiseConstantDecay
 
 NAMES = ["sgd", "rmsprop", "adam", "adamw", "adagrad"]

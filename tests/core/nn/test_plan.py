@@ -169,10 +169,10 @@ def test_a_batch_is_not_kept_after_its_step():
     batch, target = x.view(Watched), y.view(Watched)
     watched = [weakref.ref(batch), weakref.ref(target)]
     model = dense_model()
-    totals = model.new_totals()
+    accumulator = model.new_accumulator()
 
-    model.train_step((batch, target, None), totals)
-    model.test_step((batch, target, None), totals)
+    model.train_step((batch, target, None), accumulator)
+    model.test_step((batch, target, None), accumulator)
     model.predict_step((batch, None, None))
     del batch, target
     gc.collect()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from onstage import load_model, storage
+from onstage import load_model
 from onstage.errors import StateError
 from onstage.nn import activations
 from onstage.nn.layers import (
@@ -20,6 +20,7 @@ from onstage.nn.metrics import AUC
 from onstage.nn.optimizers import SGD, Adam
 from onstage.nn.schedules import CosineDecay
 from onstage.nn.sequential import Sequential
+from onstage.state import storage
 
 
 def data(shape=(6, 6, 1), n=24):

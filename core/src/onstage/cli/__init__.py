@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 import onstage
-from onstage import discovery
-from onstage.config import settings
-from onstage.discovery import COMMANDS, Plugin
 from onstage.errors import OnstageError, PluginError, SettingsError, did_you_mean
+from onstage.registry import _discovery
+from onstage.registry._config import settings
+from onstage.registry._discovery import COMMANDS, Plugin
 
 _OWN = {
     "callbacks": "List the installed plugins, or show one.",
@@ -90,7 +90,7 @@ def _added() -> dict[str, Plugin]:
         blocked = settings().disable
     except SettingsError:  # `onstage doctor` must be able to say so
         blocked = ()
-    found = discovery.installed(COMMANDS, blocked)
+    found = _discovery.installed(COMMANDS, blocked)
     return {plugin.name: plugin for plugin in found if plugin.status not in ("blocked", "shadowed")}
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from onstage import discovery
-from onstage.config import Settings, settings
-from onstage.discovery import AUTOUSE, CALLBACKS, COMMANDS, Plugin
 from onstage.errors import PluginError
-from onstage.tables import table
+from onstage.registry import _discovery
+from onstage.registry._config import Settings, settings
+from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS, Plugin
+from onstage.reporting._formatting import format_table
 
 _TITLES = {
     CALLBACKS: "Callbacks, used by those who name them:",
@@ -34,9 +34,9 @@ def callbacks(name: str | None, as_json: bool) -> None:
     """
     chosen = settings()
     if name is not None:
-        _show(discovery.find(name, CALLBACKS, chosen.disable), chosen, as_json)
+        _show(_discovery.find(name, CALLBACKS, chosen.disable), chosen, as_json)
         return
-    groups = {group: discovery.installed(group, chosen.disable) for group in _TITLES}
+    groups = {group: _discovery.installed(group, chosen.disable) for group in _TITLES}
     if as_json:
         click.echo(_json([_record(plugin, chosen) for plugins in groups.values() for plugin in plugins]))
         return
@@ -52,7 +52,7 @@ def _listed(plugins: list[Plugin]) -> str:
         (one.name, one.attribute or one.value, one.distribution, one.version or "?", one.status)
         for one in plugins
     ]
-    text = table(("name", "class", "distribution", "version", "status"), rows)
+    text = format_table(("name", "class", "distribution", "version", "status"), rows)
     reasons = [f"{one.name} ({one.distribution}): {one.reason}" for one in plugins if one.reason]
     return "\n".join([text, *([""] if reasons else []), *reasons])
 
@@ -68,7 +68,7 @@ def _show(plugin: Plugin, chosen: Settings, as_json: bool) -> None:
 
 
 def _record(plugin: Plugin, chosen: Settings) -> dict[str, Any]:
-    from onstage.making import defaults_for
+    from onstage.registry._factory import defaults_for
 
     description, status, reason = _described(plugin)
     return {
@@ -123,7 +123,7 @@ def _options(record: dict[str, Any]) -> str:
     for one in record["options"]:
         here = (configured.get(one["name"], ""),) if configured else ()
         rows.append((one["name"], one["default"] or "(required)", *here, one["doc"]))
-    return table(header, rows)
+    return format_table(header, rows)
 
 
 def _json(value: object) -> str:

@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from onstage import plugin_checks
-from onstage.discovery import Plugin
+from onstage.bus import _validation
 from onstage.hookspecs import STAGES
-from onstage.making import signature_of
+from onstage.registry._discovery import Plugin
+from onstage.registry._factory import signature_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def describe(plugin: Plugin) -> Description:
         for one in (signature.parameters.values() if signature else ())
         if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
     ]
-    stages = [stage for stage in STAGES if plugin_checks.implements(target, stage, STAGES.__contains__)]
+    stages = [stage for stage in STAGES if _validation.implements(target, stage, STAGES.__contains__)]
     return Description(doc.partition("\n")[0], stages, options)
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import click
 
 import onstage
-from onstage import choosing, discovery
 from onstage.cli.ranges import allows
-from onstage.config import VARIABLES, Settings, settings
-from onstage.discovery import AUTOUSE, CALLBACKS, COMMANDS, Plugin
-from onstage.distributions import normalise
 from onstage.errors import PluginError, SettingsError
-from onstage.making import check_options, defaults_for, target_of
-from onstage.tables import table
+from onstage.registry import _discovery, _selection
+from onstage.registry._config import VARIABLES, Settings, settings
+from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS, Plugin
+from onstage.registry._distributions import canonicalize_name
+from onstage.registry._factory import check_options, defaults_for, load_factory
+from onstage.reporting._formatting import format_table
 
 _GROUPS = (CALLBACKS, AUTOUSE, COMMANDS)
 
@@ -66,7 +66,7 @@ def doctor(ctx: click.Context) -> None:
 def _versions() -> str:
     rows = [("Python", platform.python_version(), sys.executable), ("onstage-core", onstage.__version__, "")]
     rows += [(name, metadata.version(name), "") for name in ("pluggy", "numpy", "click")]
-    return table(("what", "version", "where"), rows)
+    return format_table(("what", "version", "where"), rows)
 
 
 def _settings_shown(chosen: Settings) -> str:
@@ -83,11 +83,11 @@ def _settings_shown(chosen: Settings) -> str:
     lines = [
         where,
         "",
-        table(("setting", "value", "set by", "meaning"), rows),
+        format_table(("setting", "value", "set by", "meaning"), rows),
         "",
         f"Not set: {', '.join(unset)}",
     ]
-    absent = [f"{name} ({setting})" for setting, name in choosing.unknown_names(chosen)]
+    absent = [f"{name} ({setting})" for setting, name in _selection.unknown_names(chosen)]
     return "\n".join([*lines, *([f"Named, and not installed here: {', '.join(absent)}"] if absent else [])])
 
 
@@ -104,9 +104,9 @@ def _is_set(variable: str, chosen: Settings) -> bool:
 
 
 def _plugins_shown(chosen: Settings) -> str:
-    found = [plugin for group in _GROUPS for plugin in discovery.installed(group, chosen.disable)]
+    found = [plugin for group in _GROUPS for plugin in _discovery.installed(group, chosen.disable)]
     rows = [(one.name, one.group, one.distribution, one.version or "?", _state(one)) for one in found]
-    return table(("plugin", "group", "distribution", "version", "state"), rows)
+    return format_table(("plugin", "group", "distribution", "version", "state"), rows)
 
 
 def _state(plugin: Plugin) -> str:
@@ -130,7 +130,7 @@ def _failure(plugin: Plugin) -> str:
 def _problems_of_plugins(chosen: Settings) -> Iterator[str]:
     seen = set()
     for group in _GROUPS:
-        for plugin in discovery.installed(group, chosen.disable):
+        for plugin in _discovery.installed(group, chosen.disable):
             if plugin.status == "installed" and (failure := _failure(plugin)):
                 yield failure
             elif plugin.status not in ("installed", "blocked"):
@@ -145,19 +145,23 @@ def _outdated(plugin: Plugin) -> Iterator[str]:
     found = metadata.Distribution.at(Path(plugin.location))
     for requirement in found.requires or ():
         name = re.match(r"[\w.-]+", requirement)
-        if name and normalise(name[0]) == "onstage-core" and not allows(requirement, onstage.__version__):
+        if (
+            name
+            and canonicalize_name(name[0]) == "onstage-core"
+            and not allows(requirement, onstage.__version__)
+        ):
             yield f"{plugin.distribution} needs {requirement}, installed is {onstage.__version__}"
 
 
 def _problems_of_settings(chosen: Settings) -> Iterator[str]:
     try:
-        choosing.refuse_unknown_names(chosen)
+        _selection.refuse_unknown_names(chosen)
     except SettingsError as error:
         yield str(error)
     for name, options in chosen.callbacks:
         yield from _problems_of_options(name, {**options}, chosen, complete=True)
     for name in chosen.options:
-        if name not in dict(chosen.callbacks) and ("options", name) not in choosing.unknown_names(chosen):
+        if name not in dict(chosen.callbacks) and ("options", name) not in _selection.unknown_names(chosen):
             yield from _problems_of_options(name, {}, chosen, complete=False)
 
 
@@ -167,10 +171,10 @@ def _problems_of_options(
     setting = "callbacks" if complete else "options"
     try:
         if ":" not in name:
-            plugin = discovery.find(name, CALLBACKS, chosen.disable)
+            plugin = _discovery.find(name, CALLBACKS, chosen.disable)
             if plugin.status != "installed" or _failure(plugin):
                 return  # told among the plugins, or blocked
             options = {**defaults_for(plugin, chosen), **options}
-        check_options(name, target_of(name, chosen), options, complete=complete)
+        check_options(name, load_factory(name, chosen), options, complete=complete)
     except (PluginError, TypeError) as error:
         yield f"{chosen.sources[setting]}: {setting}: {error}"

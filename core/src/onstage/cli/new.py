@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 import onstage
-from onstage import discovery
 from onstage.cli import template
 from onstage.cli.ranges import numbers
+from onstage.registry import _discovery
 
 
 @click.command()
@@ -31,7 +31,7 @@ def new(name: str, folder: Path) -> None:
     snake = snake_case(name)
     if not snake.isidentifier() or keyword.iskeyword(snake):
         raise click.UsageError(f"NAME must be letters, digits and underscores, got {name!r}")
-    taken = [one for one in discovery.installed() if one.name == snake]
+    taken = [one for one in _discovery.installed() if one.name == snake]
     if taken:
         raise click.UsageError(f"{snake!r} is taken by {taken[0].distribution}; choose another name")
     package = folder / f"onstage-{snake.replace('_', '-')}"

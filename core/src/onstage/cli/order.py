@@ -8,14 +8,15 @@ from typing import Any
 import click
 from pluggy import HookImpl
 
-from onstage import discovery, setup
-from onstage.bus import Bus
-from onstage.choosing import names_of
-from onstage.config import Settings, settings
-from onstage.distributions import normalise
+from onstage.bus._manager import Bus
 from onstage.errors import did_you_mean
 from onstage.hookspecs import STAGES
-from onstage.tables import table
+from onstage.registry import _discovery
+from onstage.registry._config import Settings, settings
+from onstage.registry._distributions import canonicalize_name
+from onstage.registry._selection import setting_names
+from onstage.reporting._formatting import format_table
+from onstage.run import _setup
 
 
 @click.command()
@@ -36,7 +37,7 @@ def order(stage: str, callbacks: tuple[str, ...], verbose: str) -> None:
     given = [_parsed(text) for text in callbacks]
     chosen = settings()
     try:
-        plugins, _ = setup.plugins_of(given, verbose if verbose == "auto" else int(verbose), rank=0)
+        plugins, _ = _setup.resolve_callbacks(given, verbose if verbose == "auto" else int(verbose), rank=0)
         bus = Bus(plugins)
     except (TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from error
@@ -48,7 +49,7 @@ def order(stage: str, callbacks: tuple[str, ...], verbose: str) -> None:
         for n, impl in enumerate(impls, start=1)
     ]
     if rows:
-        click.echo(table(("", "callback", "from", "why"), rows, right=(0,)))
+        click.echo(format_table(("", "callback", "from", "why"), rows, right=(0,)))
     else:
         click.echo(f"Nobody acts on {stage}.")
 
@@ -63,7 +64,7 @@ def _parsed(text: str) -> Any:
 
 
 def _origin(plugin: object) -> str:
-    _, distribution, version = discovery.origin(plugin)
+    _, distribution, version = _discovery.provenance(plugin)
     return f"{distribution} {version}" if distribution else "-"
 
 
@@ -78,13 +79,13 @@ def _why(impl: HookImpl, given: list[Any], chosen: Settings) -> str:
 
 
 def _source(plugin: object, given: list[Any], chosen: Settings) -> str:
-    names = names_of(plugin)
+    names = setting_names(plugin)
     asked = [name for one in given for name in ([one] if isinstance(one, str) else one)]
-    if any(normalise(name) in names for name in asked):
+    if any(canonicalize_name(name) in names for name in asked):
         return "given"
-    if any(normalise(name) in names for name, _ in chosen.callbacks):
+    if any(canonicalize_name(name) in names for name, _ in chosen.callbacks):
         return f"added by {chosen.sources['callbacks']}"
-    for auto in discovery.installed(discovery.AUTOUSE, chosen.disable):
+    for auto in _discovery.installed(_discovery.AUTOUSE, chosen.disable):
         if auto.status == "installed" and auto.load() in (plugin, type(plugin)):
             return f"autouse plugin {auto.name!r}"
     return "part of every training" if type(plugin).__name__ == "History" else "verbose > 0"

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from onstage.checks import flag, number
 from onstage.model import Array
-from onstage.nn import registry
-from onstage.nn.erf import erf
-from onstage.nn.steps import LogSoftmax, Place, SigmoidLogits, Step, inside
+from onstage.nn import serialization
+from onstage.nn.execution.ops import BindContext, LogSoftmax, Op, SigmoidLogits, to_channels_first
+from onstage.nn.special import erf
+from onstage.validation import validate_bool, validate_float
 
 
 class Activation:
@@ -36,10 +36,10 @@ class Activation:
         """
         raise NotImplementedError(f"{type(self).__name__} must define slope(self, x, out, slope)")
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step that applies this to x; see `steps`."""
-        out = x if place.may_overwrite and self.in_place else np.empty(x.shape, place.dtype)
-        slope = np.empty(x.shape, place.dtype) if place.training else out
+        out = x if context.may_overwrite and self.in_place else np.empty(x.shape, context.dtype)
+        slope = np.empty(x.shape, context.dtype) if context.training else out
 
         def forward(x: Array) -> Array:
             self.value(x, out)
@@ -49,7 +49,7 @@ class Activation:
             self.slope(x, out, slope)
             return np.multiply(gradient, slope, slope)
 
-        return [Step(out, forward, backward)]
+        return [Op(out, forward, backward)]
 
     def __call__(self, x: Any) -> Array:
         """Give the function of an array whose last axis is that of the channels."""
@@ -57,9 +57,9 @@ class Activation:
         if values.dtype.kind != "f":
             values = values.astype(np.float32)
         values = np.atleast_1d(values)
-        place = Place(values.dtype, np.random.default_rng(0), False, False, False)
-        (step,) = self.bind(inside(values), place)
-        out = inside(step.forward(inside(values)))
+        context = BindContext(values.dtype, np.random.default_rng(0), False, False, False)
+        (step,) = self.bind(to_channels_first(values), context)
+        out = to_channels_first(step.forward(to_channels_first(values)))
         return np.ascontiguousarray(out).reshape(np.shape(x))
 
     def get_config(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Activation:
 class Linear(Activation):
     """x itself."""
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make no step."""
         return []
 
@@ -82,12 +82,12 @@ class Linear(Activation):
 class ReLU(Activation):
     """max(x, 0); the derivative at 0 is 0."""
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step; slopes of 0 and 1 are booleans, a quarter of the memory."""
-        out = x if place.may_overwrite else np.empty(x.shape, place.dtype)
+        out = x if context.may_overwrite else np.empty(x.shape, context.dtype)
         positive = np.empty(x.shape, np.bool_)
         # An array without axes costs a call of numpy less than a number does.
-        zero = np.zeros((), place.dtype)
+        zero = np.zeros((), context.dtype)
 
         def forward(x: Array) -> Array:
             return np.maximum(x, zero, out=out)
@@ -96,7 +96,7 @@ class ReLU(Activation):
             np.greater(out, zero, positive)
             return np.multiply(gradient, positive, gradient)
 
-        return [Step(out, forward, backward)]
+        return [Op(out, forward, backward)]
 
 
 class LeakyReLU(Activation):
@@ -109,7 +109,7 @@ class LeakyReLU(Activation):
     """
 
     def __init__(self, negative_slope: float = 0.2) -> None:
-        self.negative_slope = number("negative_slope", negative_slope, 0, 1)
+        self.negative_slope = validate_float("negative_slope", negative_slope, 0, 1)
 
     def value(self, x: Array, out: Array) -> None:
         """Write the function of x."""
@@ -136,7 +136,7 @@ class ELU(Activation):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = number("alpha", alpha, 0, exclude={0})
+        self.alpha = validate_float("alpha", alpha, 0, exclude={0})
 
     def value(self, x: Array, out: Array) -> None:
         """Write the function of x."""
@@ -172,7 +172,7 @@ class GELU(Activation):
     in_place = False
 
     def __init__(self, approximate: bool = False) -> None:
-        self.approximate = flag("approximate", approximate)
+        self.approximate = validate_bool("approximate", approximate)
 
     def value(self, x: Array, out: Array) -> None:
         """Write the function of x."""
@@ -216,13 +216,13 @@ class Sigmoid(Activation):
         np.subtract(1, out, slope)
         slope *= out
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step that applies this to x."""
-        (step,) = super().bind(x, place)
-        if not place.first:
+        (step,) = super().bind(x, context)
+        if not context.first:
             return [replace(step, logits=SigmoidLogits(x))]
         # The batch as it came is another array in each step: its values are kept.
-        kept = np.empty(x.shape, place.dtype)
+        kept = np.empty(x.shape, context.dtype)
 
         def forward(x: Array) -> Array:
             np.copyto(kept, x)
@@ -261,15 +261,15 @@ class Softplus(Activation):
 class Softmax(Activation):
     """exp(x) / sum of exp(x) over the channels; keeps the logits for a cross-entropy."""
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step that applies this to x."""
-        guarded = np.full(x.size + 2, np.nan, place.dtype)
+        guarded = np.full(x.size + 2, np.nan, context.dtype)
         shifted = guarded[1:-1].reshape(x.shape)
-        padded = np.empty(x.size + 2, place.dtype)
+        padded = np.empty(x.size + 2, context.dtype)
         out = padded[1:-1].reshape(x.shape)
-        total = np.empty(x.shape[1:], place.dtype)
+        total = np.empty(x.shape[1:], context.dtype)
         # A product with ones sums a few short rows faster.
-        flat, ones = x.ndim == 2, np.ones(x.shape[0], place.dtype)
+        flat, ones = x.ndim == 2, np.ones(x.shape[0], context.dtype)
 
         def forward(x: Array) -> Array:
             # max subtracted: exp cannot overflow
@@ -290,7 +290,7 @@ class Softmax(Activation):
             np.multiply(out, shifted_sum, gradient)
             return np.subtract(shifted, gradient, shifted)
 
-        return [Step(out, forward, backward, logits=LogSoftmax(shifted, total, guarded, padded))]
+        return [Op(out, forward, backward, logits=LogSoftmax(shifted, total, guarded, padded))]
 
 
 linear = Linear()
@@ -314,7 +314,7 @@ _CLASSES: dict[str, type[Activation]] = {
     "softplus": Softplus,
     "softmax": Softmax,
 }
-TABLE = registry.by_name(_CLASSES.values(), **_CLASSES)
+TABLE = serialization.by_name(_CLASSES.values(), **_CLASSES)
 """Every name that `get` knows."""
 
 
@@ -337,4 +337,4 @@ def get(identifier: object) -> Activation:
             f"activation must be a name or an Activation, got the function {identifier!r}; "
             "subclass onstage.activations.Activation with value() and slope()"
         )
-    return registry.make("activation", identifier, TABLE)
+    return serialization.make("activation", identifier, TABLE)

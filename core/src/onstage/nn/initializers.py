@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from onstage.checks import choice, integer, number
 from onstage.model import Array
-from onstage.nn import registry
+from onstage.nn import serialization
+from onstage.validation import validate_choice, validate_float, validate_int
 
 # Standard deviation of a standard normal cut off at two: dividing by it makes
 # that of the cut distribution the one that was asked for.
@@ -37,7 +37,7 @@ class Constant(Initializer):
     """One value everywhere."""
 
     def __init__(self, value: float = 0.0) -> None:
-        self.value = number("value", value)
+        self.value = validate_float("value", value)
 
     def __call__(
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
@@ -81,7 +81,7 @@ class RandomInitializer(Initializer):
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = None if seed is None else integer("seed", seed, 0)
+        self.seed = None if seed is None else validate_int("seed", seed, 0)
 
     def __call__(
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
@@ -104,8 +104,8 @@ class RandomNormal(RandomInitializer):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.mean = number("mean", mean)
-        self.stddev = number("stddev", stddev, 0)
+        self.mean = validate_float("mean", mean)
+        self.stddev = validate_float("stddev", stddev, 0)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Draw float64 values of a shape."""
@@ -132,8 +132,8 @@ class RandomUniform(RandomInitializer):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.minval = number("minval", minval)
-        self.maxval = number("maxval", maxval, self.minval)
+        self.minval = validate_float("minval", minval)
+        self.maxval = validate_float("maxval", maxval, self.minval)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Draw float64 values of a shape."""
@@ -166,9 +166,9 @@ class VarianceScaling(RandomInitializer):
         seed: int | None = None,
     ) -> None:
         super().__init__(seed)
-        self.scale = number("scale", scale, 0, exclude={0})
-        self.mode = choice("mode", mode, ("fan_in", "fan_out", "fan_avg"))
-        self.distribution = choice(
+        self.scale = validate_float("scale", scale, 0, exclude={0})
+        self.mode = validate_choice("mode", mode, ("fan_in", "fan_out", "fan_avg"))
+        self.distribution = validate_choice(
             "distribution", distribution, ("truncated_normal", "untruncated_normal", "uniform")
         )
 
@@ -276,7 +276,7 @@ class Orthogonal(RandomInitializer):
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.gain = number("gain", gain)
+        self.gain = validate_float("gain", gain)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Draw float64 values of a shape; raises ValueError below two axes."""
@@ -360,7 +360,7 @@ def _of_shape(values: Array, shape: Sequence[int], what: str) -> Array:
     return values
 
 
-_INITIALIZERS: dict[str, type[Initializer]] = registry.by_name(
+_INITIALIZERS: dict[str, type[Initializer]] = serialization.by_name(
     [
         *(Zeros, Ones, Constant, RandomNormal, TruncatedNormal, RandomUniform, VarianceScaling, Orthogonal),
         *(GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal),
@@ -395,4 +395,4 @@ def get(identifier: object) -> Initializer:
         return _FromArray(identifier)
     if callable(identifier) and not isinstance(identifier, type):
         return _FromFunction(identifier)
-    return registry.make("initializer", identifier, _INITIALIZERS)
+    return serialization.make("initializer", identifier, _INITIALIZERS)

@@ -12,9 +12,9 @@ from numpy.typing import DTypeLike
 from onstage.model import Array
 from onstage.nn.layers import Input, Layer, Variable
 from onstage.nn.layers.base import Shape, checked_shape
-from onstage.nn.registry import snake_case
+from onstage.nn.serialization import snake_case
 from onstage.nn.summary import table
-from onstage.state_tree import copied
+from onstage.state._tree import copy_state
 
 
 class Network:
@@ -145,7 +145,7 @@ class Network:
             except ValueError as error:
                 raise ValueError(f"layer {layer.name!r} {error}, from {source}") from error
             source = f"the layer {layer.name!r}"
-        self.gather()
+        self.flatten_parameters()
 
     @property
     def input_shape(self) -> Shape:
@@ -166,7 +166,7 @@ class Network:
             )
         return self
 
-    def gather(self) -> None:
+    def flatten_parameters(self) -> None:
         """Put the variables into one buffer, their gradients into another.
 
         Statistics have buffers of their own. What a layer made next to each
@@ -216,9 +216,9 @@ class Network:
 
     def get_weights(self) -> list[Array]:
         """Copy the weights, layer by layer, in Keras's order."""
-        return copied(self.own_weights())
+        return copy_state(self.weights_view())
 
-    def own_weights(self) -> list[Array]:
+    def weights_view(self) -> list[Array]:
         """Give what `get_weights` copies."""
         return [variable.value for variable in self._checked_built().weights]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from onstage.checks import number
 from onstage.model import Array
-from onstage.nn import registry
+from onstage.nn import serialization
+from onstage.validation import validate_float
 
 _BLOCK = 16384  # values; the block of weights and its scratch stay in the innermost cache
 
@@ -49,8 +49,8 @@ class L1L2(Regularizer):
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1 = number("l1", l1, 0)
-        self.l2 = number("l2", l2, 0)
+        self.l1 = validate_float("l1", l1, 0)
+        self.l2 = validate_float("l2", l2, 0)
 
     def loss(self, w: Array) -> float:
         """Give the penalty of the weights."""
@@ -109,7 +109,7 @@ def _blocks(w: Array, grad: Array) -> Iterator[tuple[Array, Array, Array]]:
         yield part, gradients[start : start + _BLOCK], scratch[: part.size]
 
 
-_REGULARIZERS: dict[str, type[Regularizer]] = registry.by_name([L1, L2, L1L2], l1_l2=L1L2)
+_REGULARIZERS: dict[str, type[Regularizer]] = serialization.by_name([L1, L2, L1L2], l1_l2=L1L2)
 
 
 def get(identifier: object) -> Regularizer | None:
@@ -124,4 +124,4 @@ def get(identifier: object) -> Regularizer | None:
     """
     if identifier is None or isinstance(identifier, Regularizer):
         return identifier
-    return registry.make("regularizer", identifier, _REGULARIZERS)
+    return serialization.make("regularizer", identifier, _REGULARIZERS)

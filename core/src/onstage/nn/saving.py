@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onstage import storage
 from onstage.errors import StateError
 from onstage.model import State
-from onstage.nn import layers, registry
-from onstage.nn.layers.variable import weights_bounded
+from onstage.nn import layers, serialization
+from onstage.nn.layers.variable import limit_weights
 from onstage.nn.losses import FunctionLoss
 from onstage.nn.metrics import MeanMetricWrapper
 from onstage.nn.network import Network
+from onstage.state import storage
 
 if TYPE_CHECKING:
     from onstage.nn.sequential import Sequential
@@ -42,19 +42,19 @@ def save_weights(model: Network, filepath: str | PathLike[str], overwrite: bool)
 
 def snapshot(model: Sequential) -> State:
     """Give what `save_model` writes; see `Sequential.snapshot`."""
-    return {"kind": MODEL, **config_of(model), "state": own_state(model)}
+    return {"kind": MODEL, **config_of(model), "state": state_view(model)}
 
 
 def snapshot_weights(model: Network) -> State:
     """Give what `save_weights` writes."""
-    return {"kind": WEIGHTS, "weights": model.own_weights()}
+    return {"kind": WEIGHTS, "weights": model.weights_view()}
 
 
-def own_state(model: Sequential) -> State:
+def state_view(model: Sequential) -> State:
     """Give the state with the model's own arrays; `Sequential.state_dict` copies them."""
     return {
-        "weights": model.own_weights(),
-        "optimizer": None if model.optimizer is None else model.optimizer.own_state(),
+        "weights": model.weights_view(),
+        "optimizer": None if model.optimizer is None else model.optimizer.state_view(),
         "rng": dict(model.rng.bit_generator.state),
     }
 
@@ -85,7 +85,7 @@ def load_model(
     try:
         state = _part(saved, "state")
         # A file of a few bytes may ask for layers of any size, but it holds the weights.
-        with weights_bounded(sum(each.size for each in _arrays(state.get("weights")))):
+        with limit_weights(sum(each.size for each in _arrays(state.get("weights")))):
             model = _from_config(kind, saved, custom_objects)
         if compile and saved["compile"] is not None:
             model.compile(**_revived(saved["compile"], custom_objects))
@@ -118,14 +118,14 @@ def load_state(model: Sequential, state: State) -> None:
 
 def config_of(model: Sequential) -> State:
     """Give what a model is made of, as plain data."""
-    objective = model._objective
+    compiled_loss = model._compiled_loss
     compiled = None
-    if objective is not None and model.optimizer is not None:
+    if compiled_loss is not None and model.optimizer is not None:
         compiled = {
             "optimizer": _written(model.optimizer),
-            "loss": _written(objective.loss),
-            "metrics": [_written(each) for each in objective.given_metrics],
-            "weighted_metrics": [_written(each) for each in objective.given_weighted_metrics],
+            "loss": _written(compiled_loss.loss),
+            "metrics": [_written(each) for each in compiled_loss.given_metrics],
+            "weighted_metrics": [_written(each) for each in compiled_loss.given_weighted_metrics],
         }
     return {
         "name": model.name,
@@ -144,7 +144,7 @@ def _from_config(kind: type[Sequential], saved: State, custom_objects: Mapping[s
     made: list[layers.Layer] = [layers.Input(saved["input_shape"])]
     for config in _revived(saved["layers"], custom_objects):
         own = isinstance(config, layers.Layer)
-        made.append(config if own else registry.make("layer", config, layers.TABLE))
+        made.append(config if own else serialization.make("layer", config, layers.TABLE))
     return kind(made, name=saved["name"], dtype=saved["dtype"])
 
 
@@ -158,7 +158,7 @@ def _written(given: Any) -> Any:
     if isinstance(given, type):
         return given.__name__
     if hasattr(given, "get_config"):
-        return registry.serialize(given)
+        return serialization.serialize(given)
     return {"function": getattr(given, "__name__", type(given).__name__)}
 
 

@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
-from onstage.checks import flag, integer, number, optional_number
-from onstage.nn import registry
+from onstage.nn import serialization
+from onstage.validation import validate_bool, validate_float, validate_int, validate_optional_float
 
 
 class LearningRateSchedule:
@@ -51,10 +51,10 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate, 0)
-        self.decay_steps = integer("decay_steps", decay_steps, 1)
-        self.decay_rate = number("decay_rate", decay_rate, 0, exclude={0})
-        self.staircase = flag("staircase", staircase)
+        self.initial_learning_rate = validate_float("initial_learning_rate", initial_learning_rate, 0)
+        self.decay_steps = validate_int("decay_steps", decay_steps, 1)
+        self.decay_rate = validate_float("decay_rate", decay_rate, 0, exclude={0})
+        self.staircase = validate_bool("staircase", staircase)
         self.name = name
 
     def __call__(self, step: int) -> float:
@@ -106,12 +106,12 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: int = 0,
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate, 0)
-        self.decay_steps = integer("decay_steps", decay_steps, 1)
-        self.alpha = number("alpha", alpha, 0, 1)
+        self.initial_learning_rate = validate_float("initial_learning_rate", initial_learning_rate, 0)
+        self.decay_steps = validate_int("decay_steps", decay_steps, 1)
+        self.alpha = validate_float("alpha", alpha, 0, 1)
         self.name = name
-        self.warmup_target = optional_number("warmup_target", warmup_target, 0)
-        self.warmup_steps = integer("warmup_steps", warmup_steps, 0)
+        self.warmup_target = validate_optional_float("warmup_target", warmup_target, 0)
+        self.warmup_steps = validate_int("warmup_steps", warmup_steps, 0)
 
     def __call__(self, step: int) -> float:
         """Give the rate for a step; the first step is 0."""
@@ -153,8 +153,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     def __init__(
         self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant"
     ) -> None:
-        self.boundaries = [number("boundaries", each) for each in boundaries]
-        self.values = [number("values", each, 0) for each in values]
+        self.boundaries = [validate_float("boundaries", each) for each in boundaries]
+        self.values = [validate_float("values", each, 0) for each in values]
         self.name = name
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
@@ -200,11 +200,11 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate, 0)
-        self.decay_steps = integer("decay_steps", decay_steps, 1)
-        self.end_learning_rate = number("end_learning_rate", end_learning_rate, 0)
-        self.power = number("power", power, 0, exclude={0})
-        self.cycle = flag("cycle", cycle)
+        self.initial_learning_rate = validate_float("initial_learning_rate", initial_learning_rate, 0)
+        self.decay_steps = validate_int("decay_steps", decay_steps, 1)
+        self.end_learning_rate = validate_float("end_learning_rate", end_learning_rate, 0)
+        self.power = validate_float("power", power, 0, exclude={0})
+        self.cycle = validate_bool("cycle", cycle)
         self.name = name
 
     def __call__(self, step: int) -> float:
@@ -227,7 +227,7 @@ class PolynomialDecay(LearningRateSchedule):
         }
 
 
-_SCHEDULES: dict[str, type[LearningRateSchedule]] = registry.by_name(
+_SCHEDULES: dict[str, type[LearningRateSchedule]] = serialization.by_name(
     [ExponentialDecay, CosineDecay, PiecewiseConstantDecay, PolynomialDecay]
 )
 
@@ -236,4 +236,4 @@ def get(identifier: object) -> LearningRateSchedule:
     """Give a schedule from an instance or from a saved configuration."""
     if isinstance(identifier, LearningRateSchedule):
         return identifier
-    return registry.make("schedule", identifier, _SCHEDULES)
+    return serialization.make("schedule", identifier, _SCHEDULES)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from onstage.model import State
-from onstage.nn import matching, saving
-from onstage.nn.compiled import CompiledNetwork
-from onstage.state_tree import copied
+from onstage.nn import input_checks, saving
+from onstage.nn.execution.compiled import CompiledNetwork
+from onstage.state._tree import copy_state
 from onstage.trainer import Trainer
 
 # A loss that is infinite or NaN shows in the logs; a warning from the middle of
@@ -59,7 +59,7 @@ class Sequential(CompiledNetwork, Trainer):
         Parameters
         ----------
         batches
-            With `x_spec`, `y_spec` and `y_range`; see `onstage.batches.Batches`.
+            With `x_spec`, `y_spec` and `y_range`; see `onstage.data.batches.Batches`.
         mode
             "train", "validation", "test" or "predict".
 
@@ -68,15 +68,15 @@ class Sequential(CompiledNetwork, Trainer):
         ValueError, TypeError
             The model isn't compiled, or x or y don't fit.
         """
-        objective = None if mode == "predict" else self._compiled()
+        compiled_loss = None if mode == "predict" else self._compiled()
         x, y = batches.x_spec, batches.y_spec
-        matching.check_dtype("x", x.dtype)
+        input_checks.check_dtype("x", x.dtype)
         if not self.built:
             self.build((None, *x.shape))
-        matching.check_input(self, tuple(x.shape), x.dtype)
-        if objective is not None:
-            matching.check_target(self, objective.loss, y, batches.y_range)
-            objective.build(self.output_shape, (None, *y.shape))
+        input_checks.check_input(self, tuple(x.shape), x.dtype)
+        if compiled_loss is not None:
+            input_checks.check_target(self, compiled_loss.loss, y, batches.y_range)
+            compiled_loss.build(self.output_shape, (None, *y.shape))
         if mode == "train" and not self._needed_optimizer().trains(self.parameters):
             raise ValueError(
                 f"optimizer {self._needed_optimizer().name} must be this model's own, another model was "
@@ -106,13 +106,13 @@ class Sequential(CompiledNetwork, Trainer):
         slots = state.pop("_slots")
         self.__dict__.update(state)
         if self.built:
-            self.gather()
+            self.flatten_parameters()
         if slots is not None:
             self._needed_optimizer().load_state_dict(slots)
 
     def state_dict(self) -> State:
         """Copy weights, optimizer slots, averages and random states."""
-        return copied(saving.own_state(self))
+        return copy_state(saving.state_view(self))
 
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` gave, to the bit; all of it or nothing.

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from onstage import storage
-from onstage.bus import Bus
-from onstage.callback import Callback
-from onstage.choosing import resolve
+from onstage.bus._manager import Bus
+from onstage.callbacks._base import Callback
 from onstage.hookspecs import STAGES
-from onstage.run import Run
+from onstage.registry._selection import resolve
+from onstage.run._session import Run
+from onstage.state import storage
 from onstage.testing.fake_model import FakeModel
 from onstage.testing.replay import replay
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from onstage import storage
-from onstage.means import Means, sample_count
-from onstage.model import Array, Batch, Direction, State, Totals
+from onstage.model import Array, Batch, Direction, MetricAccumulator, State
+from onstage.run._running_means import RunningMeans, sample_count
+from onstage.state import storage
 from onstage.trainer import Trainer
 
 
@@ -64,15 +64,15 @@ class FakeModel(Trainer):
             raise TypeError("learning_rate must not be set: the optimizer's rate is a schedule")
         self._learning_rate = float(rate)
 
-    def new_totals(self) -> Totals:
+    def new_accumulator(self) -> MetricAccumulator:
         """Make empty totals for one stage."""
         self.calls["new_totals"] += 1
-        return Means()
+        return RunningMeans()
 
-    def train_step(self, batch: Batch, totals: Totals) -> None:
+    def train_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
         """Add 1 to every weight; the metrics are those from before."""
         self.calls["train_step"] += 1
-        self._measure(batch, totals)
+        self._measure(batch, accumulator)
         self.steps += 1
         for weight in self._weights:
             weight += 1
@@ -80,15 +80,15 @@ class FakeModel(Trainer):
             before = self._average or self._weights
             self._average = [(old + new) / 2 for old, new in zip(before, self._weights, strict=True)]
 
-    def test_step(self, batch: Batch, totals: Totals) -> None:
+    def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
         """Add the metrics of now."""
         self.calls["test_step"] += 1
-        self._measure(batch, totals)
+        self._measure(batch, accumulator)
 
-    def _measure(self, batch: Batch, totals: Totals) -> None:
-        assert isinstance(totals, Means), "FakeModel steps take the totals of new_totals()"
+    def _measure(self, batch: Batch, accumulator: MetricAccumulator) -> None:
+        assert isinstance(accumulator, RunningMeans), "FakeModel steps take the totals of new_totals()"
         loss = 1 / (1 + self.steps)
-        totals.add({"loss": loss, "accuracy": 1 - loss}, sample_count(batch))
+        accumulator.add({"loss": loss, "accuracy": 1 - loss}, sample_count(batch))
 
     def predict_step(self, batch: Batch) -> Array:
         """Give ``x @ kernel + bias``; x has two columns."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from onstage.callback import Callback
+from onstage.callbacks._base import Callback
 from onstage.hookspecs import STAGES
 from onstage.logs import Logs
 

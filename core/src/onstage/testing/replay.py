@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from onstage.history import History
-from onstage.run import Run
+from onstage.callbacks._history import History
+from onstage.run._session import Run
 from onstage.testing.fake_model import FakeModel
 from onstage.testing.recorder import Event, Recorder
 
@@ -126,4 +126,4 @@ def _epoch(run: Run, logs: Mapping[str, Any], batches: int | Sequence[Mapping[st
 
 def _step(model: Any) -> None:
     if hasattr(model, "train_step"):
-        model.train_step(_BATCH, model.new_totals())
+        model.train_step(_BATCH, model.new_accumulator())

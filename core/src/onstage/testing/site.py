@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from onstage import discovery
-from onstage.distributions import normalise
+from onstage.registry import _discovery
+from onstage.registry._distributions import canonicalize_name
 
 
 class PluginSite:
@@ -55,14 +55,14 @@ class PluginSite:
         Path
             Its ``.dist-info`` folder.
         """
-        stem = normalise(distribution).replace("-", "_")
+        stem = canonicalize_name(distribution).replace("-", "_")
         info = self.folder / f"{stem}-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8"
         )
         (info / "RECORD").write_text("", encoding="utf-8")
-        groups = {discovery.CALLBACKS: callbacks, discovery.AUTOUSE: autouse, discovery.COMMANDS: commands}
+        groups = {_discovery.CALLBACKS: callbacks, _discovery.AUTOUSE: autouse, _discovery.COMMANDS: commands}
         sections = [
             "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())])
             for group, entries in groups.items()
@@ -77,11 +77,11 @@ class PluginSite:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         importlib.invalidate_caches()
-        discovery.refresh()
+        _discovery.refresh()
         return info
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
         """See only the plugins of this folder, in a with block."""
-        with discovery.searching([str(self.folder)]):
+        with _discovery.override_path([str(self.folder)]):
             yield

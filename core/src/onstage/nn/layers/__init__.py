@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onstage.nn import registry
+from onstage.nn import serialization
 from onstage.nn.layers.base import Layer
 from onstage.nn.layers.batch_normalization import BatchNormalization
 from onstage.nn.layers.convolution import Conv2D
@@ -32,7 +32,7 @@ __all__ = [
     "Variable",
 ]
 
-TABLE: dict[str, type[Layer]] = registry.by_name(
+TABLE: dict[str, type[Layer]] = serialization.by_name(
     (
         Activation,
         AveragePooling2D,

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, TypeAlias, TypedDict
 
 import numpy as np
 
-from onstage.checks import flag
 from onstage.errors import did_you_mean
 from onstage.model import Array
 from onstage.nn import initializers, regularizers
-from onstage.nn.layers.variable import Variable, take_room
-from onstage.nn.steps import Place, Step, inside
+from onstage.nn.execution.ops import BindContext, Op, to_channels_first
+from onstage.nn.layers.variable import Variable, reserve_weights
+from onstage.validation import validate_bool
 
 Shape: TypeAlias = tuple[int | None, ...]
 """The batch axis first, None; then the others' lengths."""
@@ -79,7 +79,7 @@ class Layer:
         self.given_name = name
         self.name = name or ""
         self.given_input_shape = None if input_shape is None else checked_shape("input_shape", input_shape)
-        self._trainable = flag("trainable", trainable)
+        self._trainable = validate_bool("trainable", trainable)
         self.in_model = False
         self._variables: list[Variable] = []
         self.input_shape: Shape | None = None
@@ -97,7 +97,7 @@ class Layer:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = flag("trainable", value)
+        self._trainable = validate_bool("trainable", value)
         Layer.changes += 1
 
     @property
@@ -125,7 +125,7 @@ class Layer:
         initializer, regularizer
             A name, a configuration or an instance.
         """
-        take_room(shape)
+        reserve_weights(shape)
         value = initializers.get(initializer)(tuple(shape), self._rng, self._dtype)
         variable = Variable(
             np.ascontiguousarray(value, self._dtype).reshape(tuple(shape)),
@@ -183,7 +183,7 @@ class Layer:
         self.input_shape, self.output_shape = input_shape, shape
         return shape
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the steps that apply this layer to x, a buffer of the inside order.
 
         The base's way calls `forward` and `backward` on arrays of the usual
@@ -191,32 +191,32 @@ class Layer:
         """
         assert self.output_shape is not None
         *middle, channels = self.output_shape[1:]
-        out = np.empty((channels, *middle, x.shape[-1]), place.dtype)
-        x_gradient = np.empty(x.shape, place.dtype) if place.wants_gradient else None
+        out = np.empty((channels, *middle, x.shape[-1]), context.dtype)
+        x_gradient = np.empty(x.shape, context.dtype) if context.wants_gradient else None
 
         def forward(x: Array) -> Array:
-            values = self.forward(np.ascontiguousarray(inside(x)), place.training)
+            values = self.forward(np.ascontiguousarray(to_channels_first(x)), context.training)
             self._take("forward", values, out)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
-            below = self.backward(np.ascontiguousarray(inside(gradient)))
+            below = self.backward(np.ascontiguousarray(to_channels_first(gradient)))
             if x_gradient is None:
                 return gradient
             self._take("backward", below, x_gradient)
             return x_gradient
 
-        return [Step(out, forward, backward)]
+        return [Op(out, forward, backward)]
 
     def _take(self, what: str, given: Any, into: Array) -> None:
         """Copy what a user's method gave into a buffer of the inside order."""
         values = np.asarray(given)
-        if values.shape != inside(into).shape:
+        if values.shape != to_channels_first(into).shape:
             raise ValueError(
-                f"{what} of the layer {self.name!r} must give an array of shape {inside(into).shape}, "
+                f"{what} of the layer {self.name!r} must give an array of shape {to_channels_first(into).shape}, "
                 f"got {values.shape if values.dtype != object else given!r}"
             )
-        np.copyto(into, inside(values), casting="same_kind")
+        np.copyto(into, to_channels_first(values), casting="same_kind")
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments, as plain values."""

@@ -7,12 +7,12 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import number
 from onstage.model import Array
-from onstage.nn import initializers, registry
+from onstage.nn import initializers, serialization
+from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import LayerOptions, Shape
 from onstage.nn.layers.normalization import Normalization
-from onstage.nn.steps import Place, Step
+from onstage.validation import validate_float
 
 
 class BatchNormalization(Normalization):
@@ -63,7 +63,7 @@ class BatchNormalization(Normalization):
             gamma_regularizer,
             **options,
         )
-        self.momentum = number("momentum", momentum, 0, 1)
+        self.momentum = validate_float("momentum", momentum, 0, 1)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
@@ -84,18 +84,18 @@ class BatchNormalization(Normalization):
             name="moving_variance",
         )
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step."""
-        if place.training and self.trainable:
-            return [self._bind_batch(x, place)]
-        return [self._bind_moving(x, place)]
+        if context.training and self.trainable:
+            return [self._bind_batch(x, context)]
+        return [self._bind_moving(x, context)]
 
-    def _bind_batch(self, x: Array, place: Place) -> Step:
+    def _bind_batch(self, x: Array, context: BindContext) -> Op:
         channels, n = x.shape[0], math.prod(x.shape[1:])
-        normal, scratch = (np.empty((channels, n), place.dtype) for _ in range(2))
-        out = np.empty(x.shape, place.dtype)
+        normal, scratch = (np.empty((channels, n), context.dtype) for _ in range(2))
+        out = np.empty(x.shape, context.dtype)
         out_rows = out.reshape(channels, n)
-        mean, variance, deviation = (np.empty((channels, 1), place.dtype) for _ in range(3))
+        mean, variance, deviation = (np.empty((channels, 1), context.dtype) for _ in range(3))
         x_gradient = scratch.reshape(x.shape)
 
         def forward(x: Array) -> Array:
@@ -124,18 +124,18 @@ class BatchNormalization(Normalization):
             np.divide(scratch, deviation, scratch)
             return x_gradient
 
-        return Step(out, forward, backward, reads_out=False)
+        return Op(out, forward, backward, reads_out=False)
 
     def _move(self, average: Array, latest: Array) -> None:
         average *= self.momentum
         average += latest * (1 - self.momentum)
 
-    def _bind_moving(self, x: Array, place: Place) -> Step:
+    def _bind_moving(self, x: Array, context: BindContext) -> Op:
         column = (-1, *[1] * (x.ndim - 1))
-        normal, scratch, out = (np.empty(x.shape, place.dtype) for _ in range(3))
+        normal, scratch, out = (np.empty(x.shape, context.dtype) for _ in range(3))
 
         def forward(x: Array) -> Array:
-            deviation = np.sqrt(self.moving_variance.value + place.dtype.type(self.epsilon))
+            deviation = np.sqrt(self.moving_variance.value + context.dtype.type(self.epsilon))
             np.subtract(x, self.moving_mean.value.reshape(column), normal)
             np.divide(normal, deviation.reshape(column), normal)
             self.scale_and_move(normal, out)
@@ -143,17 +143,17 @@ class BatchNormalization(Normalization):
 
         def backward(x: Array, gradient: Array) -> Array:
             self.scale_backward(normal, gradient, scratch)
-            deviation = np.sqrt(self.moving_variance.value + place.dtype.type(self.epsilon))
+            deviation = np.sqrt(self.moving_variance.value + context.dtype.type(self.epsilon))
             np.divide(gradient, deviation.reshape(column), gradient)
             return gradient
 
-        return Step(out, forward, backward, reads_out=False)
+        return Op(out, forward, backward, reads_out=False)
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
         return {
             "momentum": self.momentum,
-            "moving_mean_initializer": registry.serialize(self.moving_mean_initializer),
-            "moving_variance_initializer": registry.serialize(self.moving_variance_initializer),
+            "moving_mean_initializer": serialization.serialize(self.moving_mean_initializer),
+            "moving_variance_initializer": serialization.serialize(self.moving_variance_initializer),
             **super().get_config(),
         }

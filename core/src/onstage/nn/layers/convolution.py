@@ -7,12 +7,12 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import choice, integer
 from onstage.model import Array
+from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import LayerOptions, Shape
 from onstage.nn.layers.dense import WeightedLayer
-from onstage.nn.layers.windows import Tap, checked_image, checked_pair, output_length, taps
-from onstage.nn.steps import Place, Step
+from onstage.nn.layers.windows import KernelOffset, checked_image, checked_pair, kernel_offsets, output_length
+from onstage.validation import validate_choice, validate_int
 
 
 class Conv2D(WeightedLayer):
@@ -60,10 +60,10 @@ class Conv2D(WeightedLayer):
             bias_regularizer,
             **options,
         )
-        self.filters = integer("filters", filters, 1)
+        self.filters = validate_int("filters", filters, 1)
         self.kernel_size = checked_pair("kernel_size", kernel_size)
         self.strides = checked_pair("strides", strides)
-        self.padding = choice("padding", padding, ("valid", "same"))
+        self.padding = validate_choice("padding", padding, ("valid", "same"))
         self.dilation_rate = checked_pair("dilation_rate", dilation_rate)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
@@ -94,29 +94,31 @@ class Conv2D(WeightedLayer):
         )
         return row, column
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the steps of the product and of the activation."""
-        filtered = self._bind_product(x, place)
-        return [filtered, *self.bind_activation(filtered.out, place)]
+        filtered = self._bind_product(x, context)
+        return [filtered, *self.bind_activation(filtered.out, context)]
 
-    def _bind_product(self, x: Array, place: Place) -> Step:
+    def _bind_product(self, x: Array, context: BindContext) -> Op:
         channels, rows, columns, batch = x.shape
-        out = np.empty((self.filters, *self._output_lengths(rows, columns), batch), place.dtype)
+        out = np.empty((self.filters, *self._output_lengths(rows, columns), batch), context.dtype)
         out_rows = out.reshape(self.filters, -1)
-        window = taps((rows, columns), self.kernel_size, self.strides, self.dilation_rate, self.padding)
+        window = kernel_offsets(
+            (rows, columns), self.kernel_size, self.strides, self.dilation_rate, self.padding
+        )
         weights, weight_gradients = self.joined()
         transposed = weights.T
         # A row of ones for the bias; on the padding zeros, which nothing ever writes to.
-        patch_rows = np.zeros((len(weights), out_rows.shape[1]), place.dtype)
+        patch_rows = np.zeros((len(weights), out_rows.shape[1]), context.dtype)
         kernel = self.kernel.value.reshape(-1, self.filters)
         patch_rows[len(kernel) :] = 1
         patches = patch_rows[: len(kernel)].reshape(*self.kernel_size, channels, *out.shape[1:])
         # The batch as it came has another memory order: turned once, not for each tap.
-        images = np.empty(x.shape, place.dtype) if place.first else x
-        spread = _bind_spread(x, patches, window, kernel, place) if place.wants_gradient else None
+        images = np.empty(x.shape, context.dtype) if context.first else x
+        spread = _bind_spread(x, patches, window, kernel, context) if context.wants_gradient else None
 
         def forward(x: Array) -> Array:
-            if place.first:
+            if context.first:
                 np.copyto(images, x)
             for tap in window:
                 np.copyto(patches[tap.row, tap.column][tap.target], images[tap.source])
@@ -128,7 +130,7 @@ class Conv2D(WeightedLayer):
             np.dot(patch_rows, gradient.T, weight_gradients)
             return gradient if spread is None else spread(gradient)
 
-        return Step(out, forward, backward, reads_out=False)
+        return Op(out, forward, backward, reads_out=False)
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
@@ -143,12 +145,12 @@ class Conv2D(WeightedLayer):
 
 
 def _bind_spread(
-    x: Array, patches: Array, window: list[Tap], kernel: Array, place: Place
+    x: Array, patches: Array, window: list[KernelOffset], kernel: Array, context: BindContext
 ) -> Callable[[Array], Array]:
     """Make the function from the output's gradient to that of the images."""
     patch_gradients = np.empty_like(patches)
     patch_rows = patch_gradients.reshape(kernel.shape[0], -1)
-    x_gradient = np.empty(x.shape, place.dtype)
+    x_gradient = np.empty(x.shape, context.dtype)
 
     def spread(gradient: Array) -> Array:
         np.dot(kernel, gradient, patch_rows)

@@ -7,11 +7,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import number
 from onstage.model import Array
-from onstage.nn import activations, registry
+from onstage.nn import activations, serialization
+from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import Layer, LayerOptions, Shape, checked_shape
-from onstage.nn.steps import Place, Step
+from onstage.validation import validate_float
 
 
 class Input(Layer):
@@ -54,13 +54,13 @@ class Activation(Layer):
         """Give the input's shape."""
         return input_shape
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the activation's step."""
-        return self.activation.bind(x, place)
+        return self.activation.bind(x, context)
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
-        return {"activation": registry.serialize(self.activation), **super().get_config()}
+        return {"activation": serialization.serialize(self.activation), **super().get_config()}
 
 
 class Dropout(Layer):
@@ -79,21 +79,21 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        self.rate = number("rate", rate, 0, 1, exclude={1})
+        self.rate = validate_float("rate", rate, 0, 1, exclude={1})
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Give the input's shape."""
         return input_shape
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step, in training; none otherwise."""
-        if not place.training or self.rate == 0:
+        if not context.training or self.rate == 0:
             return []
-        out = x if place.may_overwrite else np.empty(x.shape, place.dtype)
-        factors = np.empty(x.shape, place.dtype)
+        out = x if context.may_overwrite else np.empty(x.shape, context.dtype)
+        factors = np.empty(x.shape, context.dtype)
         kept = np.empty(x.shape, np.bool_)
-        scale = place.dtype.type(1 / (1 - self.rate))
-        rng, dtype = place.rng, place.dtype.type
+        scale = context.dtype.type(1 / (1 - self.rate))
+        rng, dtype = context.rng, context.dtype.type
 
         def forward(x: Array) -> Array:
             rng.random(dtype=dtype, out=factors)
@@ -104,7 +104,7 @@ class Dropout(Layer):
         def backward(x: Array, gradient: Array) -> Array:
             return np.multiply(gradient, factors, gradient)
 
-        return [Step(out, forward, backward, reads_out=False)]
+        return [Op(out, forward, backward, reads_out=False)]
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""

@@ -9,11 +9,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import flag, integer
 from onstage.model import Array
-from onstage.nn import activations, initializers, registry, regularizers
+from onstage.nn import activations, initializers, regularizers, serialization
+from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
-from onstage.nn.steps import Place, Step
+from onstage.validation import validate_bool, validate_int
 
 _NARROW = 64
 """Units, up to which a product is cheaper to turn than to make the other way."""
@@ -34,7 +34,7 @@ class WeightedLayer(Layer):
     ) -> None:
         super().__init__(**options)
         self.activation = activations.get(activation)
-        self.use_bias = flag("use_bias", use_bias)
+        self.use_bias = validate_bool("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
@@ -63,20 +63,21 @@ class WeightedLayer(Layer):
         shape = (-1, self.kernel.shape[-1])
         return self.kernel.value.reshape(shape), self.kernel.gradient.reshape(shape)
 
-    def bind_activation(self, out: Array, place: Place) -> list[Step]:
+    def bind_activation(self, out: Array, context: BindContext) -> list[Op]:
         """Make the steps of the activation, in place upon the product's buffer."""
-        return self.activation.bind(out, replace(place, wants_gradient=True, may_overwrite=True))
+        return self.activation.bind(out, replace(context, wants_gradient=True, may_overwrite=True))
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
         return {
             **super().get_config(),
-            "activation": registry.serialize(self.activation),
+            "activation": serialization.serialize(self.activation),
             "use_bias": self.use_bias,
-            "kernel_initializer": registry.serialize(self.kernel_initializer),
-            "bias_initializer": registry.serialize(self.bias_initializer),
-            "kernel_regularizer": self.kernel_regularizer and registry.serialize(self.kernel_regularizer),
-            "bias_regularizer": self.bias_regularizer and registry.serialize(self.bias_regularizer),
+            "kernel_initializer": serialization.serialize(self.kernel_initializer),
+            "bias_initializer": serialization.serialize(self.bias_initializer),
+            "kernel_regularizer": self.kernel_regularizer
+            and serialization.serialize(self.kernel_regularizer),
+            "bias_regularizer": self.bias_regularizer and serialization.serialize(self.bias_regularizer),
         }
 
 
@@ -116,7 +117,7 @@ class Dense(WeightedLayer):
             bias_regularizer,
             **options,
         )
-        self.units = integer("units", units, 1)
+        self.units = validate_int("units", units, 1)
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel and bias."""
@@ -130,34 +131,34 @@ class Dense(WeightedLayer):
         """Give the input's shape with `units` as the last axis."""
         return (*input_shape[:-1], self.units)
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the steps of the product and of the activation."""
-        affine = self._bind_product(x, place)
-        return [affine, *self.bind_activation(affine.out, place)]
+        affine = self._bind_product(x, context)
+        return [affine, *self.bind_activation(affine.out, context)]
 
-    def _bind_product(self, x: Array, place: Place) -> Step:
+    def _bind_product(self, x: Array, context: BindContext) -> Op:
         d_in, samples = x.shape[0], math.prod(x.shape[1:])
         is_matrix, kernel = x.ndim == 2, self.kernel.value
         # One row more, of ones, for a layer that multiplies this by its weights.
-        with_ones = np.ones((self.units + 1, *x.shape[1:]), place.dtype)
+        with_ones = np.ones((self.units + 1, *x.shape[1:]), context.dtype)
         out = with_ones[:-1]
         rows = out.reshape(self.units, samples)
-        x_gradient = np.empty(x.shape if place.wants_gradient else (d_in, 0), place.dtype)
+        x_gradient = np.empty(x.shape if context.wants_gradient else (d_in, 0), context.dtype)
         x_gradient_rows = x_gradient.reshape(d_in, -1)
-        if place.x_with_ones is not None and self.use_bias:
+        if context.x_with_ones is not None and self.use_bias:
             weights, weight_gradients = self.joined()
-            fixed = place.x_with_ones.reshape(d_in + 1, samples)
+            fixed = context.x_with_ones.reshape(d_in + 1, samples)
         else:
             weights, weight_gradients = kernel, self.kernel.gradient
             fixed = None
         adds_bias = self.use_bias and fixed is None
         column = self.bias.value[:, None] if adds_bias else None
-        ones = np.ones(samples, place.dtype)
+        ones = np.ones(samples, context.dtype)
         transposed = weights.T
         # A batch that came row by row is multiplied faster as it lies, and a
         # narrow product costs little to turn.
-        turns = place.first and is_matrix and adds_bias and self.units <= _NARROW
-        product = np.empty((samples, self.units), place.dtype) if turns else rows.T
+        turns = context.first and is_matrix and adds_bias and self.units <= _NARROW
+        product = np.empty((samples, self.units), context.dtype) if turns else rows.T
 
         def forward(x: Array) -> Array:
             if turns:
@@ -176,11 +177,11 @@ class Dense(WeightedLayer):
             if adds_bias:
                 # A product with ones sums faster than numpy's sum of short rows.
                 np.dot(gradient, ones, self.bias.gradient)
-            if place.wants_gradient:
+            if context.wants_gradient:
                 np.dot(kernel, gradient, x_gradient_rows)
             return x_gradient
 
-        return Step(out, forward, backward, reads_out=False, with_ones=with_ones)
+        return Op(out, forward, backward, reads_out=False, with_ones=with_ones)
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""

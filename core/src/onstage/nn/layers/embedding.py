@@ -6,11 +6,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import integer
 from onstage.model import Array
-from onstage.nn import initializers, registry, regularizers
+from onstage.nn import initializers, regularizers, serialization
+from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
-from onstage.nn.steps import Place, Step
+from onstage.validation import validate_int
 
 
 class Embedding(Layer):
@@ -38,8 +38,8 @@ class Embedding(Layer):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
-        self.input_dim = integer("input_dim", input_dim, 1)
-        self.output_dim = integer("output_dim", output_dim, 1)
+        self.input_dim = validate_int("input_dim", input_dim, 1)
+        self.output_dim = validate_int("output_dim", output_dim, 1)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
 
@@ -60,18 +60,18 @@ class Embedding(Layer):
         """Give the type of an index."""
         return np.dtype(np.intp)
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step that looks up."""
         table, table_gradient = self.embeddings.value, self.embeddings.gradient
         numbers = np.empty(x.size, np.intp)
-        rows = np.empty((x.size, self.output_dim), place.dtype)
+        rows = np.empty((x.size, self.output_dim), context.dtype)
         # For samples (batch, d1, d2) x is (d2, d1, batch); the output has them
         # the other way round but for the new axis, which comes first.
         order = (*range(1, x.ndim - 1), 0, x.ndim - 1) if x.ndim > 1 else (0,)
         lengths = [x.shape[axis] for axis in order]
-        out = np.empty((self.output_dim, *lengths), place.dtype)
+        out = np.empty((self.output_dim, *lengths), context.dtype)
         out_rows = out.reshape(self.output_dim, -1)
-        x_gradient = np.empty((*x.shape[:-1], 0), place.dtype)
+        x_gradient = np.empty((*x.shape[:-1], 0), context.dtype)
 
         def forward(x: Array) -> Array:
             np.copyto(numbers.reshape(lengths), x.transpose(order), casting="unsafe")
@@ -89,7 +89,7 @@ class Embedding(Layer):
             table_gradient[used] = np.add.reduceat(rows, starts, axis=0)
             return x_gradient
 
-        return [Step(out, forward, backward, reads_out=False)]
+        return [Op(out, forward, backward, reads_out=False)]
 
     def check_input(self, x: Array) -> None:
         """Refuse integers outside the table."""
@@ -110,7 +110,7 @@ class Embedding(Layer):
         return {
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
-            "embeddings_initializer": registry.serialize(self.embeddings_initializer),
-            "embeddings_regularizer": regularizer and registry.serialize(regularizer),
+            "embeddings_initializer": serialization.serialize(self.embeddings_initializer),
+            "embeddings_regularizer": regularizer and serialization.serialize(regularizer),
             **super().get_config(),
         }

@@ -6,11 +6,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import flag, number
 from onstage.model import Array
-from onstage.nn import initializers, registry, regularizers
+from onstage.nn import initializers, regularizers, serialization
+from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
-from onstage.nn.steps import Place, Step
+from onstage.validation import validate_bool, validate_float
 
 
 class Normalization(Layer):
@@ -32,9 +32,9 @@ class Normalization(Layer):
         if axis != -1:
             raise ValueError(f"axis must be -1, the channels, got {axis!r}")
         self.axis = axis
-        self.epsilon = number("epsilon", epsilon, 0, exclude={0})
-        self.center = flag("center", center)
-        self.scale = flag("scale", scale)
+        self.epsilon = validate_float("epsilon", epsilon, 0, exclude={0})
+        self.center = validate_bool("center", center)
+        self.scale = validate_bool("scale", scale)
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
@@ -84,10 +84,10 @@ class Normalization(Layer):
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            "beta_initializer": registry.serialize(self.beta_initializer),
-            "gamma_initializer": registry.serialize(self.gamma_initializer),
-            "beta_regularizer": self.beta_regularizer and registry.serialize(self.beta_regularizer),
-            "gamma_regularizer": self.gamma_regularizer and registry.serialize(self.gamma_regularizer),
+            "beta_initializer": serialization.serialize(self.beta_initializer),
+            "gamma_initializer": serialization.serialize(self.gamma_initializer),
+            "beta_regularizer": self.beta_regularizer and serialization.serialize(self.beta_regularizer),
+            "gamma_regularizer": self.gamma_regularizer and serialization.serialize(self.gamma_regularizer),
             **super().get_config(),
         }
 
@@ -109,10 +109,10 @@ class LayerNormalization(Normalization):
     Ba, Kiros, Hinton: *Layer Normalization* (2016).
     """
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step."""
-        normal, scratch, out = (np.empty(x.shape, place.dtype) for _ in range(3))
-        mean, deviation = (np.empty(x.shape[1:], place.dtype) for _ in range(2))
+        normal, scratch, out = (np.empty(x.shape, context.dtype) for _ in range(3))
+        mean, deviation = (np.empty(x.shape[1:], context.dtype) for _ in range(2))
 
         def forward(x: Array) -> Array:
             np.mean(x, axis=0, out=mean)
@@ -134,4 +134,4 @@ class LayerNormalization(Normalization):
             np.subtract(scratch, np.mean(gradient, axis=0), scratch)
             return np.divide(scratch, deviation, scratch)
 
-        return [Step(out, forward, backward, reads_out=False)]
+        return [Op(out, forward, backward, reads_out=False)]

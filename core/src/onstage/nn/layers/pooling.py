@@ -8,11 +8,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import choice, flag
 from onstage.model import Array
+from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
-from onstage.nn.layers.windows import Tap, checked_image, checked_pair, output_length, taps
-from onstage.nn.steps import Place, Step
+from onstage.nn.layers.windows import KernelOffset, checked_image, checked_pair, kernel_offsets, output_length
+from onstage.validation import validate_bool, validate_choice
 
 
 class _Pooling2D(Layer):
@@ -28,7 +28,7 @@ class _Pooling2D(Layer):
         super().__init__(**options)
         self.pool_size = checked_pair("pool_size", pool_size)
         self.strides = self.pool_size if strides is None else checked_pair("strides", strides)
-        self.padding = choice("padding", padding, ("valid", "same"))
+        self.padding = validate_choice("padding", padding, ("valid", "same"))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Give the shape of the pooled images."""
@@ -41,12 +41,12 @@ class _Pooling2D(Layer):
             raise ValueError(f"has a window of {self.pool_size}, larger than its images of {(rows, columns)}")
         return (None, *lengths, channels)
 
-    def _buffers(self, x: Array, place: Place) -> tuple[Array, Array, list[Tap]]:
+    def _buffers(self, x: Array, context: BindContext) -> tuple[Array, Array, list[KernelOffset]]:
         channels, rows, columns, batch = x.shape
         lengths = self.compute_output_shape((None, rows, columns, channels))[1:3]
-        out = np.empty((channels, *lengths, batch), place.dtype)
-        window = taps((rows, columns), self.pool_size, self.strides, (1, 1), self.padding)
-        return out, np.empty(x.shape, place.dtype), window
+        out = np.empty((channels, *lengths, batch), context.dtype)
+        window = kernel_offsets((rows, columns), self.pool_size, self.strides, (1, 1), self.padding)
+        return out, np.empty(x.shape, context.dtype), window
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
@@ -71,11 +71,11 @@ class MaxPooling2D(_Pooling2D):
         what lies there is not counted.
     """
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step."""
-        out, x_gradient, window = self._buffers(x, place)
+        out, x_gradient, window = self._buffers(x, context)
         hits = np.empty(out.shape, np.bool_)
-        part = np.empty(out.shape, place.dtype)
+        part = np.empty(out.shape, context.dtype)
         overlap = any(n < size for n, size in zip(self.strides, self.pool_size, strict=True))
         if not overlap:
             x_gradient.fill(0)  # where no window looks it stays so
@@ -101,7 +101,7 @@ class MaxPooling2D(_Pooling2D):
                     np.add(received, here, received)
             return x_gradient
 
-        return [Step(out, forward, backward)]
+        return [Op(out, forward, backward)]
 
 
 class AveragePooling2D(_Pooling2D):
@@ -113,10 +113,10 @@ class AveragePooling2D(_Pooling2D):
         As for `MaxPooling2D`.
     """
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step."""
-        out, x_gradient, window = self._buffers(x, place)
-        counts = np.zeros((1, *out.shape[1:3], 1), place.dtype)
+        out, x_gradient, window = self._buffers(x, context)
+        counts = np.zeros((1, *out.shape[1:3], 1), context.dtype)
         for tap in window:
             counts[tap.target] += 1
         shares = 1 / counts
@@ -136,7 +136,7 @@ class AveragePooling2D(_Pooling2D):
                 np.add(received, gradient[tap.target], received)
             return x_gradient
 
-        return [Step(out, forward, backward, reads_out=False)]
+        return [Op(out, forward, backward, reads_out=False)]
 
 
 class GlobalAveragePooling2D(Layer):
@@ -150,21 +150,21 @@ class GlobalAveragePooling2D(Layer):
 
     def __init__(self, keepdims: bool = False, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        self.keepdims = flag("keepdims", keepdims)
+        self.keepdims = validate_bool("keepdims", keepdims)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Give the shape of the means."""
         channels = checked_image(input_shape)[-1]
         return (None, 1, 1, channels) if self.keepdims else (None, channels)
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step."""
         channels, rows, columns, batch = x.shape
         middle = (1, 1) if self.keepdims else ()
-        out = np.empty((channels, *middle, batch), place.dtype)
+        out = np.empty((channels, *middle, batch), context.dtype)
         means = out.reshape(channels, 1, 1, batch)
-        x_gradient = np.empty(x.shape, place.dtype)
-        share = place.dtype.type(1 / math.prod((rows, columns)))
+        x_gradient = np.empty(x.shape, context.dtype)
+        share = context.dtype.type(1 / math.prod((rows, columns)))
 
         def forward(x: Array) -> Array:
             np.add.reduce(x, axis=(1, 2), out=means, keepdims=True)
@@ -175,7 +175,7 @@ class GlobalAveragePooling2D(Layer):
             np.multiply(gradient.reshape(means.shape), share, x_gradient)
             return x_gradient
 
-        return [Step(out, forward, backward, reads_out=False)]
+        return [Op(out, forward, backward, reads_out=False)]
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""

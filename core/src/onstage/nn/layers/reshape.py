@@ -9,8 +9,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from onstage.model import Array
+from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import Layer, LayerOptions, Shape, checked_shape
-from onstage.nn.steps import Place, Step
 
 
 class Reshape(Layer):
@@ -40,17 +40,17 @@ class Reshape(Layer):
             )
         return (None, *(size // fixed if n == -1 else n for n in self.target_shape))
 
-    def bind(self, x: Array, place: Place) -> list[Step]:
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the step that copies; none where the shape stays."""
         shape = self.compute_output_shape((None, *x.shape[1:-1], x.shape[0]))[1:]
         if (*x.shape[1:-1], x.shape[0]) == shape:
             return []
         # Row-major order has the channels last, before the batch.
-        usual = np.empty((*x.shape[1:-1], x.shape[0], x.shape[-1]), place.dtype)
+        usual = np.empty((*x.shape[1:-1], x.shape[0], x.shape[-1]), context.dtype)
         reshaped = np.moveaxis(usual.reshape(*shape, x.shape[-1]), -2, 0)  # type: ignore[arg-type]
         is_flat = len(shape) == 1
-        out = reshaped if is_flat else np.empty(reshaped.shape, place.dtype)
-        x_gradient = np.empty(x.shape, place.dtype)
+        out = reshaped if is_flat else np.empty(reshaped.shape, context.dtype)
+        x_gradient = np.empty(x.shape, context.dtype)
 
         def forward(x: Array) -> Array:
             np.copyto(usual, np.moveaxis(x, 0, -2))
@@ -65,7 +65,7 @@ class Reshape(Layer):
             np.copyto(x_gradient, np.moveaxis(source, -2, 0))
             return x_gradient
 
-        return [Step(out, forward, backward, reads_out=False)]
+        return [Op(out, forward, backward, reads_out=False)]
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""

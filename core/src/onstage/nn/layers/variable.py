@@ -54,7 +54,7 @@ class Variable:
 
 
 @contextmanager
-def weights_bounded(elements: int) -> Iterator[None]:
+def limit_weights(elements: int) -> Iterator[None]:
     """Let the layers that are built inside have no more weights than so many."""
     before = _room.set(elements)
     try:
@@ -63,7 +63,7 @@ def weights_bounded(elements: int) -> Iterator[None]:
         _room.reset(before)
 
 
-def take_room(shape: Sequence[int]) -> None:
+def reserve_weights(shape: Sequence[int]) -> None:
     """Count the weights of a shape; raises ValueError when they are too many."""
     room = _room.get()
     if room is None:

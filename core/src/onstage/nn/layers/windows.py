@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from onstage.checks import integer
+from onstage.validation import validate_int
 
 Pair: TypeAlias = tuple[int, int]
 Region: TypeAlias = tuple[slice, slice, slice]
 """Of an array ``(channels, rows, columns, batch)``."""
 
 
-class Tap(NamedTuple):
+class KernelOffset(NamedTuple):
     """One place in the window, and what lies under it as the window slides.
 
     ``image[source]`` is what it sees at the outputs ``out[target]``; at the
@@ -32,7 +32,9 @@ def output_length(n: int, size: int, stride: int, dilation: int, padding: str) -
     return (n - (size - 1) * dilation - 1) // stride + 1
 
 
-def taps(lengths: Pair, size: Pair, strides: Pair, dilation: Pair, padding: str) -> list[Tap]:
+def kernel_offsets(
+    lengths: Pair, size: Pair, strides: Pair, dilation: Pair, padding: str
+) -> list[KernelOffset]:
     """List the places of a window over images of ``(rows, columns)``, in row-major order.
 
     The padding of "same" is split evenly; of an odd one the greater half comes
@@ -44,7 +46,7 @@ def taps(lengths: Pair, size: Pair, strides: Pair, dilation: Pair, padding: str)
     )
     every = slice(None)
     return [
-        Tap(i, j, (every, row_target, column_target), (every, row_source, column_source))
+        KernelOffset(i, j, (every, row_target, column_target), (every, row_source, column_source))
         for i, (row_target, row_source) in enumerate(rows)
         for j, (column_target, column_source) in enumerate(columns)
     ]
@@ -66,8 +68,8 @@ def checked_pair(name: str, value: int | Sequence[int]) -> Pair:
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
-        return integer(f"{name}[0]", value[0], 1), integer(f"{name}[1]", value[1], 1)
-    both = integer(name, value, 1)
+        return validate_int(f"{name}[0]", value[0], 1), validate_int(f"{name}[1]", value[1], 1)
+    both = validate_int(name, value, 1)
     return both, both
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from onstage.nn import registry
+from onstage.nn import serialization
 from onstage.nn.losses.base import BoundLoss, ElementLoss, Loss
 from onstage.nn.losses.categorical import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from onstage.nn.losses.crossentropy import BinaryCrossentropy
-from onstage.nn.losses.elements import Hinge, Huber, MeanAbsoluteError, MeanSquaredError
 from onstage.nn.losses.function import FunctionLoss
+from onstage.nn.losses.pointwise import Hinge, Huber, MeanAbsoluteError, MeanSquaredError
 
 __all__ = [
     "BinaryCrossentropy",
@@ -33,7 +33,7 @@ _CLASSES: tuple[type[Loss], ...] = (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
-TABLE: dict[str, type[Loss]] = registry.by_name(
+TABLE: dict[str, type[Loss]] = serialization.by_name(
     _CLASSES,
     mse=MeanSquaredError,
     MSE=MeanSquaredError,
@@ -59,4 +59,4 @@ def get(identifier: object) -> Loss:
         return identifier
     if callable(identifier) and not isinstance(identifier, type):
         return FunctionLoss(identifier)
-    return registry.make("loss", identifier, TABLE)
+    return serialization.make("loss", identifier, TABLE)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from onstage.model import Array
-from onstage.nn import registry
-from onstage.nn.steps import Step, inside
+from onstage.nn import serialization
+from onstage.nn.execution.ops import Op, to_channels_first
 
 EPSILON = 1e-7
 """Keras's: probabilities are kept this far from 0 and 1 before their logarithm."""
@@ -58,7 +58,7 @@ class Loss:
     sparse = False
     """Whether y holds class numbers, an axis less than the predictions."""
 
-    def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
+    def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
         """Tie the loss to the buffer of a plan's predictions.
 
         Parameters
@@ -89,7 +89,7 @@ class Loss:
     @property
     def name(self) -> str:
         """Keras's name, in snake case."""
-        return registry.snake_case(type(self).__name__)
+        return serialization.snake_case(type(self).__name__)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """Give the mean over the samples, ``sum(weight * loss) / n``."""
@@ -98,9 +98,13 @@ class Loss:
             predictions = predictions.astype(np.float32)
         target = np.asarray(y_true)
         self.check_target(target.shape[1:], predictions.shape[1:])
-        bound = self.bind(np.array(inside(predictions), order="C"), None, target.shape)
+        bound = self.bind(np.array(to_channels_first(predictions), order="C"), None, target.shape)
         bound.forward(target)
-        values = bound.values if sample_weight is None else bound.values * inside(np.asarray(sample_weight))
+        values = (
+            bound.values
+            if sample_weight is None
+            else bound.values * to_channels_first(np.asarray(sample_weight))
+        )
         mean = float(values.mean())
         if math.isnan(mean):
             bound.check(target)
@@ -118,7 +122,7 @@ class ElementLoss(Loss):
         """Write the loss of each element, and its derivative by the prediction."""
         raise NotImplementedError(f"{type(self).__name__} must define element(...)")
 
-    def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
+    def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
         """Tie the loss to the buffer of a plan's predictions."""
         take = target_taker(predictions, y_shape)
 
@@ -158,7 +162,7 @@ def target_taker(predictions: Array, y_shape: tuple[int, ...]) -> Callable[[Arra
     dtype = predictions.dtype
 
     def take(y: Array) -> Array:
-        target = inside(y.reshape(shape))
+        target = to_channels_first(y.reshape(shape))
         if y.dtype == dtype:
             return target
         np.copyto(buffer, target, casting="unsafe")

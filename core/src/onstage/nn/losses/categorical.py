@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from onstage.checks import number
 from onstage.model import Array
 from onstage.nn import activations
+from onstage.nn.execution.ops import BindContext, LogSoftmax, Op, to_channels_first
 from onstage.nn.losses.base import EPSILON, BoundLoss, batch_shape, target_taker
 from onstage.nn.losses.crossentropy import Crossentropy, smoothed
-from onstage.nn.steps import LogSoftmax, Place, Step, inside
+from onstage.validation import validate_float
 
 
 class CategoricalCrossentropy(Crossentropy):
@@ -28,9 +28,9 @@ class CategoricalCrossentropy(Crossentropy):
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
         super().__init__(from_logits)
-        self.label_smoothing = number("label_smoothing", label_smoothing, 0, 1)
+        self.label_smoothing = validate_float("label_smoothing", label_smoothing, 0, 1)
 
-    def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
+    def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
         """Tie the loss to the buffer of a plan's predictions."""
         take = smoothed(target_taker(predictions, y_shape), self.label_smoothing, 1 / predictions.shape[0])
         softmax = find_softmax(predictions, last, self.from_logits)
@@ -89,14 +89,14 @@ class SparseCategoricalCrossentropy(Crossentropy):
                 f"{self.name!r}, got {batch_shape(y_shape)}; for one-hot rows take 'categorical_crossentropy'"
             )
 
-    def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
+    def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
         """Tie the loss to the buffer of a plan's predictions."""
         classes = predictions.shape[0]
         lengths = (predictions.shape[-1], *predictions.shape[1:-1])
         buffer = np.empty(predictions.shape[1:], np.intp)
 
         def labels_of(y: Array) -> Array:
-            labels = y if y.ndim == 1 else inside(y.reshape(lengths))
+            labels = y if y.ndim == 1 else to_channels_first(y.reshape(lengths))
             if y.dtype == np.intp:
                 return labels
             np.copyto(buffer, labels, casting="unsafe")
@@ -149,7 +149,7 @@ class SparseCategoricalCrossentropy(Crossentropy):
 
 
 def find_softmax(
-    predictions: Array, last: Step | None, from_logits: bool
+    predictions: Array, last: Op | None, from_logits: bool
 ) -> tuple[Array, LogSoftmax, Callable[[], object] | None, bool] | None:
     """Find the softmax to work below, or make one upon logits.
 
@@ -161,8 +161,8 @@ def find_softmax(
         probabilities are known.
     """
     if from_logits:
-        place = Place(predictions.dtype, np.random.default_rng(0), False, False, may_overwrite=False)
-        (own,) = activations.softmax.bind(predictions, place)
+        context = BindContext(predictions.dtype, np.random.default_rng(0), False, False, may_overwrite=False)
+        (own,) = activations.softmax.bind(predictions, context)
         assert isinstance(own.logits, LogSoftmax)
         return own.out, own.logits, lambda: own.forward(predictions), False
     if last is not None and isinstance(last.logits, LogSoftmax):

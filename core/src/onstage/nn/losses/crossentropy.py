@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from onstage.checks import flag, number
 from onstage.model import Array
 from onstage.nn import activations
+from onstage.nn.execution.ops import Op, SigmoidLogits
 from onstage.nn.losses.base import EPSILON, BoundLoss, Loss, bind_elements, target_taker
-from onstage.nn.steps import SigmoidLogits, Step
+from onstage.validation import validate_bool, validate_float
 
 
 class Crossentropy(Loss):
@@ -24,7 +24,7 @@ class Crossentropy(Loss):
     """
 
     def __init__(self, from_logits: bool = False) -> None:
-        self.from_logits = flag("from_logits", from_logits)
+        self.from_logits = validate_bool("from_logits", from_logits)
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
@@ -44,9 +44,9 @@ class BinaryCrossentropy(Crossentropy):
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
         super().__init__(from_logits)
-        self.label_smoothing = number("label_smoothing", label_smoothing, 0, 1)
+        self.label_smoothing = validate_float("label_smoothing", label_smoothing, 0, 1)
 
-    def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
+    def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
         """Tie the loss to the buffer of a plan's predictions."""
         take = smoothed(target_taker(predictions, y_shape), self.label_smoothing, 0.5)
         if self.from_logits:

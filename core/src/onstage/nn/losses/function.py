@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from onstage.model import Array
+from onstage.nn.execution.ops import Op, to_channels_first
 from onstage.nn.losses.base import BoundLoss, Loss
-from onstage.nn.steps import Step, inside
 
 
 class FunctionLoss(Loss):
@@ -37,25 +37,27 @@ class FunctionLoss(Loss):
     def check_target(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
         """Refuse nothing: what y must be, only the function knows."""
 
-    def bind(self, predictions: Array, last: Step | None, y_shape: tuple[int, ...]) -> BoundLoss:
+    def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
         """Tie the loss to the buffer of a plan's predictions."""
         values = np.empty(predictions.shape[-1], predictions.dtype)
         slopes = np.empty_like(predictions)
         pending: list[tuple[Array, Array]] = []
 
         def forward(y: Array) -> None:
-            y_pred = np.ascontiguousarray(inside(predictions))
+            y_pred = np.ascontiguousarray(to_channels_first(predictions))
             result = self.function(y, y_pred)
             if isinstance(result, tuple):
                 result, gradient = result
-                np.copyto(slopes, inside(np.asarray(gradient).reshape(y_pred.shape)), casting="same_kind")
+                np.copyto(
+                    slopes, to_channels_first(np.asarray(gradient).reshape(y_pred.shape)), casting="same_kind"
+                )
             else:
                 pending[:] = [(y, y_pred)]
             values[:] = self._per_sample(result, len(y_pred))
 
         def backward(weights: Array | None) -> Array:
             if pending:
-                np.copyto(slopes, inside(self._slopes(*pending.pop())), casting="same_kind")
+                np.copyto(slopes, to_channels_first(self._slopes(*pending.pop())), casting="same_kind")
             np.multiply(slopes, 1 / values.size, slopes)
             if weights is not None:
                 np.multiply(slopes, weights, slopes)

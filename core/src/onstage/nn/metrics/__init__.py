@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onstage.nn import losses, registry
+from onstage.nn import losses, serialization
 from onstage.nn.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -19,7 +19,7 @@ from onstage.nn.metrics.confusion import Precision, Recall
 from onstage.nn.metrics.f1 import F1Score
 from onstage.nn.metrics.loss import LossMetric
 from onstage.nn.metrics.regression import MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
-from onstage.nn.shapes import TargetKind, target_kind
+from onstage.nn.target_shapes import TargetKind, target_kind
 
 __all__ = [
     "AUC",
@@ -43,7 +43,7 @@ __all__ = [
     "get",
 ]
 
-_METRICS: dict[str, type[Metric]] = registry.by_name(
+_METRICS: dict[str, type[Metric]] = serialization.by_name(
     [
         *(Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy),
         *(TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy, AUC, F1Score, Precision, Recall),
@@ -117,10 +117,10 @@ def _resolve(
     if callable(identifier) and not isinstance(identifier, type):
         return MeanMetricWrapper(identifier)
     if not isinstance(identifier, str):
-        return registry.make("metric", identifier, _CONFIGURED)
+        return serialization.make("metric", identifier, _CONFIGURED)
     if identifier.lower() in BY_SHAPE:
         return _by_shape(identifier, output_shape, target_shape)
-    found = registry.look_up("metric", identifier, _NAMES)
+    found = serialization.look_up("metric", identifier, _NAMES)
     if issubclass(found, losses.Loss):
         return LossMetric(found(), name=identifier)
     metric = found()

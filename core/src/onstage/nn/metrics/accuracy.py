@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from onstage.checks import integer, number
 from onstage.model import Array
-from onstage.nn import shapes
+from onstage.nn import target_shapes
 from onstage.nn.metrics.base import MeanMetric
+from onstage.validation import validate_float, validate_int
 
 
 class _Accuracy(MeanMetric):
@@ -24,7 +24,7 @@ class Accuracy(_Accuracy):
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Tell where they are equal, in the shape of the outputs."""
-        y_true, y_pred = shapes.pair(self.name, y_true, y_pred)
+        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
         return np.equal(y_true, y_pred)
 
 
@@ -39,11 +39,11 @@ class BinaryAccuracy(_Accuracy):
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         super().__init__(name)
-        self.threshold = number("threshold", threshold, 0, 1)
+        self.threshold = validate_float("threshold", threshold, 0, 1)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Tell where the sides agree, in the shape of the outputs."""
-        y_true, y_pred = shapes.pair(self.name, y_true, y_pred)
+        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
         return np.equal(y_true, y_pred > self.threshold)
 
     def get_config(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class SparseTopKCategoricalAccuracy(_Accuracy):
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
-        self.k = integer("k", k, 1)
+        self.k = validate_int("k", k, 1)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Tell each sample's hit: ``(n,)`` or ``(n, 1)`` and ``(n, classes)`` give ``(n,)``."""

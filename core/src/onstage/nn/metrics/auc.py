@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from onstage.checks import choice, flag, integer, number
 from onstage.model import Array
-from onstage.nn import shapes
+from onstage.nn import target_shapes
 from onstage.nn.metrics.base import Metric
+from onstage.validation import validate_bool, validate_choice, validate_float, validate_int
 
 MAX_THRESHOLDS = 1_000_000
 
@@ -55,17 +55,19 @@ class AUC(Metric):
         from_logits: bool = False,
     ) -> None:
         super().__init__(name)
-        self.curve = choice("curve", curve.upper() if isinstance(curve, str) else curve, ("ROC", "PR"))
-        self.summation_method = choice(
+        self.curve = validate_choice(
+            "curve", curve.upper() if isinstance(curve, str) else curve, ("ROC", "PR")
+        )
+        self.summation_method = validate_choice(
             "summation_method", summation_method, ("interpolation", "minoring", "majoring")
         )
-        self.from_logits = flag("from_logits", from_logits)
-        self.num_thresholds = integer("num_thresholds", num_thresholds, 2)
+        self.from_logits = validate_bool("from_logits", from_logits)
+        self.num_thresholds = validate_int("num_thresholds", num_thresholds, 2)
         if num_thresholds > MAX_THRESHOLDS:  # a file may ask for any number
             raise ValueError(f"num_thresholds must be at most {MAX_THRESHOLDS:,}, got {num_thresholds}")
         self.thresholds = None
         if thresholds is not None:
-            self.thresholds = sorted(number("thresholds", each, 0, 1) for each in thresholds)
+            self.thresholds = sorted(validate_float("thresholds", each, 0, 1) for each in thresholds)
             self.num_thresholds = len(self.thresholds) + 2
 
     def state_shape(self) -> tuple[int, ...]:
@@ -74,13 +76,15 @@ class AUC(Metric):
 
     def update(self, state: Array, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
         """Add a batch to a state, in place; see `Metric.update`."""
-        y_true, y_pred = shapes.pair(self.name, y_true, y_pred)
+        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
         if self.from_logits:
             # tanh cannot overflow where exp could.
             y_pred = 0.5 * np.tanh(0.5 * y_pred) + 0.5
         cell = self._cells(y_pred.reshape(-1))
         cell += np.where(y_true.reshape(-1).astype(bool), 0, state.shape[1])
-        weight = None if sample_weight is None else shapes.spread(sample_weight, y_true.shape).reshape(-1)
+        weight = (
+            None if sample_weight is None else target_shapes.spread(sample_weight, y_true.shape).reshape(-1)
+        )
         state += np.bincount(cell, weight, state.size).reshape(state.shape)
 
     def _cells(self, y_pred: Array) -> Array:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from onstage.model import Array, Direction
-from onstage.nn import shapes
-from onstage.nn.registry import snake_case
+from onstage.nn import target_shapes
+from onstage.nn.serialization import snake_case
 
 
 class Metric:
@@ -212,7 +212,7 @@ def _weighted_sums(values: Array, weight: Array) -> tuple[float, float]:
     Weights may have fewer axes than values, whose mean is taken over the
     others, or as many; means are over all axes but the first.
     """
-    values, weight = shapes.same_rank(values, weight)
+    values, weight = target_shapes.same_rank(values, weight)
     if values.ndim > weight.ndim:
         values = values.mean(axis=tuple(range(weight.ndim, values.ndim)))
     weight = np.broadcast_to(weight, values.shape)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from onstage.checks import integer, number
 from onstage.model import Array
-from onstage.nn import shapes
+from onstage.nn import target_shapes
 from onstage.nn.metrics.base import Metric
+from onstage.validation import validate_float, validate_int
 
 
 class _Confusion(Metric):
@@ -28,8 +28,8 @@ class _Confusion(Metric):
     ) -> None:
         super().__init__(name)
         self.thresholds = None if thresholds is None else _threshold(thresholds)
-        self.top_k = None if top_k is None else integer("top_k", top_k, 1)
-        self.class_id = None if class_id is None else integer("class_id", class_id, 0)
+        self.top_k = None if top_k is None else validate_int("top_k", top_k, 1)
+        self.class_id = None if class_id is None else validate_int("class_id", class_id, 0)
 
     def build(self, output_shape: Sequence[int | None]) -> None:
         """Check `class_id` against the shape of the outputs; raises ValueError."""
@@ -43,14 +43,14 @@ class _Confusion(Metric):
 
     def update(self, state: Array, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
         """Add a batch to a state, in place; see `Metric.update`."""
-        y_true, y_pred = shapes.pair(self.name, y_true, y_pred)
+        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
         chosen = ... if self.class_id is None else (..., self.class_id)
         actual, alarm = y_true.astype(bool)[chosen], self._alarms(y_pred)[chosen]
         cases = (actual & alarm, ~actual & alarm, actual & ~alarm)
         if sample_weight is None:
             state += [np.count_nonzero(case) for case in cases]
         else:
-            weight = shapes.spread(sample_weight, y_true.shape)[chosen]
+            weight = target_shapes.spread(sample_weight, y_true.shape)[chosen]
             state += [weight[case].sum(dtype=np.float64) for case in cases]
 
     def _alarms(self, y_pred: Array) -> Array:
@@ -109,4 +109,4 @@ def _threshold(thresholds: float | Sequence[float]) -> float:
         raise ValueError(
             f"thresholds must be one number, got {several}; make one metric for each, with names of their own"
         )
-    return number("thresholds", several[0], 0, 1)
+    return validate_float("thresholds", several[0], 0, 1)

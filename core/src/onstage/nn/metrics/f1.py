@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from onstage.checks import choice, optional_number
 from onstage.model import Array
-from onstage.nn import shapes
+from onstage.nn import target_shapes
 from onstage.nn.metrics.base import Metric
+from onstage.validation import validate_choice, validate_optional_float
 
 # Keras's: a class that never occurs gets 0, not 0/0.
 EPSILON = 1e-7
@@ -40,8 +40,8 @@ class F1Score(Metric):
         self, average: str = "macro", threshold: float | None = None, name: str | None = None
     ) -> None:
         super().__init__(name)
-        self.average = choice("average", average, ("macro", "micro", "weighted"))
-        self.threshold = optional_number("threshold", threshold, 0, 1, exclude={0})
+        self.average = validate_choice("average", average, ("macro", "micro", "weighted"))
+        self.threshold = validate_optional_float("threshold", threshold, 0, 1, exclude={0})
         self._classes: int | None = None
 
     def build(self, output_shape: Sequence[int | None]) -> None:
@@ -58,9 +58,9 @@ class F1Score(Metric):
 
     def update(self, state: Array, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
         """Add a batch to a state, in place; see `Metric.update`."""
-        y_true, y_pred = shapes.pair(self.name, y_true, y_pred)
+        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
         actual, alarm = y_true.astype(np.float64), self._alarms(y_pred)
-        weight = 1.0 if sample_weight is None else shapes.spread(sample_weight, y_true.shape)
+        weight = 1.0 if sample_weight is None else target_shapes.spread(sample_weight, y_true.shape)
         state += [
             (weight * cases).sum(0) for cases in (actual * alarm, (1 - actual) * alarm, actual * ~alarm)
         ]

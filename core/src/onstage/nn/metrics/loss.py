@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from onstage.model import Array
-from onstage.nn import losses, registry
+from onstage.nn import losses, serialization
+from onstage.nn.execution.ops import to_channels_first
 from onstage.nn.metrics.base import MeanMetric
-from onstage.nn.steps import inside
 
 
 class LossMetric(MeanMetric):
@@ -39,10 +39,10 @@ class LossMetric(MeanMetric):
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Give each sample's loss; raises ValueError for targets that do not fit it."""
         self.loss.check_target(y_true.shape[1:], y_pred.shape[1:])
-        bound = self.loss.bind(np.array(inside(y_pred), order="C"), None, y_true.shape)
+        bound = self.loss.bind(np.array(to_channels_first(y_pred), order="C"), None, y_true.shape)
         bound.forward(y_true)
-        return inside(bound.values)
+        return to_channels_first(bound.values)
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
-        return {"loss": registry.serialize(self.loss), "name": self.name}
+        return {"loss": serialization.serialize(self.loss), "name": self.name}

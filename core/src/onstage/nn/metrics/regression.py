@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from onstage.model import Array
-from onstage.nn import shapes
+from onstage.nn import target_shapes
 from onstage.nn.metrics.base import MeanMetric
 
 
@@ -19,7 +19,7 @@ class MeanSquaredError(MeanMetric):
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Give the squared differences, in the shape of the outputs."""
-        y_true, y_pred = shapes.pair(self.name, y_true, y_pred)
+        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
         return np.square(np.subtract(y_pred, y_true, dtype=y_pred.dtype))
 
 
@@ -39,5 +39,5 @@ class MeanAbsoluteError(MeanMetric):
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Give the absolute differences, in the shape of the outputs."""
-        y_true, y_pred = shapes.pair(self.name, y_true, y_pred)
+        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
         return np.abs(np.subtract(y_pred, y_true, dtype=y_pred.dtype))

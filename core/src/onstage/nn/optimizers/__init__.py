@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from onstage.nn import registry
+from onstage.nn import serialization
 from onstage.nn.optimizers.adagrad import Adagrad
 from onstage.nn.optimizers.adam import Adam, AdamW
 from onstage.nn.optimizers.base import Optimizer
-from onstage.nn.optimizers.block import Block
+from onstage.nn.optimizers.blocks import Block
 from onstage.nn.optimizers.options import Options
 from onstage.nn.optimizers.rmsprop import RMSprop
 from onstage.nn.optimizers.sgd import SGD
@@ -36,4 +36,4 @@ def get(identifier: object) -> Optimizer:
     """
     if isinstance(identifier, Optimizer):
         return identifier
-    return registry.make("optimizer", identifier, _OPTIMIZERS)
+    return serialization.make("optimizer", identifier, _OPTIMIZERS)

@@ -7,12 +7,12 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import number
 from onstage.model import Array
 from onstage.nn.optimizers.base import Optimizer
-from onstage.nn.optimizers.block import Block
+from onstage.nn.optimizers.blocks import Block
 from onstage.nn.optimizers.options import Options
 from onstage.nn.schedules import LearningRateSchedule
+from onstage.validation import validate_float
 
 
 class Adagrad(Optimizer):
@@ -45,8 +45,10 @@ class Adagrad(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.initial_accumulator_value = number("initial_accumulator_value", initial_accumulator_value, 0)
-        self.epsilon = number("epsilon", epsilon, 0)
+        self.initial_accumulator_value = validate_float(
+            "initial_accumulator_value", initial_accumulator_value, 0
+        )
+        self.epsilon = validate_float("epsilon", epsilon, 0)
 
     def slots(self) -> Mapping[str, float]:
         """Name the values kept for each parameter, with what they start from."""

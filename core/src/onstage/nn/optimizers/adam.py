@@ -8,12 +8,12 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import flag, number
 from onstage.model import Array
 from onstage.nn.optimizers.base import Optimizer
-from onstage.nn.optimizers.block import Block
+from onstage.nn.optimizers.blocks import Block
 from onstage.nn.optimizers.options import Options, OtherOptions
 from onstage.nn.schedules import LearningRateSchedule
+from onstage.validation import validate_bool, validate_float
 
 
 class Adam(Optimizer):
@@ -53,10 +53,10 @@ class Adam(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.beta_1 = number("beta_1", beta_1, 0, 1, exclude={1})
-        self.beta_2 = number("beta_2", beta_2, 0, 1, exclude={1})
-        self.epsilon = number("epsilon", epsilon, 0)
-        self.amsgrad = flag("amsgrad", amsgrad)
+        self.beta_1 = validate_float("beta_1", beta_1, 0, 1, exclude={1})
+        self.beta_2 = validate_float("beta_2", beta_2, 0, 1, exclude={1})
+        self.epsilon = validate_float("epsilon", epsilon, 0)
+        self.amsgrad = validate_bool("amsgrad", amsgrad)
 
     # The means are kept as discounted sums, 1/(1 - beta) times as large: that
     # saves two passes over the gradients. The factors are in the step and epsilon.
@@ -123,5 +123,5 @@ class AdamW(Adam):
         amsgrad: bool = False,
         **options: Unpack[OtherOptions],
     ) -> None:
-        decay = number("weight_decay", weight_decay, 0)
+        decay = validate_float("weight_decay", weight_decay, 0)
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=decay, **options)

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from onstage.checks import flag, integer, number, optional_number
 from onstage.model import Array, State
-from onstage.nn import registry
+from onstage.nn import serialization
 from onstage.nn.optimizers import clipping, state
-from onstage.nn.optimizers.average import MovingAverage
-from onstage.nn.optimizers.block import Block, check_flat, cut, join
+from onstage.nn.optimizers.blocks import Block, check_flat, join, split_blocks
+from onstage.nn.optimizers.ema import MovingAverage
 from onstage.nn.optimizers.options import Options, refuse_unknown, replace_rate
 from onstage.nn.optimizers.options import learning_rate as checked_rate
 from onstage.nn.schedules import LearningRateSchedule
-from onstage.state_tree import copied
+from onstage.state._tree import copy_state
+from onstage.validation import validate_bool, validate_float, validate_int, validate_optional_float
 
 
 class Optimizer:
@@ -82,14 +82,14 @@ class Optimizer:
         if unknown:
             refuse_unknown(type(self), next(iter(unknown)))
         self._rate = checked_rate(learning_rate)
-        self.weight_decay = optional_number("weight_decay", weight_decay, 0)
+        self.weight_decay = validate_optional_float("weight_decay", weight_decay, 0)
         self._clip = clipping.choose(clipnorm, clipvalue, global_clipnorm)
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
-        self.use_ema = flag("use_ema", use_ema)
-        self.ema_momentum = number("ema_momentum", ema_momentum, 0, 1)
+        self.use_ema = validate_bool("use_ema", use_ema)
+        self.ema_momentum = validate_float("ema_momentum", ema_momentum, 0, 1)
         self.ema_overwrite_frequency = ema_overwrite_frequency
         if ema_overwrite_frequency is not None:
-            self.ema_overwrite_frequency = integer("ema_overwrite_frequency", ema_overwrite_frequency, 1)
+            self.ema_overwrite_frequency = validate_int("ema_overwrite_frequency", ema_overwrite_frequency, 1)
         self.name = type(self).__name__.lower() if name is None else name
         self.iterations = 0
         self._average: MovingAverage | None = None
@@ -175,8 +175,8 @@ class Optimizer:
         """
         if gradients is not self._gradients:
             buffers = self._built(), gradients, list(self._slots.values())
-            self._blocks = cut(*buffers, self._spans)
-            self._frozen_blocks = cut(*buffers, self._frozen_spans)
+            self._blocks = split_blocks(*buffers, self._spans)
+            self._frozen_blocks = split_blocks(*buffers, self._frozen_spans)
             self._gradients = gradients
         if not self._trained:
             return
@@ -251,9 +251,9 @@ class Optimizer:
         array}}``; the rate is None under a schedule, and the arrays are flat as
         the parameters, `ema_average` among them.
         """
-        return copied(self.own_state())
+        return copy_state(self.state_view())
 
-    def own_state(self) -> State:
+    def state_view(self) -> State:
         """Give what `state_dict` copies."""
         return {
             "iterations": self.iterations,
@@ -296,5 +296,5 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments, as plain values."""
-        rate = self._rate if isinstance(self._rate, float) else registry.serialize(self._rate)
+        rate = self._rate if isinstance(self._rate, float) else serialization.serialize(self._rate)
         return {"learning_rate": rate} | {name: getattr(self, name) for name in Options.__annotations__}

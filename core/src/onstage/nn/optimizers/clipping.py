@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from onstage.checks import number
 from onstage.model import Array
+from onstage.validation import validate_float
 
 Clip: TypeAlias = Callable[[Array, Sequence[slice], Sequence[slice]], None]
 """Changes flat gradients in place, given where each trained variable lies in
@@ -31,7 +31,7 @@ def choose(clipnorm: float | None, clipvalue: float | None, global_clipnorm: flo
         raise ValueError(f"at most one of clipnorm, clipvalue and global_clipnorm must be given, got {given}")
     functions = {"clipnorm": _clip_norms, "clipvalue": _clip_values, "global_clipnorm": _clip_global_norm}
     for name, value in given.items():
-        return partial(functions[name], number(name, value, 0, exclude={0}))
+        return partial(functions[name], validate_float(name, value, 0, exclude={0}))
     return None
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import NoReturn, TypedDict
 
-from onstage.checks import number
 from onstage.errors import did_you_mean
 from onstage.nn import schedules
 from onstage.nn.schedules import LearningRateSchedule
+from onstage.validation import validate_float
 
 
 class OtherOptions(TypedDict, total=False):
@@ -51,7 +51,7 @@ def learning_rate(value: object) -> float | LearningRateSchedule:
             f"learning_rate must be a number >= 0 or a LearningRateSchedule, got {value!r}; "
             "derive a class from LearningRateSchedule to compute it from the step"
         )
-    return number("learning_rate", value, 0)
+    return validate_float("learning_rate", value, 0)
 
 
 def replace_rate(rate: float | LearningRateSchedule, value: object) -> float | LearningRateSchedule:

@@ -8,12 +8,12 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import flag, number
 from onstage.model import Array
 from onstage.nn.optimizers.base import Optimizer
-from onstage.nn.optimizers.block import Block
+from onstage.nn.optimizers.blocks import Block
 from onstage.nn.optimizers.options import Options
 from onstage.nn.schedules import LearningRateSchedule
+from onstage.validation import validate_bool, validate_float
 
 
 class RMSprop(Optimizer):
@@ -56,10 +56,10 @@ class RMSprop(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.rho = number("rho", rho, 0, 1, exclude={1})
-        self.momentum = number("momentum", momentum, 0, 1)
-        self.epsilon = number("epsilon", epsilon, 0)
-        self.centered = flag("centered", centered)
+        self.rho = validate_float("rho", rho, 0, 1, exclude={1})
+        self.momentum = validate_float("momentum", momentum, 0, 1)
+        self.epsilon = validate_float("epsilon", epsilon, 0)
+        self.centered = validate_bool("centered", centered)
 
     # The means are kept as discounted sums, 1/(1 - rho) times as large: that
     # saves a pass over the gradients. The factor is in the step and epsilon.

@@ -7,12 +7,12 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onstage.checks import flag, number
 from onstage.model import Array
 from onstage.nn.optimizers.base import Optimizer
-from onstage.nn.optimizers.block import Block
+from onstage.nn.optimizers.blocks import Block
 from onstage.nn.optimizers.options import Options
 from onstage.nn.schedules import LearningRateSchedule
+from onstage.validation import validate_bool, validate_float
 
 
 class SGD(Optimizer):
@@ -46,8 +46,8 @@ class SGD(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.momentum = number("momentum", momentum, 0, 1)
-        self.nesterov = flag("nesterov", nesterov)
+        self.momentum = validate_float("momentum", momentum, 0, 1)
+        self.nesterov = validate_bool("nesterov", nesterov)
 
     def slots(self) -> Mapping[str, float]:
         """Name the values kept for each parameter, with what they start from."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onstage.checks import integer, number
 from onstage.errors import StateError
 from onstage.model import Array, State
+from onstage.validation import validate_float, validate_int
 
 
 def check(
@@ -43,10 +43,10 @@ def check(
             f"got one with {kinds[not scheduled]}; make the optimizer as it was made then"
         )
     try:
-        iterations = integer("iterations", saved["iterations"], 0)
+        iterations = validate_int("iterations", saved["iterations"], 0)
         if iterations >= 2**63:
             raise ValueError(f"iterations must be less than 2**63, got {iterations}")
-        rate = None if scheduled else number("learning_rate", saved["learning_rate"], 0)
+        rate = None if scheduled else validate_float("learning_rate", saved["learning_rate"], 0)
     except (TypeError, ValueError) as error:
         raise StateError(f"{where}: {error}") from error
     return iterations, rate

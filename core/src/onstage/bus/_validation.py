@@ -1,0 +1,213 @@
+"""What counts as a plugin, and the messages for what doesn't."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pluggy import HookImpl, HookimplOpts
+
+from onstage.callbacks._base import Callback
+from onstage.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from onstage.bus._manager import Bus
+
+
+def implements(plugin: object, name: str, is_stage: Callable[[str], bool]) -> bool:
+    """Whether an attribute of a plugin implements a stage.
+
+    Looked up without running properties. What a base class merely offers for
+    overriding (ours, and Keras's, which marks those) does not count.
+    """
+    return _is_implementation(name, inspect.getattr_static(plugin, name, None), is_stage)
+
+
+def _is_implementation(name: str, found: object, is_stage: Callable[[str], bool]) -> bool:
+    if name.startswith("__") or not (is_stage(name) or is_stage(_marks(found).get("specname") or "")):
+        return False
+    if found is None or found is getattr(Callback, name, None) or getattr(found, "_is_default", False):
+        return False
+    return not isinstance(found, property)
+
+
+def _marks(found: object) -> dict[str, Any]:
+    """Give what ``@hookimpl(…)`` says, ``{}`` for a method without it."""
+    if isinstance(found, (staticmethod, classmethod)) and not hasattr(found, "onstage_impl"):
+        found = found.__func__
+    marks = getattr(found, "onstage_impl", None)
+    return marks if isinstance(marks, dict) else {}
+
+
+def _attributes(plugin: object) -> dict[str, object]:
+    """Give the attributes by name, as inspect.getattr_static gives each.
+
+    In one merge: that function goes through all base classes for every name,
+    which would be most of what starting a run costs. Without those that are
+    merely inherited from Callback or object.
+    """
+    if isinstance(plugin, types.ModuleType):
+        return vars(plugin)
+    merged: dict[str, object] = {}
+    for base in reversed(type(plugin).__mro__):
+        if base is not Callback and base is not object:
+            merged.update(vars(base))
+    for name, value in getattr(plugin, "__dict__", {}).items():
+        if not isinstance(merged.get(name), property):
+            merged[name] = value
+    return merged
+
+
+def default_hookimpl_opts() -> HookimplOpts:
+    """Give pluggy's options of a method that no ``@hookimpl`` marks."""
+    return {
+        "wrapper": False,
+        "hookwrapper": False,
+        "optionalhook": False,
+        "tryfirst": False,
+        "trylast": False,
+        "specname": None,
+    }
+
+
+def implementations(plugin: object, bus: Bus) -> dict[str, HookimplOpts]:
+    """Give pluggy's options of each method that implements a stage, by its name.
+
+    Raises
+    ------
+    TypeError
+        It can't be a plugin: see `Bus.register`. Nothing of it was called.
+    """
+    if isinstance(plugin, type):
+        raise TypeError(
+            f"a callback must be an object, got the class {plugin.__name__}; write {plugin.__name__}()"
+        )
+    label = class_name(plugin)
+    attributes = _attributes(plugin)
+    is_stage = frozenset(bus.stage_names()).__contains__
+    stages = {name: found for name, found in attributes.items() if _is_implementation(name, found, is_stage)}
+    for name, found in stages.items():
+        _check_hookable(name, found, label)
+    # A module may hold any function; a class with an on_… method means a stage.
+    if not isinstance(plugin, types.ModuleType):
+        _refuse_misspelt(attributes, label, bus)
+    if not stages and not isinstance(plugin, Callback) and not hasattr(plugin, "set_model"):
+        raise TypeError(
+            f"a callback must have methods named after stages (on_epoch_end, …), got {plugin!r}; "
+            "pass an instance of a class that has some"
+        )
+    options: dict[str, Any] = {
+        name: {**default_hookimpl_opts(), **_marks(found)} for name, found in stages.items()
+    }
+    for name in stages:
+        _check_arguments(plugin, name, options[name], label, bus)
+    return options
+
+
+def _check_hookable(name: str, found: object, label: str) -> None:
+    if not isinstance(found, (types.FunctionType, types.MethodType, classmethod, staticmethod)):
+        raise TypeError(
+            f"{label}.{name} must be a function or method, got {type(found).__name__}; wrap it in a lambda"
+        )
+
+
+def _refuse_misspelt(attributes: dict[str, object], label: str, bus: Bus) -> None:
+    for name, found in attributes.items():
+        if not name.startswith("on_") or bus.is_stage(name):
+            continue
+        if _marks(found).get("specname") or not inspect.isroutine(found):
+            continue
+        raise TypeError(
+            f"{label}.{name} is not a stage{did_you_mean(name, bus.stage_names())} "
+            "(a method that is no stage must not begin with 'on_')"
+        )
+
+
+def _check_arguments(plugin: object, name: str, opts: HookimplOpts, label: str, bus: Bus) -> None:
+    stage = opts.get("specname") or name
+    offered = bus.argnames(stage)
+    impl = HookImpl(plugin, label, getattr(plugin, name), opts)
+    if not (impl.argnames or impl.kwargnames) and _takes_anything(impl.function):
+        raise TypeError(
+            f"{label}.{name} takes *args or **kwargs, and is called with the arguments that it names; "
+            f"name those it wants of {', '.join(offered)}, or use functools.wraps in its decorator"
+        )
+    for argument in impl.argnames:
+        if argument not in offered:
+            raise TypeError(
+                f"{label}.{name} takes the argument {argument!r}, which {stage} does not offer"
+                f"{did_you_mean(argument, offered)}; it offers {', '.join(offered)}"
+            )
+    if stage in ("on_exception", "on_teardown") and (impl.wrapper or impl.hookwrapper):
+        raise TypeError(f"{label}.{name} must not be a wrapper: {stage} is called one by one, each isolated")
+
+
+def _takes_anything(function: Callable[..., Any]) -> bool:
+    code = _code(function)
+    return code is not None and bool(code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS))
+
+
+def class_name(plugin: object) -> str:
+    """Name a plugin for people: its class, or the module's name."""
+    return plugin.__name__ if isinstance(plugin, types.ModuleType) else type(plugin).__name__
+
+
+def free_name(plugin: object, bus: Bus) -> str:
+    """Name a plugin after its class; ``EarlyStopping-2`` for a second one."""
+    name = base = class_name(plugin)
+    number = 2
+    while bus.has_plugin(name):
+        name = f"{base}-{number}"
+        number += 1
+    return name
+
+
+def unique_names(plugins: Iterable[object]) -> list[tuple[str, object]]:
+    """Name plugins in list order, so that names don't depend on registration."""
+    seen: dict[str, int] = {}
+    named = []
+    for plugin in plugins:
+        base = class_name(plugin)
+        seen[base] = number = seen.get(base, 0) + 1
+        named.append((base if number == 1 else f"{base}-{number}", plugin))
+    return named
+
+
+def describe(impl: HookImpl) -> str:
+    """Name the plugin of an implementation, with its distribution and version."""
+    from onstage.registry._discovery import provenance  # imported late: it reads the installed packages
+
+    _, distribution, version = provenance(impl.plugin)
+    where = f" ({distribution} {version})" if distribution else ""
+    return f"callback {impl.plugin_name}{where}"
+
+
+def error_policy(impl: HookImpl) -> str:
+    """Say what an error in a plugin does: ``"raise"`` or ``"disable"``."""
+    from onstage.registry._selection import error_policy  # imported late: the user's settings have a say
+
+    return error_policy(impl.plugin)
+
+
+def raised_by(error: BaseException, impls: Sequence[HookImpl]) -> HookImpl | None:
+    """Find the implementation in which an error was raised, by its traceback."""
+    codes = {_code(impl.function): impl for impl in impls}
+    deepest = None  # a wrapper around the one that failed is in the traceback too
+    trace = error.__traceback__
+    while trace is not None:
+        impl = codes.get(trace.tb_frame.f_code)
+        if impl is not None and _plugin_of(trace.tb_frame, impl):
+            deepest = impl
+        trace = trace.tb_next
+    return deepest
+
+
+def _code(function: Callable[..., Any]) -> types.CodeType | None:
+    return getattr(inspect.unwrap(function), "__code__", None)
+
+
+def _plugin_of(frame: types.FrameType, impl: HookImpl) -> bool:
+    owner = frame.f_locals.get("self")
+    return owner is None or owner is impl.plugin

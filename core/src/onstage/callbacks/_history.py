@@ -1,0 +1,111 @@
+"""History: the record of a run, the last callback but the progress bar."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from onstage.callbacks._base import Callback
+from onstage.errors import StateError
+from onstage.logs import Logs
+from onstage.model import Array, State
+from onstage.run._running_means import as_number
+from onstage.validation import validate_state
+
+
+class History(Callback):
+    """What ``fit`` returns: every metric of every epoch, and how it ended.
+
+    Attributes
+    ----------
+    history
+        Metric name to the list of its values, one for each epoch that had it.
+    epoch
+        The epochs that ran, counted from 0.
+    epochs_of
+        Metric name to the epochs of its values: shorter than `epoch` for
+        validation metrics under ``validation_freq``.
+    stop_reason, stopped_by
+        Why training was stopped before its last epoch and by which callback;
+        None when nobody asked.
+    plugins
+        The callbacks that took part, in order: dicts of ``name``,
+        ``distribution``, ``version``, ``options``.
+    disabled
+        Names of the callbacks that failed and were taken out on the way.
+    """
+
+    adds_logs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        self.params = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        self.history: dict[str, list[Any]] = {}
+        self.epoch: list[int] = []
+        self.epochs_of: dict[str, list[int]] = {}
+        self.stop_reason: str | None = None
+        self.stopped_by: str | None = None
+        self.plugins: list[dict[str, Any]] = []
+        self.disabled: list[str] = []
+
+    def on_train_begin(self) -> None:
+        """Forget an earlier run: one History never mixes two."""
+        self._reset()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Append the epoch's values, those that other callbacks added too."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(as_number(value))
+            self.epochs_of.setdefault(name, []).append(epoch)
+
+    def state_dict(self) -> State:
+        """Give the whole record, numbers as arrays: a backup in each epoch of a long run writes it all."""
+        return {
+            "history": {name: _packed(values, float) for name, values in self.history.items()},
+            "epoch": _packed(self.epoch, int),
+            "epochs_of": {name: _packed(epochs, int) for name, epochs in self.epochs_of.items()},
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue an earlier record."""
+        history, epoch, epochs_of = validate_state(
+            state, history=dict, epoch=(list, np.ndarray), epochs_of=dict
+        )
+        unpacked = (
+            {name: _unpacked(values) for name, values in history.items()},
+            _unpacked(epoch),
+            {name: _unpacked(epochs) for name, epochs in epochs_of.items()},
+        )
+        self.history, self.epoch, self.epochs_of = unpacked
+
+    def plot(self, target: Any = None) -> list[Any]:
+        """Draw metrics, validation and learning rate; see `onstage.reporting._plot.plot`.
+
+        ``history.plot("training.png")`` writes a picture, ``history.plot(axes)``
+        draws into matplotlib axes of yours. Needs ``pip install 'onstage[plot]'``.
+        """
+        from onstage.reporting._plot import plot
+
+        return plot(self, target)
+
+    def __repr__(self) -> str:
+        ended = f", stopped by {self.stopped_by}: {self.stop_reason}" if self.stop_reason else ""
+        return f"<History: {len(self.epoch)} epochs of {', '.join(self.history) or 'nothing'}{ended}>"
+
+
+def _packed(values: list[Any], kind: type[float] | type[int]) -> list[Any] | Array:
+    """Give an array of Python's numbers of one type; a copied list of anything else."""
+    return np.array(values, kind) if set(map(type, values)) == {kind} else list(values)
+
+
+def _unpacked(saved: object) -> list[Any]:
+    if isinstance(saved, np.ndarray) and saved.ndim == 1:
+        numbers: list[Any] = saved.tolist()
+        return numbers
+    if isinstance(saved, list):
+        return list(saved)
+    raise StateError(f"a saved record must have a list for each metric, got {type(saved).__name__}")

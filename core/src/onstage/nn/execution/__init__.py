@@ -1,0 +1,1 @@
+"""How a network runs: ops bound to fixed buffers, in a plan for each batch shape."""

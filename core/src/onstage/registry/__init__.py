@@ -1,0 +1,1 @@
+"""From names to callbacks: installed distributions, settings, selection, order."""

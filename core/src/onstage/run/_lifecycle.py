@@ -1,0 +1,216 @@
+"""RunLifecycle: which stages of a run are open, and the events as they open and close.
+
+The loops of `onstage.run._loops` drive it; `Run` is its public face. Opening a stage
+closes what was left open below it, so that a ``break`` anywhere does no harm.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from onstage.errors import StateError
+from onstage.logs import Logs
+from onstage.model import State
+from onstage.run import _setup
+from onstage.run._running_means import RunningMeans, read_scalars
+from onstage.validation import validate_state
+
+if TYPE_CHECKING:
+    from onstage.run._loops import BatchLoop
+    from onstage.run._session import Run
+
+
+class RunLifecycle:
+    """The open stages of one run: training, epoch, loops over batches.
+
+    Attributes
+    ----------
+    is_training
+        Between on_train_begin and on_train_end.
+    epoch_open
+        Between on_epoch_begin and the end of on_epoch_end.
+    epoch_logs
+        What the open epoch will have in its logs besides its training metrics.
+    loops
+        The open loops over batches, the innermost last.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.is_training = False
+        self.epoch_open = False
+        self.epoch_logs: Logs = {}
+        self.loops: list[BatchLoop] = []
+        self._began = False
+        self._epoch_ending = False
+        self._train_loop: BatchLoop | None = None
+        self._last_logs: Logs = {}
+        self._resume: State | None = None
+
+    # -- the training and its epochs
+
+    def open_training(self) -> None:
+        """Fire on_train_begin, once."""
+        run = self._run
+        if self._began:
+            raise RuntimeError("a Run trains once: make a new one for another training")
+        self._began = self.is_training = True
+        run.bus.fire("on_train_begin", {}, run)
+        run.history.plugins = _setup.describe_plugins(run.bus.plugins())
+        self._restore(in_epoch=False)
+
+    def open_epoch(self, epoch: int) -> None:
+        """Fire on_epoch_begin."""
+        self._run.epoch = epoch
+        self.epoch_open = True
+        self.epoch_logs = {}
+        self._train_loop = None
+        self._run.bus.fire("on_epoch_begin", epoch, {}, self._run)
+        self._restore(in_epoch=True)
+
+    def close_epoch(self) -> None:
+        """Close what is open in the epoch, and fire on_epoch_end."""
+        self.close_loops()
+        if not self.epoch_open:
+            return
+        ran = self._train_loop is not None and self._train_loop.batch >= 0
+        train_logs = self._train_loop.accumulator.logs() if self._train_loop and ran else {}
+        self._last_logs = {**train_logs, **read_scalars(self.epoch_logs)}
+        self._epoch_ending = True
+        self._run.bus.fire("on_epoch_end", self._run.epoch, dict(self._last_logs), self._run)
+        self.epoch_open = self._epoch_ending = False
+
+    def close_training(self) -> None:
+        """Close what is open, and fire on_train_end."""
+        if not self.is_training:
+            return
+        run = self._run
+        self.close_epoch()
+        self.is_training = False
+        if hasattr(run.model, "finalize_weights"):
+            run.model.finalize_weights()
+        if run.stopping and run.stop_reason is None:
+            run.stop_reason = "model.stop_training was set"
+        run.history.stop_reason, run.history.stopped_by = run.stop_reason, run.stopped_by
+        run.bus.fire("on_train_end", dict(self._last_logs), run)
+
+    def agree(self) -> None:
+        """Let the processes of a run, where the model knows of several, agree on a stop."""
+        run = self._run
+        if hasattr(run.model, "agree_on_stop"):
+            asked = run.model.agree_on_stop()
+            run.stop_reason = run.stop_reason or asked
+
+    # -- the loops over batches
+
+    def enter(self, loop: BatchLoop) -> None:
+        """Open a loop: a validation inside the training's loop, any other alone."""
+        if loop.kind == "train":
+            self.close_loops()
+            self._enter_training(loop)
+        elif self.loops and self.loops[-1].kind == "train":
+            if self.loops[-1].is_open:
+                self.loops[-1].close_batch()
+        else:
+            self.close_loops()
+        self.loops.append(loop)
+        if loop.kind != "train":
+            self._run.bus.fire(f"on_{loop.kind}_begin", {}, self._run)
+
+    def _enter_training(self, loop: BatchLoop) -> None:
+        earlier = self._train_loop
+        self._train_loop = loop
+        if earlier is not None:
+            loop.batch = earlier.batch
+            if isinstance(earlier.accumulator, RunningMeans) and isinstance(loop.accumulator, RunningMeans):
+                loop.accumulator = earlier.accumulator
+        elif self._resume is not None and self._resume["epoch"] == self._run.epoch:
+            state, self._resume = self._resume, None
+            loop.resume(state)
+
+    def leave(self, loop: BatchLoop) -> None:
+        """Take a closed loop off, and fire the end of its stage."""
+        run = self._run
+        self.loops.remove(loop)
+        if hasattr(loop.accumulator, "finish"):
+            loop.accumulator.finish()
+        outer = self.loops[-1] if self.loops else None
+        run.batch = outer.batch if outer else None
+        run.batch_data = None
+        if loop.kind == "test":
+            run.test_logs = dict(loop.accumulator.logs())
+            if self.epoch_open:
+                self.epoch_logs.update({f"val_{name}": value for name, value in run.test_logs.items()})
+            run.bus.fire("on_test_end", dict(run.test_logs), run)
+        elif loop.kind == "predict":
+            run.bus.fire("on_predict_end", {}, run)
+
+    def close_loops(self, above: BatchLoop | None = None) -> None:
+        """Close loops that were left open, the innermost first."""
+        while self.loops and self.loops[-1] is not above:
+            self.loops[-1].close()
+
+    # -- resume
+
+    def state_dict(self) -> State:
+        """Copy place, model and callbacks; see `Run.state_dict`."""
+        run, loop = self._run, self._train_loop
+        if loop is not None and loop.is_open:
+            raise RuntimeError("run.state_dict must be called in a stage that ends, not inside a batch")
+        in_epoch = self.epoch_open and not self._epoch_ending
+        epoch = run.initial_epoch if run.epoch is None else run.epoch + (not in_epoch)
+        plugins = run.bus.plugins()
+        return {
+            "epoch": epoch,
+            "batch": loop.batch + 1 if loop and in_epoch else 0,
+            "accumulator": loop.accumulator.state_dict() if loop and in_epoch else None,
+            "data": loop.data.state_dict() if loop and hasattr(loop.data, "state_dict") else None,
+            "model": run.model.state_dict() if hasattr(run.model, "state_dict") else None,
+            "callbacks": {
+                name: plugin.state_dict() for name, plugin in plugins if hasattr(plugin, "state_dict")
+            },
+            "plugins": run.history.plugins,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Keep a state until its place is reached; see `Run.load_state_dict`."""
+        nothing = type(None)
+        epoch, batch, accumulator, *_ = validate_state(
+            state,
+            epoch=int,
+            batch=int,
+            accumulator=(dict, nothing),
+            data=(dict, nothing),
+            model=(dict, nothing),
+        )
+        validate_state(state, callbacks=dict)
+        if batch and accumulator is None:
+            raise StateError(f"a state saved behind {batch} batches of an epoch must have their totals")
+        self._run.initial_epoch = epoch
+        self._resume = state
+
+    def _restore(self, *, in_epoch: bool) -> None:
+        """Restore model and callbacks, where the saved run was."""
+        run, state = self._run, self._resume
+        if state is None or bool(state["batch"]) is not in_epoch:
+            return
+        if state["model"] is not None:
+            run.model.load_state_dict(state["model"])
+        present = dict(run.bus.plugins())
+        for name, saved in state["callbacks"].items():
+            plugin: Any = present.get(name)
+            if plugin is not None:
+                self._restore_plugin(name, plugin, saved)
+            # On ranks but 0 it is left out by its ``ranks``.
+            elif isinstance(saved, dict) and saved and run.rank == 0:
+                _setup.warn(f"callback {name} of the saved run is not in this one: its state is left out")
+
+    def _restore_plugin(self, name: str, plugin: Any, saved: State) -> None:
+        try:
+            plugin.load_state_dict(saved)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # A file may hold anything: what that leads to is a fault of the file.
+            raise StateError(
+                f"the saved state of callback {name} can't be used: {type(error).__name__}: {error}; "
+                "resume with the callbacks of the saved run, or begin anew without its backup"
+            ) from error

@@ -1,0 +1,365 @@
+"""Run: where a training is. The only thing that fires stages.
+
+`trainer.Trainer.fit` is written on the public methods of this class, and a
+loop of your own uses the same ones::
+
+    with onstage.Run(model=model, callbacks=[EarlyStopping(), "csv_logger"], epochs=10) as run:
+        for epoch in run.epochs():
+            for x, y in run.batches(loader):
+                run.log(loss=step(x, y))
+            for x, y in run.test_batches(validation_loader):
+                run.log(loss=evaluate(x, y))
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from functools import partial
+from types import SimpleNamespace, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from onstage.bus._manager import Bus
+from onstage.errors import Interrupted
+from onstage.logs import Logs
+from onstage.model import MetricAccumulator, State
+from onstage.run import _requirements, _setup
+from onstage.run._lifecycle import RunLifecycle
+from onstage.run._loops import BatchLoop, EpochLoop, StepLoop
+from onstage.run._running_means import RunningMeans
+
+if TYPE_CHECKING:  # imported when it is asked for: few runs heed a signal
+    from onstage.run._signals import SignalHandlers
+
+
+class Run:
+    """One training, evaluation or prediction, and the callbacks in it.
+
+    Parameters
+    ----------
+    model
+        What callbacks get as ``self.model``; may be None in a loop of one's own.
+    callbacks
+        Instances, names of installed callbacks, ``{"name": {option: value}}``;
+        nested lists are fine.
+    epochs
+        The index after the last epoch, as in Keras; None: until somebody stops it.
+    initial_epoch
+        The first epoch.
+    steps, batch_size, samples
+        Of an epoch, for `params`; None where unknown.
+    verbose
+        0 silent, 1 a progress bar, 2 a line per epoch, "auto" by the terminal.
+    metric_names
+        All names that a model will put into the logs of on_epoch_end, where
+        that is known: a misspelt ``monitor`` is then refused before the first step.
+    profile
+        Print at the end what each callback cost, stage by stage; None: as set
+        in the environment or the project's settings.
+
+    Attributes
+    ----------
+    bus
+        The `Bus`; ``run.bus.register(plugin)`` works at any time.
+    history
+        The `History` of this run.
+    params
+        What callbacks get as ``self.params``.
+    epoch, batch
+        Where the run is, from 0; None outside.
+    batch_data
+        What the data gave for the current batch. Its arrays may be reused for
+        the next one: copy what you keep.
+    stop_reason, stopped_by
+        What was given to `stop`, and by which callback; None until then.
+    test_logs
+        The metrics of the last evaluation or validation, without ``val_``.
+    resumed
+        Whether `load_state_dict` was called: files are continued, not begun.
+    rank
+        Of this process among several; 0 when there is one.
+    interruption
+        The `Interrupted` that will come out of the loop, from the moment when
+        a signal has come that `stop_on_signal` takes; None until then.
+    """
+
+    def __init__(
+        self,
+        model: Any = None,
+        callbacks: Any = None,
+        *,
+        epochs: int | None = 1,
+        initial_epoch: int = 0,
+        steps: int | None = None,
+        batch_size: int | None = None,
+        samples: int | None = None,
+        verbose: int | str = 0,
+        metric_names: Iterable[str] | None = None,
+        profile: bool | None = None,
+    ) -> None:
+        self._entered = self._over = False
+        self.model = model
+        self.params: dict[str, Any] = {
+            "verbose": verbose,
+            "epochs": epochs,
+            "steps": steps,
+            "batch_size": batch_size,
+            "samples": samples,
+        }
+        self.initial_epoch = initial_epoch
+        self.metric_names = None if metric_names is None else tuple(metric_names)
+        self.rank: int = getattr(model, "rank", 0)
+        self.epoch: int | None = None
+        self.batch: int | None = None
+        self.batch_data: Any = None
+        self.stop_reason: str | None = None
+        self.stopped_by: str | None = None
+        self.interruption: Interrupted | None = None
+        self.test_logs: Logs = {}
+        self.resumed = False
+        self.flags = _stop_flags(model)
+        plugins, self.history = _setup.resolve_callbacks(callbacks, verbose, self.rank)
+        self._report = _setup.report(profile)
+        self.bus = Bus(plugins, instrument=self._report.instrument if self._report else None)
+        self.bus.run = self
+        self._lifecycle = RunLifecycle(self)
+        self._signal_handlers: SignalHandlers | None = None
+
+    # -- the with block
+
+    def __enter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("a Run must be entered once; make a new one for another training")
+        self._entered = True
+        try:
+            self.flags.stop_training = False
+            _requirements.check((plugin for _, plugin in self.bus.plugins()), self.model)
+            for _, plugin in self.bus.plugins():
+                for setter, value in (
+                    ("set_model", self.model),
+                    ("set_params", self.params),
+                    ("set_run", self),
+                ):
+                    if hasattr(plugin, setter):
+                        getattr(plugin, setter)(value)
+        except BaseException as error:
+            self._end(error)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self._lifecycle.close_training()
+                self._lifecycle.close_loops()
+            except BaseException as late:
+                self._end(late)
+                raise
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._over = True
+        try:
+            if error is not None:
+                self.bus.call_each_catching("on_exception", {"exception": error, "run": self}, error)
+            failed = self.bus.call_each_catching("on_teardown", {"run": self}, error, backwards=True)
+            if self._report:
+                self._report.close()
+            if error is None and failed is not None:
+                raise failed
+        finally:
+            if self._signal_handlers is not None:
+                self._signal_handlers.close()
+
+    def __del__(self) -> None:
+        if self._entered and not self._over:
+            warnings.warn("a Run was entered and never left; use it in a with statement", ResourceWarning, 2)
+
+    # -- the loops
+
+    def epochs(self) -> EpochLoop:
+        """Iterate over the epochs that are left; opens the training."""
+        self._open_training()
+        return EpochLoop(self, self._lifecycle)
+
+    def _open_training(self) -> None:
+        if not self._entered or self._over:
+            raise RuntimeError("a Run must be used inside its with block: `with Run(…) as run:`")
+        self._lifecycle.open_training()
+
+    def batches(self, data: Iterable[Any], accumulator: MetricAccumulator | None = None) -> BatchLoop:
+        """Iterate over training batches of an epoch.
+
+        Parameters
+        ----------
+        data
+            Gives whatever a step takes.
+        totals
+            Where a `Model` adds its metrics; None: what `log` is given is averaged.
+        """
+        if not self._lifecycle.epoch_open:
+            raise RuntimeError(
+                "run.batches must be inside `for epoch in run.epochs()`; "
+                "for a loop without epochs use run.steps(data)"
+            )
+        return BatchLoop(self, self._lifecycle, "train", data, accumulator or RunningMeans())
+
+    def steps(self, data: Iterable[Any]) -> StepLoop:
+        """Iterate over training batches without epochs: the whole is epoch 0."""
+        self._open_training()
+        self._lifecycle.open_epoch(self.initial_epoch)
+        return StepLoop(self, self._lifecycle, "train", data, RunningMeans())
+
+    def test_batches(self, data: Iterable[Any], accumulator: MetricAccumulator | None = None) -> BatchLoop:
+        """Iterate over batches of an evaluation; inside an epoch, its validation.
+
+        A training batch that is open is closed first: log it before.
+        """
+        return BatchLoop(self, self._lifecycle, "test", data, accumulator or RunningMeans())
+
+    def predict_batches(self, data: Iterable[Any]) -> BatchLoop:
+        """Iterate over batches of a prediction; log each one's ``outputs``."""
+        return BatchLoop(self, self._lifecycle, "predict", data, RunningMeans())
+
+    def log(
+        self, values: Mapping[str, Any] | None = None, /, *, samples: float | None = None, **named: Any
+    ) -> None:
+        """Record values of the current batch, each the mean over its samples.
+
+        Outside a batch they go into the logs of the epoch as they are.
+
+        Parameters
+        ----------
+        values, **named
+            Numbers or scalar tensors of any library; read when somebody looks.
+        samples
+            How many samples they stand for; None: the length of the batch.
+        """
+        given = {**(values or {}), **named}
+        loops = self._lifecycle.loops
+        if loops and loops[-1].is_open:
+            loops[-1].log(given, samples)
+        elif self._lifecycle.epoch_open:
+            self._lifecycle.epoch_logs.update(given)
+        else:
+            raise RuntimeError("run.log must be inside an epoch or a batch; open one with run.epochs()")
+
+    # -- what callbacks use
+
+    @property
+    def batch_logs(self) -> Logs:
+        """The current batch's own values; its running means are in ``logs``."""
+        loops = self._lifecycle.loops
+        return loops[-1].accumulator.batch_logs() if loops else {}
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the run is between on_train_begin and on_train_end."""
+        return self._lifecycle.is_training
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody has asked for the end."""
+        return bool(self.flags.stop_training)
+
+    def stop(self, reason: str, by: object | None = None) -> None:
+        """End the training: no further batch or epoch, but every end fires.
+
+        Parameters
+        ----------
+        reason
+            For people; it is in the History.
+        by
+            The callback that asks; None: found from the caller.
+        """
+        if not isinstance(reason, str) or not reason:
+            raise ValueError(f"reason must be a non-empty string, got {reason!r}")
+        if self.stop_reason is None:
+            asker = by if by is not None else sys._getframe(1).f_locals.get("self")
+            self.stop_reason = reason
+            self.stopped_by = None if asker is None else self.bus.get_name(asker)
+        self.flags.stop_training = True
+
+    def stop_on_signal(self, *signums: int) -> None:
+        """Have a signal end the run behind the next batch, or the epoch's end.
+
+        A batch that is open is finished and its end fires; callbacks see
+        `interruption` there. Then `Interrupted` is raised: on_exception and
+        on_teardown fire, and no other end, as the epoch has none. A validation
+        is finished first, and then its epoch. When all is torn down the
+        handlers of before are put back, and the signal is raised once more: the
+        program ends as it would have ended at once without this. Where it goes
+        on, `Interrupted` comes out of the loop.
+
+        Parameters
+        ----------
+        signums
+            Such as ``signal.SIGTERM``.
+
+        Raises
+        ------
+        ValueError
+            One is no signal, or can't be caught.
+        RuntimeError
+            This isn't the main thread, or a handler is there that can't be put back.
+        """
+        from onstage.run._signals import SignalHandlers
+
+        if self._over:
+            raise RuntimeError("stop_on_signal must be called before the run is over")
+        if self._signal_handlers is None:
+            self._signal_handlers = SignalHandlers(partial(setattr, self, "interruption"))
+        for signum in signums:
+            self._signal_handlers.add(signum)
+
+    def emit(self, stage: str, **arguments: Any) -> None:
+        """Fire a stage that a plugin package added with ``bus.add_hookspecs``."""
+        if not self.bus.is_stage(stage):
+            raise ValueError(f"stage must be one that bus.add_hookspecs added, got {stage!r}")
+        self.bus.emit(stage, self, arguments)
+
+    def where(self) -> str:
+        """Say where the run is: ``", epoch 3, batch 7"``."""
+        epoch = "" if self.epoch is None else f", epoch {self.epoch}"
+        return epoch if self.batch is None else f"{epoch}, batch {self.batch}"
+
+    # -- resume
+
+    def state_dict(self) -> State:
+        """Copy everything that a resumed run needs, to the bit.
+
+        To be called in a stage that ends something: in on_epoch_end that epoch
+        counts as done, in a batch's end that batch. Only what is registered
+        with ``trylast`` sees the state of all the others.
+        """
+        return self._lifecycle.state_dict()
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue where `state_dict` was taken.
+
+        To be called in on_train_begin or earlier. Model and callbacks are
+        restored where the saved run was: behind all on_train_begin, and for a
+        state from the middle of an epoch behind its on_epoch_begin too, so
+        that what those did is overwritten.
+
+        Raises
+        ------
+        StateError
+            It isn't a run's state; or, later, a part doesn't fit what it is for.
+        """
+        if self.epoch is not None:
+            raise RuntimeError("run.load_state_dict must be called before the first epoch")
+        self._lifecycle.load_state_dict(state)
+        self.resumed = True
+
+
+def _stop_flags(model: Any) -> Any:
+    """Give what carries ``stop_training``: the model, or a stand-in for it."""
+    try:
+        model.stop_training = False
+    except AttributeError:
+        return SimpleNamespace(stop_training=False)
+    return model

@@ -1,0 +1,174 @@
+"""A state's tree copied; as JSON, its arrays set aside; and back.
+
+``{"$tensor": name}`` stands for an array, ``{"$float": "nan"}`` for a number
+that JSON doesn't know; a user's own key that begins with ``$`` has it doubled.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from itertools import chain, repeat
+from typing import Any, TypeVar
+
+import numpy as np
+
+from onstage.model import Array
+
+_T = TypeVar("_T")
+
+MAX_DEPTH = 64
+MAX_INT_BITS = 4096
+
+DTYPES = {
+    "BOOL": "|b1",
+    "U8": "|u1",
+    "I8": "|i1",
+    "U16": "<u2",
+    "I16": "<i2",
+    "F16": "<f2",
+    "U32": "<u4",
+    "I32": "<i4",
+    "F32": "<f4",
+    "U64": "<u8",
+    "I64": "<i8",
+    "F64": "<f8",
+}
+_CODES = {dtype[1:]: code for code, dtype in DTYPES.items()}
+_SCALARS = {float, int, str, bool, type(None)}
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+class CorruptFile(Exception):
+    """What is wrong with a file, without the file's name."""
+
+
+def code_of(dtype: np.dtype[Any]) -> str | None:
+    """Give safetensors' name for a dtype of any byte order; None where it has none."""
+    return _CODES.get(f"{dtype.kind}{dtype.itemsize}")
+
+
+def copy_state(state: _T, into: object = None) -> _T:
+    """Copy a state, with the arrays in it; tuples become lists.
+
+    Parameters
+    ----------
+    into
+        An earlier copy that nobody needs: its arrays are written over where
+        they fit. New memory costs ten times the copying.
+    """
+    copy: Any = _copy(state, into)
+    return copy  # type: ignore[no-any-return]  # of the same type
+
+
+def _copy(value: Any, into: Any) -> Any:
+    match value:
+        case dict():
+            earlier = into if isinstance(into, dict) else {}
+            return {key: _copy(item, earlier.get(key)) for key, item in value.items()}
+        case list() | tuple():
+            old = into if isinstance(into, list) else []
+            return [
+                _copy(item, before) for item, before in zip(value, chain(old, repeat(None)), strict=False)
+            ]
+        case np.ndarray() if isinstance(into, np.ndarray) and _alike(value, into):
+            np.copyto(into, value)
+            return into
+        case np.ndarray():
+            return value.copy()
+    return value
+
+
+def _alike(one: Array, other: Array) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype
+
+
+def encode(value: Any, path: tuple[str, ...], arrays: dict[str, Array]) -> Any:
+    """Turn a value into JSON's types, and collect its arrays by name."""
+    if len(path) > MAX_DEPTH:
+        raise ValueError(
+            f"state must be at most {MAX_DEPTH} levels deep, got more at {'/'.join(path[:4])!r}…"
+        )
+    if isinstance(value, np.generic):
+        value = value.item()
+    match value:
+        case float() if not math.isfinite(value):
+            return {"$float": str(float(value))}
+        case None | bool() | str() | float():
+            return value
+        case int() if value.bit_length() <= MAX_INT_BITS:
+            return value
+        case dict():
+            return {_encode_key(key, path): encode(item, (*path, key), arrays) for key, item in value.items()}
+        case list() | tuple():
+            if set(map(type, value)) == {float} and all(map(math.isfinite, value)):
+                return list(value)  # The record of a long run: many numbers, quickly.
+            return [encode(item, (*path, str(i)), arrays) for i, item in enumerate(value)]
+        case np.ndarray():
+            name = "/".join(path).encode(errors="backslashreplace").decode()
+            while name in arrays or name == "__metadata__":
+                name += "+"
+            arrays[name] = _plain(value, path)
+            return {"$tensor": name}
+    at = "/".join(path)
+    if isinstance(value, int):
+        raise ValueError(
+            f"state must hold integers of at most {MAX_INT_BITS} bits, got {value.bit_length()} at {at!r}"
+        )
+    raise TypeError(
+        "state must hold dicts, lists, str, int, float, bool, None and numpy arrays, "
+        f"got {type(value).__name__} at {at!r}"
+    )
+
+
+def _encode_key(key: object, path: tuple[str, ...]) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"state must have str for keys, got {key!r} at {'/'.join(path)!r}")
+    # Doubled, so that a user's "$tensor" can't be taken for ours.
+    return "$" + key if key.startswith("$") else key
+
+
+def _plain(array: Array, path: tuple[str, ...]) -> Array:
+    """Give an array contiguous and little-endian, as itself where it is."""
+    code = code_of(array.dtype)
+    if code is None or _is_masked(array):
+        got = "a masked array" if code else f"dtype {array.dtype}"
+        at = "/".join(path)
+        raise TypeError(
+            f"state must hold arrays of bool, integers or floats of at most 64 bits, got {got} at {at!r}"
+        )
+    return np.asarray(array, dtype=DTYPES[code], order="C")
+
+
+def _is_masked(array: Array) -> bool:
+    # Looking at np.ma imports it, at a quarter of what numpy itself takes.
+    ma = sys.modules.get("numpy.ma")
+    return ma is not None and isinstance(array, ma.MaskedArray)
+
+
+def decode(value: Any, arrays: dict[str, Array], depth: int) -> Any:
+    """Undo `encode`; takes each array out of `arrays`."""
+    if depth > MAX_DEPTH:
+        raise CorruptFile(f"its state is more than {MAX_DEPTH} levels deep")
+    match value:
+        case {"$tensor": str(name)} if len(value) == 1:
+            if name not in arrays:
+                raise CorruptFile(f"array {name[:80]!r} is missing, or used twice")
+            return arrays.pop(name)
+        case {"$float": str(name)} if len(value) == 1 and name in _NON_FINITE:
+            return _NON_FINITE[name]
+        case dict():
+            return {_decode_key(key): decode(item, arrays, depth + 1) for key, item in value.items()}
+        case list():
+            if set(map(type, value)) <= _SCALARS:
+                return value
+            return [decode(item, arrays, depth + 1) for item in value]
+    return value
+
+
+def _decode_key(key: str) -> str:
+    if not key.startswith("$"):
+        return key
+    if not key.startswith("$$"):
+        raise CorruptFile(f"its state has the unknown mark {key[:80]!r}")
+    return key[1:]

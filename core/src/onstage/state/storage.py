@@ -1,0 +1,284 @@
+"""One state file: safetensors and JSON, under a checksum of every bit.
+
+The layout is that of safetensors (eight bytes of header length, a JSON header,
+the arrays' bytes), so any safetensors reader opens a state file. The header's
+``__metadata__`` holds, first of all, a sha256 of the whole file in which the
+digest itself counts as zeros; then the format's name, the schema's version, and
+the state as JSON text in which ``{"$tensor": name}`` stands for an array.
+
+Files are read and written here rather than through the safetensors package: the
+checksum has to cover the header that it stands in, a file is read once, by the
+descriptor that was checked, and never mapped (one that is cut short while it is
+mapped kills the process with SIGBUS).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import stat
+import struct
+import warnings
+from collections.abc import Iterable
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from onstage.errors import OnstageWarning, StateError
+from onstage.model import Array, State
+from onstage.state._tree import DTYPES, CorruptFile, code_of, decode, encode
+from onstage.state.atomic import StrPath, write_atomic
+
+FORMAT = "onstage-state"
+SCHEMA = 1
+
+MAX_HEADER = 100_000_000
+"""Bytes; safetensors readers take no more."""
+MAX_TENSORS = 100_000
+MAX_RANK = 32
+
+_BEFORE_DIGEST = b'{"__metadata__":{"sha256":"'
+_DIGEST = slice(len(_BEFORE_DIGEST), len(_BEFORE_DIGEST) + 64)
+_ZEROS = "0" * 64
+
+
+def save(path: StrPath, state: State) -> None:
+    """Write a state to one file, atomically (see `atomic.write_atomic`).
+
+    Parameters
+    ----------
+    path
+        The file; an older one is replaced once the new one is safe on disk.
+    state
+        A tree of dict (keys are str), list, str, int (up to 4 096 bits), float
+        (nan and inf too), bool, None and arrays of bool, integers or floats of
+        16, 32 or 64 bits; at most 64 levels deep. A tuple becomes a list,
+        numpy's scalars become Python's numbers, and arrays of any memory order
+        and byte order become contiguous, little-endian ones.
+
+    Raises
+    ------
+    TypeError
+        Something else is in the tree; names the place.
+    ValueError
+        The state is too deep or too large.
+    OSError
+        The file could not be written; what was there before is untouched.
+    """
+    if not isinstance(state, dict):
+        raise TypeError(f"state must be a dict, got {type(state).__name__}")
+    arrays: dict[str, Array] = {}
+    text = json.dumps(encode(state, (), arrays), separators=(",", ":"), allow_nan=False)
+    # Widest first, so that every array starts at a multiple of its item size.
+    ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
+    if len(ordered) > MAX_TENSORS:
+        raise ValueError(f"state must hold at most {MAX_TENSORS:,} arrays, got {len(ordered):,}")
+
+    header = _header(text, ordered)
+    if len(header) > MAX_HEADER:
+        raise ValueError(
+            f"state must be at most {MAX_HEADER:,} bytes besides its arrays, got {len(header):,}; "
+            "keep long lists of numbers as numpy arrays"
+        )
+    length = struct.pack("<Q", len(header))
+    data = [array.reshape(-1).view(np.uint8).data for _, array in ordered]
+    digest = hashlib.sha256(length + header)
+    for chunk in data:
+        digest.update(chunk)
+    header = header[: _DIGEST.start] + digest.hexdigest().encode() + header[_DIGEST.stop :]
+    write_atomic(path, [length + header, *data])
+
+
+def _header(text: str, arrays: list[tuple[str, Array]]) -> bytes:
+    """Give the header with zeros for the digest, padded to eight bytes."""
+    header: dict[str, Any] = {
+        "__metadata__": {"sha256": _ZEROS, "format": FORMAT, "schema": str(SCHEMA), "state": text}
+    }
+    begin = 0
+    for name, array in arrays:
+        end = begin + array.nbytes
+        code = code_of(array.dtype)
+        header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": [begin, end]}
+        begin = end
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    return encoded + b" " * (-len(encoded) % 8)
+
+
+def load(path: StrPath) -> State:
+    """Read what `save` wrote.
+
+    Nothing in the file is executed, imported or taken for a path, and no more
+    memory is taken than the file's size warrants.
+
+    Returns
+    -------
+    dict
+        The tree; its arrays are writable and share no memory.
+
+    Raises
+    ------
+    StateError
+        The file is damaged, of another kind, or from a newer onstage. Names
+        the file and what is wrong with it.
+    OSError
+        The file can't be opened or read.
+    """
+    name = os.fspath(path)
+    if not stat.S_ISREG(os.stat(name).st_mode):  # Opening a pipe would wait for a writer.
+        raise StateError(f"state file '{name}' must be a regular file, got another kind")
+    with open(name, "rb") as file:
+        try:
+            return _read(file)
+        except CorruptFile as damage:
+            raise StateError(f"state file '{name}' can't be used: {damage}") from None
+
+
+class _Entry(NamedTuple):
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def _read(file: BufferedReader) -> State:
+    size = os.fstat(file.fileno()).st_size
+    length = file.read(8)
+    if len(length) < 8:
+        raise CorruptFile(f"it has {size} bytes, too few for any state; it was cut short")
+    (header_size,) = struct.unpack("<Q", length)
+    if header_size > MAX_HEADER:
+        raise CorruptFile(f"its header can't be {header_size:,} bytes long; it is damaged or no state file")
+    if header_size > size - 8:
+        raise CorruptFile(f"its header needs {header_size:,} bytes, {size - 8:,} are there; it was cut short")
+    header = file.read(header_size)
+    if not header.startswith(_BEFORE_DIGEST) or len(header) < _DIGEST.stop:
+        raise CorruptFile("its header doesn't begin as onstage writes it; it is damaged or another program's")
+
+    digest = hashlib.sha256(length + header[: _DIGEST.start] + _ZEROS.encode() + header[_DIGEST.stop :])
+    text, entries = _parse_header(header)
+    _check_layout(entries, size - 8 - header_size)
+    arrays: dict[str, Array] = {}
+    for entry in entries:
+        array = arrays[entry.name] = _empty(entry)
+        content = array.reshape(-1).view(np.uint8)
+        if file.readinto(content.data) != content.size:
+            raise CorruptFile("it was cut short while it was read")
+        digest.update(content.data)
+        if entry.dtype == "|b1" and content.max(initial=0) > 1:
+            raise CorruptFile(f"array {entry.name!r} holds bytes that are no booleans")
+    if digest.hexdigest().encode() != header[_DIGEST]:
+        raise CorruptFile("its content doesn't match its checksum; it is damaged")
+
+    state = decode(_parse(text), arrays, 0)
+    if arrays:
+        raise CorruptFile(f"array {next(iter(arrays))!r} has no place in its state")
+    if not isinstance(state, dict):
+        raise CorruptFile("it holds no dict")
+    return state
+
+
+def _empty(entry: _Entry) -> Array:
+    try:
+        return np.empty(entry.shape, entry.dtype)
+    except ValueError:  # An array of no bytes may still claim axes past any address.
+        raise CorruptFile(f"array {entry.name[:80]!r} has an impossible shape") from None
+
+
+def _parse(text: str | bytes) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise CorruptFile("its JSON can't be read; it is damaged") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _parse_header(header: bytes) -> tuple[str, list[_Entry]]:
+    table = _parse(header)
+    metadata = table.pop("__metadata__")
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise CorruptFile("it doesn't call itself an onstage state; it is damaged or another program's")
+    if metadata.get("schema") != str(SCHEMA):
+        raise CorruptFile(
+            f"its schema is {str(metadata.get('schema'))[:20]!r}, this onstage reads {str(SCHEMA)!r}; "
+            "it is damaged or from another version of onstage"
+        )
+    text = metadata.get("state")
+    if not isinstance(text, str):
+        raise CorruptFile("it holds no state")
+    if len(table) > MAX_TENSORS:
+        raise CorruptFile(f"it lists {len(table):,} arrays, more than {MAX_TENSORS:,}")
+    return text, [_parse_entry(name, entry) for name, entry in table.items()]
+
+
+def _parse_entry(name: str, entry: Any) -> _Entry:
+    match entry:
+        case {"dtype": str(code), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if (
+            len(entry) == 3
+            and code in DTYPES
+            and len(shape) <= MAX_RANK
+            and all(type(size) is int and 0 <= size < 2**63 for size in shape)
+        ):
+            return _Entry(name, DTYPES[code], tuple(shape), begin, end)
+    raise CorruptFile(f"array {name[:80]!r} has a description that can't be read")
+
+
+def _check_layout(entries: Iterable[_Entry], available: int) -> None:
+    """Hold that the arrays fill the rest of the file, in order, without gaps."""
+    position = 0
+    for entry in entries:
+        size = math.prod(entry.shape) * np.dtype(entry.dtype).itemsize
+        if entry.begin != position or entry.end - entry.begin != size:
+            raise CorruptFile(f"array {entry.name[:80]!r} isn't where its shape says")
+        position = entry.end
+    if position != available:
+        raise CorruptFile(
+            f"its arrays need {position:,} bytes, {available:,} are there; it was cut short or added to"
+        )
+
+
+def load_newest(paths: Iterable[StrPath]) -> tuple[Path, State] | None:
+    """Read the newest state file that can be read.
+
+    Parameters
+    ----------
+    paths
+        Oldest first. A file that doesn't exist is passed over.
+
+    Returns
+    -------
+    tuple of Path and dict, or None
+        The file and its state; None where none of the files exists.
+
+    Warns
+    -----
+    OnstageWarning
+        For each newer file that could not be read.
+
+    Raises
+    ------
+    StateError
+        Files exist, but none can be read.
+    """
+    refused: list[str] = []
+    for path in reversed([Path(path) for path in paths]):
+        try:
+            state = load(path)
+        except FileNotFoundError:
+            continue
+        except (StateError, OSError) as error:
+            refused.append(str(error))
+            continue
+        for message in refused:
+            warnings.warn(f"{message}; '{path}' is used instead", OnstageWarning, stacklevel=2)
+        return path, state
+    if refused:
+        raise StateError("no state file can be used: " + "; ".join(refused))
+    return None

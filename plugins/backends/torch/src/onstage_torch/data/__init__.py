@@ -1,0 +1,1 @@
+"""Batches of tensors: from arrays, data sets and loaders, on one device or several."""

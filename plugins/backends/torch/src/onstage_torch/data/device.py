@@ -1,0 +1,98 @@
+"""Batches onto the device, in the types that the module works with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from onstage.model import Batch
+from onstage_torch.pytree import map_leaves
+
+
+class ToDevice:
+    """Moves batches; nothing happens to tensors that are right already.
+
+    Floating values take the type of the module's weights, class numbers become
+    int64. On a GPU the host does not wait: the copy leaves from pinned memory,
+    which torch keeps until it is done.
+
+    Parameters
+    ----------
+    device
+        Where batches go.
+    module
+        Its first floating parameter tells the type.
+    """
+
+    def __init__(self, device: torch.device, module: nn.Module) -> None:
+        self.device = device
+        # Cheaper to compare than the device itself; -1 is the CPU's.
+        number = torch.empty(0, device=device).get_device()
+        self._number = number if device.type == "cpu" or number >= 0 else None
+        self._dtype = next(
+            (each.dtype for each in module.parameters() if each.is_floating_point()),
+            torch.get_default_dtype(),
+        )
+
+    def __call__(self, batch: Batch) -> tuple[Any, Any, Tensor | None]:
+        """Return x, y and sample_weight on the device.
+
+        Raises
+        ------
+        ValueError
+            The weights are not one number for each sample.
+        """
+        x, y, weights = batch
+        if type(x) is not Tensor or x.dtype is not self._dtype or x.get_device() != self._number:
+            x = self.inputs(x)
+        if type(y) is not Tensor or y.dtype is not torch.int64 or y.get_device() != self._number:
+            y = self._targets(y)
+        return x, y, None if weights is None else self._weights(weights)
+
+    def inputs(self, tree: Any) -> Any:
+        """Move an input: a tensor, an array, or a nest of them."""
+        return self._leaf(tree) if isinstance(tree, Tensor) else map_leaves(self._leaf, tree)
+
+    def _weights(self, weights: Any) -> Tensor:
+        """Return one weight for each sample; never broadcast against the losses."""
+        tensor: Tensor = self._leaf(weights)
+        if tensor.dim() == 2 and tensor.shape[1] == 1:
+            return tensor[:, 0]
+        if tensor.dim() != 1:
+            raise ValueError(
+                f"sample_weight must be one number for each sample, got shape {tuple(tensor.shape)}"
+            )
+        return tensor
+
+    def _targets(self, tree: Any) -> Any:
+        return self._target(tree) if isinstance(tree, Tensor) else map_leaves(self._target, tree)
+
+    def _leaf(self, value: Any) -> Any:
+        tensor = value if isinstance(value, Tensor) else as_tensor(value)
+        if tensor.device != self.device:
+            tensor = self._moved(tensor)
+        if tensor.is_floating_point() and tensor.dtype is not self._dtype:
+            tensor = tensor.to(self._dtype)
+        return tensor
+
+    def _target(self, value: Any) -> Any:
+        tensor = self._leaf(value)
+        if tensor.dtype is torch.int64 or tensor.is_floating_point() or tensor.dtype is torch.bool:
+            return tensor
+        return tensor.long()
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        if self.device.type == "cuda" and tensor.device.type == "cpu":
+            tensor = tensor if tensor.is_pinned() else tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+
+def as_tensor(value: Any) -> Tensor:
+    """Give an array as a tensor, over the same memory where torch may write to it."""
+    array = np.asarray(value)
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    return torch.from_numpy(array)

@@ -1,0 +1,116 @@
+"""Batches of tensors that lie in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onstage.data import label_range
+from onstage.data.batches import BatchesBase, Spec
+from onstage.model import Batch
+from onstage_torch.pytree import map_leaves, sample_count, tree_leaves
+
+
+class Part(tuple[Any, Any, Any]):
+    """One process's part of a batch.
+
+    Attributes
+    ----------
+    joined
+        Samples in the parts of all processes.
+    empty
+        Whether the row in it only stands for none.
+    """
+
+    joined: int
+    empty: bool
+
+    def share(self, world: int) -> float:
+        """Give the weight of this part's mean, where the plain mean of `world` parts is taken."""
+        return 0.0 if self.empty else sample_count(self[0]) * world / self.joined
+
+
+class TensorBatches(BatchesBase):
+    """Batches of tensors, gathered in a new order each pass where `rng` is given.
+
+    Every batch has memory of its own, but those of one unshuffled pass, which
+    are views.
+
+    Parameters
+    ----------
+    parts
+        ``(x, y, sample_weight)``, each a tensor, a nest of them, or None; of
+        one length.
+    batch_size
+        At least 1. With several processes it is that of all together.
+    rng, limit, name
+        As in `onstage.data.batches.BatchesBase`.
+    """
+
+    def __init__(
+        self,
+        parts: tuple[Any, Any, Any],
+        *,
+        batch_size: int,
+        rng: np.random.Generator | None,
+        limit: int | None,
+        name: str,
+    ) -> None:
+        first: Tensor = next(tree_leaves(parts[0]))
+        self.samples = self._n = len(first)
+        self.batch_size = self._size = batch_size
+        super().__init__(name, limit, -(-self._n // batch_size), rng)
+        self.x_spec = Spec(tuple(first.shape[1:]), first.dtype)
+        y = next(tree_leaves(parts[1]), None)
+        self.y_spec = None if y is None else Spec(tuple(y.shape[1:]), y.dtype)
+        self._parts = parts
+        self._rank, self._world, self._keep_empty = 0, 1, False
+
+    @property
+    def y_range(self) -> tuple[int, int] | None:
+        """Lowest and highest of integer labels on the CPU, among the first 2**26."""
+        y = self._parts[1]
+        return label_range(y.numpy()) if isinstance(y, Tensor) and y.device.type == "cpu" else None
+
+    def shard(self, rank: int, world: int, seed: int, *, training: bool) -> None:
+        """Give out one process's part of each batch: every world-th row.
+
+        In training a process without a row gets the batch's first, marked as
+        empty, since all must take part in each step. An evaluation of fewer
+        samples than processes is not divided; the means are the same.
+        """
+        if training or self._n >= world:
+            self._rank, self._world, self._keep_empty = rank, world, training
+
+    def _open_pass(self, start: int) -> Iterator[Batch]:
+        # Drawn here and not in the generator: the order belongs to the opening.
+        order = None if self._rng is None else torch.from_numpy(self._rng.permutation(self._n))
+        return self._batches(start, order)
+
+    def _batches(self, start: int, order: Tensor | None) -> Iterator[Batch]:
+        size = self._size
+        for begin in range(start * size, self._n, size):
+            rows = slice(begin, min(begin + size, self._n))
+            if self._world == 1:
+                yield self._picked(rows if order is None else order[rows])
+                continue
+            joined = rows.stop - begin
+            empty = self._rank >= joined
+            if empty and not self._keep_empty:
+                return
+            mine = slice(begin + (0 if empty else self._rank), rows.stop, self._world)
+            part = Part(self._picked(mine if order is None else order[mine]))
+            part.joined, part.empty = joined, empty
+            yield part
+
+    def _picked(self, rows: slice | Tensor) -> Batch:
+        if isinstance(rows, slice):
+            picked = map_leaves(lambda leaf: leaf[rows], self._parts)
+        else:
+            picked = map_leaves(lambda leaf: leaf.index_select(0, rows.to(leaf.device)), self._parts)
+        x, y, weights = picked
+        return x, y, weights

@@ -1,0 +1,221 @@
+"""onstage's metrics, added up on the device.
+
+What a name means, what a metric's state holds and what comes of it is told by
+`onstage.metrics`; here a batch of tensors is added to such a state without
+waiting for the device.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onstage import metrics as core
+from onstage.metric_names import OwnName, log_names
+from onstage.model import Array, Direction
+from onstage_torch.losses import Loss
+from onstage_torch.metrics import kernels
+from onstage_torch.metrics.objects import MetricObject, is_metric_object
+from onstage_torch.pytree import sample_count
+
+Metrics: TypeAlias = object
+"""A metric, or a list of them, or a dict of name to metric."""
+
+_PROBABILITIES: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda outputs: outputs.softmax(-1),
+    "exp": torch.exp,
+}
+
+
+_COUNTING = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
+
+
+class MetricAdapter(ABC):
+    """One metric of a model.
+
+    Attributes
+    ----------
+    name, direction
+        As `onstage.model.Model.metric_directions` returns them.
+    weighted
+        Whether sample weights count.
+    """
+
+    name: str
+    direction: Direction | None = None
+    differentiable = True
+    """Whether it would keep the graph of the outputs alive."""
+
+    def __init__(self, given: Any, *, weighted: bool) -> None:
+        self._given = given
+        self.weighted = weighted
+
+    @abstractmethod
+    def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> kernels.Partial:
+        """Return what a batch adds to the sums; weights only if they count."""
+
+    @abstractmethod
+    def result(self, total: float | Array, weight: float) -> float:
+        """Return the metric of what was added up: see `kernels.Addend`."""
+
+
+class RuleMeasure(MetricAdapter):
+    """A metric of `onstage.metrics`, by name or instance.
+
+    Parameters
+    ----------
+    given
+        A name or an `onstage.metrics.Metric`.
+    loss
+        Tells how outputs become probabilities, where their classes are, and
+        which class is ignored.
+    """
+
+    def __init__(self, given: Any, loss: Loss | None, *, weighted: bool) -> None:
+        super().__init__(given, weighted=weighted)
+        self._loss = loss
+        self._classes_first = loss is not None and loss.classes_first
+        self._rule: Callable[[Tensor, Tensor, Tensor | None], kernels.Partial] | None = None
+        self._probabilities: Callable[[Tensor], Tensor] | None = None
+        self._metric: core.Metric | None = None
+        if isinstance(given, str) and given.lower() in core.BY_SHAPE:
+            self.name = given
+            self.direction = "max" if given.lower() in ("accuracy", "acc") else "min"
+        else:
+            self._metric = core.get(given)
+            self.name, self.direction = self._metric.name, self._metric.direction
+        self.differentiable = not (isinstance(given, str) and given.lower() in _COUNTING)
+
+    def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> kernels.Partial:
+        """Return what a batch adds to the sums; weights only if they count."""
+        if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
+            raise TypeError(
+                f"metric {self.name!r} needs one tensor of outputs and one of targets, "
+                f"got {type(outputs).__name__} and {type(targets).__name__}; give a function of both instead"
+            )
+        if self._classes_first and outputs.dim() > 2:
+            targets = targets.movedim(1, -1) if targets.dim() == outputs.dim() else targets
+            outputs = outputs.movedim(1, -1)
+        if self._rule is None:
+            self._rule = self._built(outputs, targets)
+        if self._probabilities is not None:
+            outputs = self._probabilities(outputs)
+        elif outputs.dim() == 2:
+            self.measure = self._rule  # type: ignore[assignment, method-assign]  # nothing else to check
+        return self._rule(outputs, targets, weights)
+
+    def _built(self, outputs: Tensor, targets: Tensor) -> Callable[..., kernels.Partial]:
+        given = self._given if self._metric is None else self._metric
+        self._metric = core.get(given, output_shape=outputs.shape, target_shape=targets.shape)
+        scale = None if self._loss is None else self._loss.scale
+        ignored = None if self._loss is None else self._loss.ignored_class
+        rule, of_probabilities = kernels.kernel_for(self._metric, scale)
+        if of_probabilities and scale is not None:
+            self._probabilities = _PROBABILITIES[scale]
+        if ignored is not None and rule in kernels.OF_CLASS_NUMBERS:
+            return partial(rule, self._metric, ignored=ignored)
+        return partial(rule, self._metric)
+
+    def result(self, total: float | Array, weight: float) -> float:
+        """Return the metric of what was added up: see `kernels.Addend`."""
+        if self._metric is None:
+            return float(total) / weight if weight else 0.0
+        if isinstance(self._metric, core.MeanMetric):
+            return self._metric.aggregate(np.array([total, weight], np.float64))
+        return self._metric.aggregate(np.reshape(total, self._metric.state_shape()))
+
+
+class FunctionMeasure(MetricAdapter):
+    """A function of ``(outputs, targets)``: one value for each sample, or their mean."""
+
+    def __init__(self, given: Any, *, weighted: bool) -> None:
+        super().__init__(given, weighted=weighted)
+        self.name = getattr(given, "__name__", None) or type(given).__name__
+
+    def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> kernels.Partial:
+        """Return what a batch adds to the sums; weights only if they count."""
+        values = self._given(outputs, targets)
+        if not isinstance(values, Tensor):
+            values = torch.as_tensor(values, dtype=torch.get_default_dtype())
+        n = sample_count(outputs)
+        if values.dim() == 0 and weights is None:
+            return values.to(kernels.accumulator_dtype(values.device)) * n, n
+        if values.dim() == 0 or len(values) != n:
+            raise ValueError(
+                f"metric {self.name!r} must give one value for each of the {n} samples, or their mean where "
+                f"there are no weights, got shape {tuple(values.shape)}"
+            )
+        return kernels.sums(values, weights)
+
+    def result(self, total: float | Array, weight: float) -> float:
+        """Return the mean over the samples."""
+        return float(total) / weight if weight else 0.0
+
+
+class ObjectMeasure(MetricAdapter):
+    """A metric that keeps its own sums: see `metric_objects`."""
+
+    def __init__(self, given: Any, *, weighted: bool) -> None:
+        super().__init__(given, weighted=weighted)
+        self.name = type(given).__name__
+        if weighted:
+            raise TypeError(f"weighted_metrics must heed weights, got {self.name}; put it among the metrics")
+        higher = getattr(given, "higher_is_better", None)
+        self.direction = None if higher is None else "max" if higher else "min"
+
+    def new_object(self, device: torch.device, world: int) -> MetricObject:
+        """Make a copy for one stage."""
+        return MetricObject(self.name, self._given, device, world)
+
+    def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> kernels.Partial:
+        """Not used: its `MetricObject` adds up."""
+        raise NotImplementedError
+
+    def result(self, total: float | Array, weight: float) -> float:
+        """Not used: its `MetricObject` computes."""
+        raise NotImplementedError
+
+
+def _measure(given: Any, loss: Loss | None, weighted: bool) -> MetricAdapter:
+    if is_metric_object(given) and not isinstance(given, core.Metric):
+        return ObjectMeasure(given, weighted=weighted)
+    if callable(given) and not isinstance(given, core.Metric | type):
+        return FunctionMeasure(given, weighted=weighted)
+    return RuleMeasure(given, loss, weighted=weighted)
+
+
+def measures(metrics: Metrics, weighted_metrics: Metrics, loss: Loss | None) -> list[MetricAdapter]:
+    """Make a model's metrics.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A name is unknown, or it is no metric.
+    """
+    made: list[MetricAdapter] = []
+    names: list[OwnName] = []
+    for given, weighted in ((metrics, False), (weighted_metrics, True)):
+        for name, each in _named(given):
+            made.append(_measure(each, loss, weighted))
+            automatic = name is None and isinstance(each, core.Metric) and each.numbered
+            names.append(OwnName(name or made[-1].name, automatic, weighted))
+    for measure, name in zip(made, log_names(names), strict=True):
+        measure.name = name
+    return made
+
+
+def _named(given: Metrics) -> list[tuple[str | None, Any]]:
+    if given is None:
+        return []
+    is_collection = is_metric_object(given) and hasattr(given, "items")  # of torchmetrics
+    if is_collection or (isinstance(given, Mapping) and "class_name" not in given):
+        return list(given.items())  # type: ignore[attr-defined]  # both have items()
+    several = given if isinstance(given, list | tuple) else [given]
+    return [(None, each) for each in several]

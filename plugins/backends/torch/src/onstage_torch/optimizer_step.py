@@ -1,0 +1,262 @@
+"""From a batch's loss to changed weights: everything around ``optimizer.step()``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from onstage.errors import StateError
+from onstage.model import State
+from onstage_torch import state_encoding
+from onstage_torch.distributed import ProcessGroup
+from onstage_torch.ema import Average
+from onstage_torch.pytree import array_view
+
+ScheduleOn: TypeAlias = Literal["epoch", "batch"]
+
+
+class OptimizerStepper:
+    """Backward, clip, step; for one batch at a time, or several together.
+
+    Parameters
+    ----------
+    optimizer
+        Changes the parameters. Its groups are read at each step: they may grow.
+    loss_parameters
+        Those of the loss, whose gradients no wrapper of the module shares.
+    scheduler
+        A torch scheduler; stepped here alone.
+    schedule_on
+        ``"batch"``: after each step of the optimizer. ``"epoch"``: before the
+        first batch of each epoch but the first, so that the rate which
+        on_epoch_end sees is the one that the epoch was trained with.
+    scaler
+        Scales losses of float16; None for other types.
+    accumulate
+        Batches to one step.
+    clip_grad_norm
+        The greatest length of all gradients together; None for no limit.
+    average
+        The moving average of the weights; None for none.
+    group
+        The processes that train together.
+
+    Attributes
+    ----------
+    epoch_is_over
+        Whether the next batch begins another epoch: call `begin_epoch` first.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        loss_parameters: Sequence[Tensor],
+        *,
+        scheduler: Any,
+        schedule_on: ScheduleOn,
+        scaler: Any,
+        accumulate: int,
+        clip_grad_norm: float | None,
+        average: Average | None,
+        group: ProcessGroup,
+    ) -> None:
+        self._optimizer = optimizer
+        self._loss_parameters = loss_parameters if group.world > 1 else ()
+        self._scheduler = scheduler
+        self._per_batch = schedule_on == "batch"
+        self._scaler = scaler
+        self._accumulate = accumulate
+        self._clip = clip_grad_norm
+        self._average = average
+        self._group = group
+        self._plain = accumulate == 1 and scaler is None and clip_grad_norm is None
+        self._more_to_do = average is not None or (self._per_batch and scheduler is not None)
+        self._waiting = 0
+        self._first: float = 0.0
+        self._seen: float | Tensor = 0.0
+        self.epoch_is_over = False
+
+    def begin_epoch(self) -> None:
+        """Do what the end of an epoch left for the next one."""
+        self.epoch_is_over = False
+        if self._scheduler is None or self._per_batch:
+            return
+        with warnings.catch_warnings():
+            # torch looks for steps of the optimizer in this process; a resumed one has none yet.
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+            self._scheduler.step()
+
+    @property
+    def completes(self) -> bool:
+        """Whether the next batch is the last one of a step."""
+        return self._waiting + 1 == self._accumulate
+
+    def backward(self, loss: Tensor, divisor: float | Tensor | None, samples: float) -> None:
+        """Take in one batch's loss; step if it completes one.
+
+        Parameters
+        ----------
+        divisor
+            What the loss is a mean over: its part in the mean of an
+            accumulation. None for a sum.
+        samples
+            In the batch.
+        """
+        if self._plain:
+            self._zero_gradients()
+            loss.backward()
+            self._share_loss_gradients()
+            self._optimizer.step()
+            if self._more_to_do:
+                self._after_step()
+            return
+        if not self._waiting:
+            self._zero_gradients()
+            # As if all batches had as many: then nothing is left to rescale.
+            self._first = float(samples * self._accumulate)
+            self._seen = self._first if divisor is None else 0.0
+        if divisor is not None:
+            self._seen = self._seen + divisor
+            if self._accumulate > 1:
+                loss = loss * (divisor / self._first)
+        if self._scaler is not None:
+            loss = self._scaler.scale(loss)
+        loss.backward()
+        self._waiting += 1
+        if self._waiting >= self._accumulate:
+            self._step()
+
+    def _parameters(self) -> Iterator[Tensor]:
+        for group in self._optimizer.param_groups:
+            yield from group["params"]
+
+    def _zero_gradients(self) -> None:
+        # optimizer.zero_grad() without its entry for the profiler.
+        for group in self._optimizer.param_groups:
+            for each in group["params"]:
+                each.grad = None
+
+    def _share_loss_gradients(self) -> None:
+        for each in self._loss_parameters:
+            if each.requires_grad:
+                each.grad = torch.zeros_like(each) if each.grad is None else each.grad
+                self._group.average([each.grad])
+
+    def _step(self) -> None:
+        self._share_loss_gradients()
+        if self._scaler is not None:
+            self._scaler.unscale_(self._optimizer)
+        if self._accumulate > 1:
+            self._rescale()
+        if self._clip is not None:
+            torch.nn.utils.clip_grad_norm_(list(self._parameters()), self._clip)
+        self._waiting = 0
+        if self._scaler is None:
+            self._optimizer.step()
+            self._after_step()
+        elif self._scaled_step():
+            self._after_step()
+
+    def _rescale(self) -> None:
+        """Turn the sum that was accumulated into the mean over all that was seen."""
+        seen = float(self._seen)
+        # Nothing seen, as all targets were ignored: all gradients are 0.
+        if seen not in (0.0, self._first):
+            gradients = [each.grad for each in self._parameters() if each.grad is not None]
+            torch._foreach_mul_(gradients, self._first / seen)
+
+    def _scaled_step(self) -> bool:
+        """Step unless a gradient overflowed; return whether the weights changed.
+
+        The scale, whose reading waits for the device, is only read if someone
+        has to know.
+        """
+        before = self._scaler.get_scale() if self._more_to_do else 0.0
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        return self._more_to_do and self._scaler.get_scale() >= before
+
+    def _after_step(self) -> None:
+        if self._average is not None:
+            self._average.update()
+        if self._per_batch and self._scheduler is not None:
+            self._scheduler.step()
+
+    def end_epoch(self) -> None:
+        """Step with what is left of an incomplete accumulation."""
+        if self._waiting:
+            # Not shared yet: no batch was known to be the last of its step.
+            self._group.average([each.grad for each in self._parameters() if each.grad is not None])
+            self._step()
+        self.epoch_is_over = True
+
+    def state_dict(self) -> State:
+        """Give scaler, average, gradients in wait, and where the epoch is; on their own memory."""
+        return {
+            "epoch_over": self.epoch_is_over,
+            "scaler": None
+            if self._scaler is None
+            else state_encoding.encode(self._scaler.state_dict(), "scaler"),
+            "average": None if self._average is None else self._average.state_dict(),
+            "waiting": self._waiting,
+            "samples": [self._first, float(self._seen)],
+            "gradients": [
+                None if each.grad is None else array_view(each.grad)
+                for each in (self._parameters() if self._waiting else ())
+            ],
+        }
+
+    def check_state(self, state: State) -> None:
+        """Raise StateError unless `load_state_dict` would take it."""
+        for what, part in (("scaler", self._scaler), ("average", self._average)):
+            if (part is None) != (state[what] is None):
+                raise StateError(
+                    f"the state was saved {'without' if part else 'with'} {what}; make the model as then"
+                )
+        if state["waiting"] >= self._accumulate:
+            raise StateError(
+                f"the state has {state['waiting']} batches in wait, accumulate is {self._accumulate}"
+            )
+        if state["waiting"] and len(state["gradients"]) != len(list(self._parameters())):
+            raise StateError("the state has gradients of another model")
+        if self._average is not None:
+            self._average.check_state(state["average"])
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore what `state_dict` gave."""
+        if self._scaler is not None:
+            self._scaler.load_state_dict(state_encoding.decode(state["scaler"]))
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        self.epoch_is_over, self._waiting = state["epoch_over"], state["waiting"]
+        self._first, self._seen = state["samples"]
+        self._zero_gradients()
+        for parameter, gradient in zip(self._parameters(), state["gradients"], strict=False):
+            if gradient is not None:
+                parameter.grad = torch.tensor(gradient).to(parameter.device, parameter.dtype)
+
+
+def check_scheduler(scheduler: Any, optimizer: torch.optim.Optimizer) -> None:
+    """Refuse a scheduler that can't be stepped here.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none, wants a metric, or is another optimizer's.
+    """
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise TypeError(
+            "scheduler must need no metric, got torch's ReduceLROnPlateau; "
+            "use the callback onstage.callbacks.ReduceLROnPlateau"
+        )
+    if not hasattr(scheduler, "step") or not hasattr(scheduler, "state_dict"):
+        raise TypeError(
+            f"scheduler must be a torch scheduler or a function of the optimizer, got {scheduler!r}"
+        )
+    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        raise ValueError("scheduler must belong to the optimizer of the model, got one of another optimizer")

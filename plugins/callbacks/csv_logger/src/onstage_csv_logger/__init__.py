@@ -1,0 +1,184 @@
+"""CSVLogger: one row of metrics per epoch, on disk when the epoch ends."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from onstage import Callback, Logs, OnstageWarning, StateError
+from onstage.model import State
+from onstage.state.atomic import write_atomic
+from onstage.validation import validate_bool, validate_state
+
+__all__ = ["CSVLogger"]
+
+MISSING = "NA"
+"""What stands in a row for a metric that this epoch didn't have."""
+
+
+class CSVLogger(Callback):
+    """Append a row to a CSV file after each epoch.
+
+    Columns are ``epoch``, counted from 0, and the metrics in alphabetical
+    order. One that first comes later is added on the right. Numbers are
+    written so that reading gives the same floats. Text that a spreadsheet would
+    run as a formula gets an apostrophe before it.
+
+    The file is not kept open: it is whole after each epoch, whatever happens.
+
+    Parameters
+    ----------
+    filename
+        Its directory is made where it is missing.
+    separator
+        One character.
+    append
+        Whether to go on in a file that exists; its columns and the new ones
+        are merged.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of a wrong kind; at the beginning of the training, when
+        a file to append to is not one of this kind.
+    OSError
+        The file can't be written.
+    """
+
+    adds_logs: ClassVar[tuple[str, ...]] = ()
+    ranks: ClassVar[Literal["zero", "all"]] = "zero"
+
+    def __init__(
+        self, filename: str | PathLike[str] = "training.csv", separator: str = ",", append: bool = False
+    ) -> None:
+        if not isinstance(filename, (str, PathLike)) or not os.fspath(filename):
+            raise TypeError(f"filename must be a path, got {filename!r}")
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
+            raise ValueError(
+                f"separator must be one character that is no quote or line end, got {separator!r}"
+            )
+        self.filename = os.fspath(filename)
+        self.separator = separator
+        self.append = validate_bool("append", append)
+        self._columns: list[str] = []
+        self._rows = 0
+
+    def on_train_begin(self) -> None:
+        """Make the directory, and begin the file or read what is there."""
+        path = Path(self.filename)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        resumed = self.run is not None and self.run.resumed
+        if (self.append or resumed) and path.exists():
+            self._continue(self._read(warn=not resumed))
+        else:
+            path.write_bytes(b"")
+            self._columns, self._rows = [], 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write the epoch's row."""
+        cells = {_text(name): _cell(value) for name, value in sorted((logs or {}).items())}
+        cells = {"epoch": str(epoch), **{name: cell for name, cell in cells.items() if name != "epoch"}}
+        new = [name for name in cells if name not in self._columns]
+        if new:
+            self._widen(new)
+        self._add([cells.get(name, MISSING) for name in self._columns])
+
+    def _widen(self, new: Sequence[str]) -> None:
+        columns = [*self._columns, *new]
+        rows = [_fitted(dict(zip(self._columns, row, strict=True)), columns) for row in self._read()[1:]]
+        self._columns = columns
+        self._write([columns, *rows])
+
+    def _add(self, row: Sequence[str]) -> None:
+        with open(self.filename, "a", encoding="utf-8", newline="") as file:
+            file.write(self._format([row]))
+            file.flush()
+            os.fsync(file.fileno())
+        self._rows += 1
+
+    # -- the file as a whole
+
+    def _continue(self, table: list[list[str]]) -> None:
+        """Take over the columns and rows of a file."""
+        if not table:
+            self._columns, self._rows = [], 0
+            return
+        header, rows = table[0], table[1:]
+        if header[0] != "epoch" or any(len(row) != len(header) for row in rows):
+            raise ValueError(
+                f"filename must be a CSV file to append to, with the separator {self.separator!r}, "
+                f"'epoch' as its first column and rows of one length, got '{self.filename}'"
+            )
+        self._columns, self._rows = header, len(rows)
+
+    def _read(self, *, warn: bool = False) -> list[list[str]]:
+        """Read header and rows; a last row without a line end is torn, and cut off."""
+        with open(self.filename, encoding="utf-8", newline="") as file:
+            text = file.read()
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            if warn:
+                self._warn(f"ended in half a row, which is cut off: {text[len(whole) :][:80]!r}")
+            write_atomic(self.filename, [whole.encode()])
+        return [row for row in csv.reader(io.StringIO(whole, newline=""), delimiter=self.separator) if row]
+
+    def _write(self, table: Iterable[Sequence[str]]) -> None:
+        write_atomic(self.filename, [self._format(table).encode()])
+
+    def _format(self, table: Iterable[Sequence[str]]) -> str:
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(table)
+        return text.getvalue()
+
+    # -- resume
+
+    def state_dict(self) -> State:
+        """Give the columns, and how many rows the file has."""
+        return {"columns": list(self._columns), "rows": self._rows}
+
+    def load_state_dict(self, state: State) -> None:
+        """Cut the file back to the rows and columns that it had then.
+
+        Raises StateError where it isn't what `state_dict` gave.
+        """
+        columns, self._rows = validate_state(state, columns=list, rows=int)
+        if columns[:1] not in ([], ["epoch"]) or not all(
+            isinstance(name, str) and name == _text(name) for name in columns
+        ):
+            raise StateError("the saved columns must be names as they are written")
+        table = self._read() if Path(self.filename).exists() else []
+        header, rows = (table[0], table[1:]) if table else ([], [])
+        self._columns = list(columns)
+        if len(rows) < self._rows:
+            self._warn(
+                f"had {self._rows} rows when the run was saved, now {len(rows)}; the others stay missing"
+            )
+        kept = [_fitted(dict(zip(header, row, strict=False)), self._columns) for row in rows[: self._rows]]
+        self._write([self._columns, *kept] if self._columns else [])
+
+    def _warn(self, what: str) -> None:
+        warnings.warn(f"'{self.filename}' {what}", OnstageWarning, stacklevel=4)
+
+
+def _fitted(row: dict[str, str], columns: Iterable[str]) -> list[str]:
+    return [row.get(name, MISSING) for name in columns]
+
+
+def _cell(value: Any) -> str:
+    if hasattr(value, "tolist"):
+        value = value.tolist()  # numpy's and torch's scalars and arrays alike
+    if isinstance(value, (bool, int, float)):
+        return repr(value)
+    return _text(str(value))
+
+
+def _text(text: str) -> str:
+    """Give text as one line that no spreadsheet takes for a formula."""
+    line = " ".join(text.split())
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

@@ -1,0 +1,190 @@
+"""EarlyStopping: ends a training whose metric has stopped improving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from onstage import Callback, Logs
+from onstage.callbacks.monitor import Monitor
+from onstage.model import Array, State
+from onstage.validation import (
+    validate_bool,
+    validate_int,
+    validate_optional_float,
+    validate_state,
+    validate_verbosity,
+    validate_weights,
+)
+
+__all__ = ["EarlyStopping"]
+
+
+class EarlyStopping(Callback):
+    """Stop when a metric has not improved for some epochs.
+
+    Parameters
+    ----------
+    monitor
+        The metric to watch, or several: then training goes on while any of
+        them improves, and the first decides which epoch was the best.
+    min_delta
+        A value must be better by more than this to count, >= 0.
+    patience
+        Epochs without improvement before the stop, >= 0; 0 and 1 are the same.
+    verbose
+        1 prints when it stops and when it restores.
+    mode
+        ``"min"``, ``"max"`` or ``"auto"`` for all monitors, or one for each.
+    baseline
+        A value to be bettered within `patience` epochs; for one monitor only.
+    restore_best_weights
+        Whether training ends with the weights of the best epoch, whatever
+        ended it. Keeps a copy of the weights in memory.
+    start_from_epoch
+        Epochs before this one, from 0, are not looked at.
+
+    Attributes
+    ----------
+    best
+        The best value, None before there is one; a dict by name for several.
+    wait
+        Epochs since the last improvement.
+    best_epoch, stopped_epoch
+        From 0; 0 too when there was none.
+    best_weights
+        Those of the best epoch; None without restore_best_weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of a wrong kind or out of its range; at the beginning of
+        the training, when the monitor is unknown or its direction is.
+    """
+
+    adds_logs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        monitor: str | Sequence[str] = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str | Sequence[str] = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        self.monitor = monitor
+        self.mode = mode
+        self._monitors = _monitors(monitor, mode, min_delta)
+        self.min_delta = self._monitors[0].min_delta
+        self.patience = validate_int("patience", patience, 0)
+        self.verbose = validate_verbosity(verbose)
+        self.baseline = validate_optional_float("baseline", baseline)
+        if baseline is not None and len(self._monitors) > 1:
+            raise ValueError("baseline must be None with several monitors: it can't be one value for all")
+        self.restore_best_weights = validate_bool("restore_best_weights", restore_best_weights)
+        self.start_from_epoch = validate_int("start_from_epoch", start_from_epoch, 0)
+        if restore_best_weights:
+            self.needs = ("get_weights", "set_weights")
+        self._reset()
+
+    def _reset(self) -> None:
+        self.wait = 0
+        self.stopped_epoch = 0
+        self.best_epoch = 0
+        self.best_weights: list[Array] | None = None
+        self._bests: list[float | None] = [None] * len(self._monitors)
+
+    @property
+    def best(self) -> float | dict[str, float | None] | None:
+        """The best value so far; a dict by name where there are several monitors."""
+        if isinstance(self.monitor, str):
+            return self._bests[0]
+        return {monitor.name: best for monitor, best in zip(self._monitors, self._bests, strict=True)}
+
+    def on_train_begin(self) -> None:
+        """Forget an earlier training, and check the monitors."""
+        self._reset()
+        for monitor in self._monitors:
+            monitor.resolve(self)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Compare with the best so far; stop when patience is over."""
+        values = [monitor.read(logs) for monitor in self._monitors]
+        if all(value is None for value in values) or epoch < self.start_from_epoch:
+            return
+        self.wait += 1
+        improved = [self._take(n, value) for n, value in enumerate(values)]
+        if improved[0]:
+            self.best_epoch = epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+        if any(improved) and self._betters_baseline(values[0]):
+            self.wait = 0
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.stop(self._reason())
+
+    def _take(self, n: int, value: float | None) -> bool:
+        improved = value is not None and self._monitors[n].improved(value, self._bests[n])
+        if improved:
+            self._bests[n] = value
+        return improved
+
+    def _betters_baseline(self, value: float | None) -> bool:
+        return self.baseline is None or (
+            value is not None and self._monitors[0].improved(value, self.baseline)
+        )
+
+    def _reason(self) -> str:
+        names = " and ".join(monitor.name for monitor in self._monitors)
+        if not self._betters_baseline(self._bests[0]):
+            return f"{names} has not bettered the baseline {self.baseline} in {self.wait} epochs"
+        return f"{names} {'has' if len(self._monitors) == 1 else 'have'} not improved for {self.wait} epochs"
+
+    def on_train_end(self) -> None:
+        """Restore the weights of the best epoch, where that was asked for."""
+        if self.verbose and self.stopped_epoch:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights is None:
+            return
+        if self.verbose:
+            print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
+        self.model.set_weights(self.best_weights)
+
+    def state_dict(self) -> State:
+        """Give the best values and weights, and how long ago they were."""
+        return {
+            "wait": self.wait,
+            "stopped_epoch": self.stopped_epoch,
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+            "bests": {monitor.name: best for monitor, best in zip(self._monitors, self._bests, strict=True)},
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        nothing = type(None)
+        wait, stopped_epoch, best_epoch, best_weights, bests = validate_state(
+            state, wait=int, stopped_epoch=int, best_epoch=int, best_weights=(list, nothing), bests=dict
+        )
+        known = {name: best for name, best in bests.items() if isinstance(best, (int, float))}
+        self._bests = [known.get(monitor.name) for monitor in self._monitors]
+        self.wait, self.stopped_epoch = wait, stopped_epoch
+        self.best_epoch, self.best_weights = best_epoch, validate_weights(best_weights, self.model)
+
+
+def _monitors(names: str | Sequence[str], modes: str | Sequence[str], min_delta: float) -> list[Monitor]:
+    listed = [names] if isinstance(names, str) else list(names)
+    if not listed:
+        raise ValueError(f"monitor must name at least one metric, got {names!r}")
+    if len(set(listed)) < len(listed):
+        raise ValueError(f"monitor must name each metric once, got {names!r}")
+    each = [modes] * len(listed) if isinstance(modes, str) else list(modes)
+    if len(each) != len(listed):
+        raise ValueError(
+            f"mode must be one word, or one for each of the {len(listed)} monitors, got {modes!r}"
+        )
+    return [Monitor(name, mode, min_delta) for name, mode in zip(listed, each, strict=True)]

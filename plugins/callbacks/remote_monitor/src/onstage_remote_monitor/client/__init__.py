@@ -1,0 +1,1 @@
+"""The sending side: encoded events, a queue on disk, HTTP."""

@@ -1,0 +1,186 @@
+"""Server: takes the events of `RemoteMonitor`, and shows them on a page."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from http.server import ThreadingHTTPServer
+from typing import Any, Self
+
+from onstage_remote_monitor.server.access import Guard
+from onstage_remote_monitor.server.event_store import EventStore, Received
+from onstage_remote_monitor.server.request_handler import Handler
+from onstage_remote_monitor.validation import is_loopback
+
+_LOG = logging.getLogger(__name__)
+_CONNECTIONS = 128
+_SHORTEST_TOKEN = 16
+
+
+class Server:
+    """Takes events at ``/publish/epoch/end/``, shows their curves at ``/``.
+
+    To be used in a ``with`` statement, which runs it in a thread, or with
+    `serve_forever`. The events are kept in memory alone.
+
+    Parameters
+    ----------
+    host
+        The address to listen at. Any other than loopback needs a token.
+    port
+        0 takes one that is free; `url` says which.
+    token
+        What senders give as a bearer token, and a browser as password. At least
+        16 characters.
+    hosts
+        Further names under which it is addressed, behind a proxy say.
+    path, field
+        Where events are posted, and the form's field they are in.
+    history
+        Events that are kept.
+    max_body
+        Bytes of a request.
+    rate
+        Requests in a second from one address, over a while.
+
+    Raises
+    ------
+    ValueError
+        It would be open to the network without a token.
+    OSError
+        The port is taken.
+
+    Examples
+    --------
+    >>> with Server(port=0) as server:
+    ...     server.url.startswith("http://127.0.0.1:")
+    True
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 9000,
+        *,
+        token: str | None = None,
+        hosts: Iterable[str] = (),
+        path: str = "/publish/epoch/end/",
+        field: str = "data",
+        history: int = 10_000,
+        max_body: int = 1 << 20,
+        rate: float = 2000.0,
+    ) -> None:
+        if token is None and not is_loopback(host):
+            raise ValueError(
+                f"token must be given for a server at {host!r}, which others can reach; "
+                "or leave host at '127.0.0.1'"
+            )
+        if token is not None and (len(token) < _SHORTEST_TOKEN or not token.isascii()):
+            raise ValueError(
+                f"token must be at least {_SHORTEST_TOKEN} ASCII characters, got {len(token)}; "
+                "secrets.token_hex() makes one"
+            )
+        self.path, self.field, self.max_body = path, field, max_body
+        self.hub = EventStore(history)
+        self.guard = Guard(["localhost", host, *hosts], token, rate)
+        kind = _SixServer if ":" in host else _FourServer
+        self._http = kind((host, port), self)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of the page; ``root`` of a `RemoteMonitor`."""
+        host, port = self._http.server_address[:2]
+        return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
+
+    @property
+    def events(self) -> list[Received]:
+        """The events that are kept, the oldest first: ``(run, sequence, event)``."""
+        return self.hub.events()
+
+    def serve_forever(self) -> None:
+        """Serve until `close` is called from another thread, or Ctrl-C."""
+        self._http.serve_forever(poll_interval=0.1)
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self.serve_forever, name="onstage-server", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.shutdown()
+        self.close()
+
+    def close(self) -> None:
+        """End all connections."""
+        self.hub.close()
+        self._http.close_connections()
+        self._http.server_close()
+        if self._thread is not None:
+            self._thread.join()
+
+
+class _FourServer(ThreadingHTTPServer):
+    daemon_threads = False  # so that server_close waits for them
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], owner: Server) -> None:
+        self.owner = owner
+        self._slots = threading.BoundedSemaphore(_CONNECTIONS)
+        self.deadlines: dict[socket.socket, float] = {}
+        self._connections: set[socket.socket] = set()
+        super().__init__(address, Handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's, which looks the machine's name up, for seconds at times.
+        socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._slots.acquire(blocking=False):
+            with contextlib.suppress(OSError):
+                request.sendall(
+                    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                )
+            self.shutdown_request(request)
+            return
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.discard(request)
+            self.deadlines.pop(request, None)
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):  # a client that goes away
+            _LOG.exception("a request has failed")
+
+    def service_actions(self) -> None:
+        """Break off what takes too long: a client that sends a byte now and then."""
+        now = time.monotonic()
+        for connection, deadline in list(self.deadlines.items()):
+            if now > deadline:
+                _break_off(connection)
+
+    def close_connections(self) -> None:
+        for connection in list(self._connections):
+            _break_off(connection)
+
+
+class _SixServer(_FourServer):
+    address_family = socket.AF_INET6
+
+
+def _break_off(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

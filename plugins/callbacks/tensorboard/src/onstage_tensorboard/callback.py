@@ -1,0 +1,263 @@
+"""TensorBoard: the callback. What it writes is made in the other modules."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from onstage import Callback
+from onstage.logs import Logs
+from onstage.model import State
+from onstage.validation import validate_bool, validate_int, validate_state
+from onstage_tensorboard import model_description
+from onstage_tensorboard.event_log import EventLog
+from onstage_tensorboard.profiling import BatchProfile, batch_range
+from onstage_tensorboard.validation import checked_hparams, checked_update_freq
+
+
+class TensorBoard(Callback):
+    """Writes event files for TensorBoard: ``tensorboard --logdir logs``.
+
+    The runs ``train`` and ``validation``, their tags and steps are Keras's.
+    Steps go on over a second ``fit`` of one instance, and over a resume, which
+    first takes off what was written after the resumed state was saved. Nothing
+    is written by the thread that trains, and everything is when ``fit`` returns.
+    An error of the writing is a warning, and training goes on without this callback.
+
+    Parameters
+    ----------
+    log_dir
+        Made where it isn't there. A training should have one of its own.
+    histogram_freq
+        Epochs from one histogram of the weights to the next; 0 is never. Epoch 0 has one.
+    write_graph
+        The layers as a graph, where the model has ``layers``; and a table of the weights.
+    write_images
+        The weights as grey images, along with the histograms.
+    write_steps_per_second
+        For each epoch, and with the batches' values.
+    update_freq
+        ``"epoch"``: no values of batches. ``"batch"`` or 1: those of every
+        batch; n: those of every n-th.
+    profile_batch
+        Batches, counted from 1, in which Python's profiler looks for the slow
+        functions: ``5``, ``(5, 8)``. 0 is none.
+    embeddings_freq
+        Epochs from one set of embeddings, for the Projector tab, to the next; 0 is never.
+    embeddings_metadata
+        Layer to file of labels, in ``log_dir``; or one file for all.
+    hparams
+        The training's hyperparameters, for the HParams tab: name to bool, number or str.
+
+    References
+    ----------
+    Keras 3, ``keras.callbacks.TensorBoard``.
+    """
+
+    on_error: Literal["raise", "disable"] = "disable"
+    ranks: ClassVar[Literal["zero", "all"]] = "zero"
+    adds_logs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str] = "logs",
+        histogram_freq: int = 0,
+        write_graph: bool = True,
+        write_images: bool = False,
+        write_steps_per_second: bool = False,
+        update_freq: int | Literal["batch", "epoch"] = "epoch",
+        profile_batch: int | str | tuple[int, int] = 0,
+        embeddings_freq: int = 0,
+        embeddings_metadata: str | Mapping[str, str] | None = None,
+        *,
+        hparams: Mapping[str, bool | int | float | str] | None = None,
+    ) -> None:
+        self.log_dir = os.fspath(log_dir)
+        self.histogram_freq = validate_int("histogram_freq", histogram_freq, 0)
+        if self.histogram_freq:
+            self.needs = ("get_weights",)
+        self.write_graph = validate_bool("write_graph", write_graph)
+        self.write_images = validate_bool("write_images", write_images)
+        self.write_steps_per_second = validate_bool("write_steps_per_second", write_steps_per_second)
+        self.update_freq = checked_update_freq(update_freq)
+        self.profile_batch = profile_batch
+        self.embeddings_freq = validate_int("embeddings_freq", embeddings_freq, 0)
+        self.embeddings_metadata = embeddings_metadata
+        self.hparams = checked_hparams(hparams)
+        self._journal = EventLog(self.log_dir)
+        self._described = False
+        self._train_batches = 0
+        self._next_step = 0
+        self._shift: int | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Take the stages of batches only as far as the settings need them.
+
+        Logs that nobody reads are not built: the stage that reads a batch's is
+        taken only where batches are written.
+        """
+        self._profiled = batch_range(self.profile_batch)
+        self._profile = BatchProfile()
+        if self._profiled[0] or self.write_steps_per_second:
+            vars(self)["on_train_batch_begin"] = self._batch_begins
+        if self.update_freq != "epoch":
+            vars(self)["on_train_batch_end"] = self._batch_ends
+
+    def set_model(self, model: Any) -> None:
+        """Receive the model; raises ValueError where it has no such embeddings."""
+        if model is not self.model:
+            self._described = False
+        super().set_model(model)
+        if self.embeddings_freq:
+            self._embeddings = model_description.embedding_layers(model, self.embeddings_metadata)
+
+    def on_train_begin(self) -> None:
+        """Decide anew where the epochs' steps begin."""
+        self._shift = None
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Put the first epoch behind those of an earlier training."""
+        if self._shift is None:
+            self._shift = max(0, self._next_step - epoch)
+        self._epoch_began = time.perf_counter(), self._train_batches
+
+    def _batch_begins(self) -> None:
+        self._batch_began = time.perf_counter()
+        if self._train_batches + 1 == self._profiled[0]:
+            self._profile.start()
+
+    def on_train_batch_end(self) -> None:
+        """Count; and end the profile."""
+        self._train_batches += 1
+        if self._profile.running and self._train_batches >= self._profiled[1]:
+            profile = self._profile.stop()
+            self._for_train().text(self._train_batches, "profile_batch", profile)
+
+    def _batch_ends(self, logs: Logs) -> None:
+        TensorBoard.on_train_batch_end(self)
+        if self._train_batches % int(self.update_freq):
+            return
+        values = _numbers(logs)
+        if self.write_steps_per_second:
+            values["steps_per_second"] = _rate(1, self._batch_began)
+        self._for_train().scalars("train", self._train_batches, "batch_{}", values)
+
+    def on_test_end(self, logs: Logs) -> None:
+        """Write an evaluation's metrics over the optimizer's steps."""
+        iterations = getattr(getattr(self.model, "optimizer", None), "iterations", self._train_batches)
+        self._journal.scalars("validation", int(iterations), "evaluation_{}_vs_iterations", _numbers(logs))
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Write the epoch's metrics, weights and embeddings."""
+        step = epoch + (self._shift or 0)
+        self._next_step = max(self._next_step, step + 1)
+        self._write_metrics(step, _numbers(logs))
+        if _due(self.histogram_freq, epoch):
+            self._for_train().weights(step, self.model, self.write_images)
+        if _due(self.embeddings_freq, epoch):
+            tables = {layer: model_description.embedding_of(self.model, layer) for layer in self._embeddings}
+            self._for_train().embeddings(step, tables)
+
+    def _write_metrics(self, step: int, logs: Mapping[str, float]) -> None:
+        train = {name: value for name, value in logs.items() if not name.startswith("val_")}
+        validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
+        if hasattr(self.model, "learning_rate"):
+            train.setdefault("learning_rate", float(self.model.learning_rate))
+        if self.write_steps_per_second:
+            began, batches = self._epoch_began
+            train["steps_per_second"] = _rate(self._train_batches - batches, began)
+        self._for_train().scalars("train", step, "epoch_{}", train)
+        self._journal.scalars("validation", step, "epoch_{}", validation)
+
+    def on_train_end(self) -> None:
+        """Tell the HParams tab that all went well."""
+        self._end_session(succeeded=True)
+
+    def on_exception(self) -> None:
+        """Tell the HParams tab that it didn't."""
+        self._end_session(succeeded=False)
+
+    def _end_session(self, succeeded: bool) -> None:
+        if self.hparams and self._journal.is_open:
+            self._journal.session_end(succeeded)
+
+    def on_teardown(self) -> None:
+        """Write what waits and close the files."""
+        if self._profile.running:
+            self._profile.stop()
+        self._journal.close()
+
+    def _for_train(self) -> EventLog:
+        """Give the journal, with what holds for the whole training in it.
+
+        That is written with the first event and not when the training begins:
+        by then a resumed state, that knows whether it is there, is loaded.
+        """
+        if not self._described:
+            self._described = True
+            self._describe()
+        return self._journal
+
+    def _describe(self) -> None:
+        if self.write_graph and hasattr(self.model, "get_weights"):
+            graph = model_description.graph_of(self.model)
+            if graph is not None:
+                self._journal.graph(graph)
+            self._journal.text(0, "model", model_description.table_of(self.model))
+        if self.hparams:
+            self._journal.session_start(self.hparams)
+        if self.embeddings_freq:
+            self._journal.projector(self._embeddings)
+
+    def state_dict(self) -> State:
+        """Give the steps, and how far the files are written; waits for that."""
+        return {
+            "train_batches": self._train_batches,
+            "next_step": self._next_step,
+            "shift": self._shift,
+            "described": self._described,
+            "journal": self._journal.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue the saved training's steps; what it wrote afterwards is taken off."""
+        train_batches, next_step, shift, described, journal = validate_state(
+            state, train_batches=int, next_step=int, shift=(int, type(None)), described=bool, journal=dict
+        )
+        self._journal.load_state_dict(journal)
+        self._train_batches, self._next_step = train_batches, next_step
+        self._shift, self._described = shift, described
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without a profile and the stages that `_prepare` makes."""
+        left_out = ("_profile", "on_train_batch_begin", "on_train_batch_end")
+        return {name: value for name, value in super().__getstate__().items() if name not in left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._prepare()
+
+
+def _due(freq: int, epoch: int) -> bool:
+    return freq > 0 and epoch % freq == 0
+
+
+def _rate(steps: int, began: float) -> float:
+    return steps / max(time.perf_counter() - began, 1e-9)
+
+
+def _numbers(logs: Logs) -> dict[str, float]:
+    """Keep what a curve can show: no arrays, no strings."""
+    numbers = {}
+    for name, value in logs.items():
+        if isinstance(value, float):
+            numbers[name] = value
+        elif not isinstance(value, (str, bytes)):
+            try:
+                numbers[name] = float(value)
+            except (TypeError, ValueError):
+                continue
+    return numbers

@@ -1,0 +1,116 @@
+import subprocess
+import sys
+
+import pytest
+
+import onstage
+from onstage import callbacks
+from onstage.errors import PluginError
+
+GOOD = "class {name}:\n    def on_epoch_end(self, epoch): ...\n"
+
+
+@pytest.fixture
+def pack(plugin_site):
+    for module, name in (("one_mod", "OneThing"), ("two_mod", "TwoThing")):
+        plugin_site.add(
+            module,
+            callbacks={module.replace("mod", "thing"): f"{module}:{name}"},
+            modules={module: GOOD.format(name=name)},
+        )
+    return plugin_site
+
+
+def test_imports_a_third_partys_callback_by_its_class_and_no_other_package(pack):
+    from onstage.callbacks import OneThing
+
+    assert OneThing.__module__ == "one_mod"
+    assert "two_mod" not in sys.modules
+
+
+def test_has_onstages_own_callbacks(pack):
+    from onstage.callbacks import Callback, History
+
+    assert (Callback, History) == (onstage.Callback, onstage.History)
+
+
+def test_lists_what_is_there_without_importing_it(pack):
+    assert dir(callbacks) == ["Callback", "History", "OneThing", "TwoThing"]
+    assert "one_mod" not in sys.modules
+
+
+def test_a_star_import_brings_them_all(pack):
+    namespace = {}
+
+    exec("from onstage.callbacks import *", namespace)
+
+    assert {"Callback", "History", "OneThing", "TwoThing"} <= set(namespace)
+
+
+def test_an_unknown_name_in_an_import_gets_the_closest_one(pack):
+    with pytest.raises(
+        ImportError, match=r"no installed callback is called 'OneThin'; did you mean 'OneThing'\?"
+    ):
+        from onstage.callbacks import OneThin  # noqa: F401
+
+
+def test_an_unknown_attribute_is_an_attribute_error(pack):
+    with pytest.raises(
+        AttributeError, match="no installed callback is called 'TwoThings'; did you mean 'TwoThing'"
+    ):
+        callbacks.TwoThings  # noqa: B018
+    assert not hasattr(callbacks, "Nothing")
+    assert getattr(callbacks, "Nothing", 3) == 3
+
+
+def test_a_name_of_the_import_system_is_plainly_absent(pack):
+    assert not hasattr(callbacks, "__path__")
+
+
+def test_a_broken_plugin_says_why_and_the_others_import(pack):
+    pack.add("bad", callbacks={"bad": "bad_mod:Bad"}, modules={"bad_mod": "1 +"})
+
+    with pytest.raises(PluginError, match=r"callback 'bad' of bad 1\.0 is broken: .* SyntaxError"):
+        from onstage.callbacks import Bad  # noqa: F401
+    from onstage.callbacks import OneThing  # noqa: F401
+
+
+def test_a_class_claimed_by_two_entry_points_is_refused_with_both(pack):
+    pack.add("three", callbacks={"third_thing": "three_mod:OneThing"})
+
+    with pytest.raises(
+        PluginError, match="several plugins have a class 'OneThing': 'one_thing' of one-mod and"
+    ):
+        callbacks.OneThing  # noqa: B018
+
+
+def test_what_was_installed_since_is_found(pack):
+    dir(callbacks)
+    info = pack.folder / "late-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[onstage.callbacks]\nlate = late_mod:Late\n")
+    (pack.folder / "late_mod.py").write_text(GOOD.format(name="Late"))
+
+    assert callbacks.Late.__name__ == "Late"
+
+
+def test_a_blocked_callback_can_still_be_imported_by_the_users_own_import(pack, monkeypatch):
+    monkeypatch.setenv("ONSTAGE_DISABLE", "one_thing")
+
+    from onstage.callbacks import OneThing
+
+    assert OneThing.__name__ == "OneThing"
+
+
+def test_onstage_callback_makes_one_whether_or_not_its_module_was_imported():
+    program = (
+        "import onstage\n"
+        "for _ in range(2):\n"
+        "    try: onstage.callback('no such callback')\n"
+        "    except onstage.PluginError as error: print(error)\n"
+        "    from onstage.callbacks._base import Callback\n"
+    )
+
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert printed.stdout.count("no callback is called 'no such callback'") == 2

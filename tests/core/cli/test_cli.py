@@ -1,0 +1,595 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import onstage
+from onstage.cli import main
+from onstage.cli.describe import parameter_docs
+from onstage.cli.new import snake_case
+from onstage.cli.ranges import allows
+
+ROOT = Path(__file__).parents[3]
+
+WRITER = '''
+print("imported", __name__)
+
+class Writer:
+    """Write a row after each epoch.
+
+    Parameters
+    ----------
+    filename
+        Where to write. Made where it
+        is missing.
+    append : bool
+        Go on behind what is there,
+        without a header.
+
+    Attributes
+    ----------
+    rows
+        Nothing to set.
+    """
+
+    def __init__(self, filename, *, append=False, **rest): ...
+
+    def on_epoch_end(self, epoch, logs): ...
+
+    def on_train_begin(self): ...
+'''
+
+STOPPER = """
+from onstage import Callback, hookimpl
+
+class Stopper(Callback):
+    before = "writer"
+
+    def __init__(self, patience=0):
+        self.patience = patience
+
+    @hookimpl(trylast=True)
+    def on_epoch_end(self, epoch): ...
+"""
+
+
+@pytest.fixture
+def pack(plugin_site):
+    plugin_site.add(
+        "writer-pack", "1.2", callbacks={"writer": "writer_mod:Writer"}, modules={"writer_mod": WRITER}
+    )
+    plugin_site.add(
+        "stopper-pack", callbacks={"stopper": "stopper_mod:Stopper"}, modules={"stopper_mod": STOPPER}
+    )
+    return plugin_site
+
+
+@pytest.fixture
+def settings_file(pack, tmp_path):
+    def write(text):
+        path = tmp_path / "project" / "pyproject.toml"
+        path.write_text(f"[tool.onstage]\n{text}\n")
+        return str(path)
+
+    return write
+
+
+def call(*args):
+    result = CliRunner().invoke(main, list(args))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def lines(text):
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def test_callbacks_lists_plugins_without_importing_them(pack):
+    result = call("callbacks")
+
+    assert lines(result.output) == [
+        "Callbacks, used by those who name them:",
+        "name class distribution version status",
+        "stopper Stopper stopper-pack 1.0 installed",
+        "writer Writer writer-pack 1.2 installed",
+    ]
+    assert result.exit_code == 0
+    assert "writer_mod" not in sys.modules
+
+
+def test_callbacks_says_why_one_can_not_be_used(pack, monkeypatch):
+    pack.add("other-pack", callbacks={"writer": "other_mod:Other"})
+    monkeypatch.setenv("ONSTAGE_DISABLE", "stopper")
+
+    shown = lines(call("callbacks").output)
+
+    assert "stopper Stopper stopper-pack 1.0 blocked" in shown
+    assert "stopper (stopper-pack): blocked by the name 'stopper'" in shown
+    assert "writer Writer writer-pack 1.2 duplicate" in shown
+    assert any(line.startswith("writer (other-pack): claimed by other-pack 1.0") for line in shown)
+
+
+def test_callbacks_shows_the_always_on_plugins_and_commands_too(pack):
+    pack.add("auto", autouse={"auto": "auto_mod"}, commands={"shout": "auto_mod:shout"})
+
+    shown = lines(call("callbacks").output)
+
+    assert shown[4:7] == [
+        "Active in every run:",
+        "name class distribution version status",
+        "auto auto_mod auto 1.0 installed",
+    ]
+    assert shown[7] == "Commands below `onstage`:"
+
+
+def test_callbacks_says_what_to_do_where_none_is_installed(plugin_site):
+    assert lines(call("callbacks").output) == ["No callbacks are installed; try `pip install onstage`."]
+
+
+def test_callbacks_shows_one_with_its_stages_and_options(pack):
+    result = call("callbacks", "writer")
+
+    assert result.exit_code == 0
+    shown = lines(result.stdout)
+    assert shown[:4] == [
+        "writer",
+        "does Write a row after each epoch.",
+        "is writer_mod:Writer",
+        "comes from writer-pack 1.2",
+    ]
+    assert "acts on on_train_begin, on_epoch_end" in shown
+    assert shown[-3:] == [
+        "option default meaning",
+        "filename (required) Where to write.",
+        "append False Go on behind what is there, without a header.",
+    ]
+
+
+def test_callbacks_shows_what_the_settings_set_here(settings_file):
+    settings_file("options = {writer = {filename = 'a.csv'}}")
+
+    shown = lines(call("callbacks", "writer").stdout)
+
+    assert "option default here meaning" in shown
+    assert "filename (required) 'a.csv' Where to write." in shown
+
+
+def test_callbacks_prints_json_that_nothing_spoils(pack):
+    pack.add("bad", callbacks={"bad": "bad_mod:Bad"}, modules={"bad_mod": "raise OSError('no disk')"})
+
+    records = {one["name"]: one for one in json.loads(call("callbacks", "--json").stdout)}
+
+    assert records["writer"] == {
+        "name": "writer",
+        "class": "Writer",
+        "value": "writer_mod:Writer",
+        "group": "onstage.callbacks",
+        "distribution": "writer-pack",
+        "version": "1.2",
+        "location": str(pack.folder / "writer_pack-1.2.dist-info"),
+        "status": "installed",
+        "reason": "",
+        "summary": "Write a row after each epoch.",
+        "stages": ["on_train_begin", "on_epoch_end"],
+        "options": [
+            {"name": "filename", "required": True, "default": "", "doc": "Where to write."},
+            {
+                "name": "append",
+                "required": False,
+                "default": "False",
+                "doc": "Go on behind what is there, without a header.",
+            },
+        ],
+        "settings": {},
+    }
+    assert records["stopper"]["stages"] == ["on_epoch_end"]
+    assert records["bad"]["status"] == "broken"
+    assert "OSError: no disk" in records["bad"]["reason"]
+    assert json.loads(call("callbacks", "writer", "--json").stdout) == records["writer"]
+
+
+def test_callbacks_exits_with_1_for_one_that_is_broken_and_says_why(pack):
+    pack.add("bad", callbacks={"bad": "bad_mod:Bad"}, modules={"bad_mod": "import sys; sys.exit(0)"})
+
+    result = call("callbacks", "bad")
+
+    assert result.exit_code == 1
+    assert "broken: callback 'bad' of bad 1.0 is broken" in result.stdout
+    assert "SystemExit: 0" in result.stdout
+
+
+def test_callbacks_names_the_closest_for_an_unknown_one(pack):
+    result = call("callbacks", "writter")
+
+    assert result.exit_code == 1
+    assert "Error: no callback is called 'writter'; did you mean 'writer'?" in result.output
+
+
+def test_order_prints_who_acts_in_the_order_of_the_calls_and_why(pack):
+    result = call("order", "on_epoch_end", '{"writer": {"filename": "x"}}', "stopper", "--verbose", "0")
+
+    assert result.exit_code == 0
+    assert lines(result.stdout) == [
+        "imported writer_mod",
+        "callback from why",
+        "1 Writer writer-pack 1.2 given",
+        "2 History - part of every training",
+        "3 Stopper stopper-pack 1.0 given; trylast; before writer",
+    ]
+
+
+def test_order_shows_what_settings_and_autouse_add(settings_file, pack, monkeypatch):
+    path = settings_file("callbacks = [{writer = {filename = 'x'}}]")
+    monkeypatch.setenv("ONSTAGE_CALLBACKS", "stopper")
+    source = "def on_train_begin(): ...\n"
+    pack.add("auto", "0.1", autouse={"auto": "auto_mod"}, modules={"auto_mod": source})
+
+    shown = lines(call("order", "on_train_begin", "--verbose", "0").stdout)
+
+    assert shown[-3:] == [
+        "1 auto_mod auto 0.1 autouse plugin 'auto'",
+        f"2 Writer writer-pack 1.2 added by {path}, ONSTAGE_CALLBACKS",
+        "3 History - part of every training",
+    ]
+
+
+def test_order_says_so_where_nobody_acts(plugin_site):
+    assert call("order", "on_predict_end").output == "Nobody acts on on_predict_end.\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["on_epoch_ennd"], "'on_epoch_ennd' is not a stage; did you mean 'on_epoch_end'?"),
+        (["on_epoch_end", "stoper"], "no callback is called 'stoper'; did you mean 'stopper'"),
+        (["on_epoch_end", "writer"], "writer needs the option 'filename'"),
+        (["on_epoch_end", "{stopper"], "'{stopper' must be a name or JSON"),
+        (
+            ["on_epoch_end", '{"stopper": {"patienc": 1}}'],
+            "stopper has no option 'patienc'; did you mean 'patience'",
+        ),
+    ],
+)
+def test_order_refuses_what_it_can_not_use(pack, args, message):
+    result = call("order", *args)
+
+    assert result.exit_code != 0
+    assert message in result.output
+
+
+def test_doctor_is_content_where_nothing_is_wrong(settings_file):
+    path = settings_file("callbacks = [{writer = {filename = 'x'}}]\ntrace = false")
+
+    result = call("doctor")
+
+    shown = lines(result.stdout)
+    assert result.exit_code == 0
+    assert shown[-1] == "Nothing is wrong."
+    assert f"onstage-core {onstage.__version__}" in shown
+    assert f"Settings, from {path}:" in shown
+    assert f"callbacks writer {path} added to every run" in shown
+    assert f"trace no {path} print every call of a callback" in shown
+    assert "writer onstage.callbacks writer-pack 1.2 works" in shown
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("callbacks = ['writer']", "callbacks: writer needs the option 'filename'"),
+        ("callbacks = ['writter']", "callbacks: no callback is called 'writter'; did you mean 'writer'"),
+        (
+            "options = {stopper = {patienc = 1}}",
+            "options: stopper has no option 'patienc'; did you mean 'patience'",
+        ),
+        ("disable = ['writter']", "disable names 'writter', which is not installed; did you mean 'writer'"),
+        ("callbacks = ['writer_mod:Writer']", "names a module to import, which is switched off"),
+        ("trace = 3", "trace must be true or false, got 3"),
+        ("tracing = true", "has no key 'tracing'; did you mean 'trace'"),
+    ],
+)
+def test_doctor_finds_what_is_wrong_in_the_settings(settings_file, setting, problem):
+    path = settings_file(setting)
+
+    result = call("doctor")
+
+    (shown,) = [line for line in lines(result.stdout) if line.startswith("- ")]
+    assert result.exit_code == 1
+    assert problem in shown
+    assert path in shown
+
+
+def test_doctor_tells_what_settings_name_and_is_not_installed(settings_file):
+    settings_file("disable = ['wandb']\noptions = {stopper = {patience = 2}, mlflow = {}}")
+
+    result = call("doctor")
+
+    assert "Named, and not installed here: wandb (disable), mlflow (options)" in lines(result.stdout)
+    assert result.exit_code == 0
+
+
+def test_doctor_tries_every_plugin_and_counts_the_problems(pack, tmp_path):
+    pack.add("bad", callbacks={"bad": "bad_mod:Bad"}, modules={"bad_mod": "1 +"})
+    pack.add("twin", callbacks={"writer": "twin_mod:X"})
+    pack.add("old", "1.0", callbacks={"old": "old_mod:X"})
+    pack.add("old", "2.0", callbacks={"fresh": "stopper_mod:Stopper"})
+    pack.add("auto", autouse={"auto": "auto_mod:thing"}, modules={"auto_mod": "thing = 3"})
+    pack.add("shell", commands={"shell": "stopper_mod:Stopper"})
+
+    result = call("doctor")
+
+    problems = [line for line in lines(result.stdout) if line.startswith("- ")]
+    assert result.exit_code == 1
+    assert "6 problems:" in lines(result.stdout)
+    for start in (
+        "- callback 'bad' of bad 1.0 is broken: importing bad_mod:Bad raised SyntaxError",
+        "- callback 'old' of old 1.0 can't be used: old 1.0 in",
+        "- callback 'writer' of twin 1.0 can't be used: claimed by twin 1.0 (twin_mod:X) and writer-pack 1.2",
+        "- callback 'writer' of writer-pack 1.2 can't be used: claimed by",
+        "- autouse plugin 'auto' of auto 1.0 is broken: auto_mod:thing must have hook implementations",
+        "- command 'shell' of shell 1.0 must be a click command, got type",
+    ):
+        assert any(line.startswith(start) for line in problems), start
+
+
+def test_doctor_finds_a_plugin_that_asks_for_another_core(pack):
+    info = pack.add("ahead", callbacks={"ahead": "stopper_mod:Stopper"})
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: ahead\nVersion: 1.0\nRequires-Dist: numpy\n"
+        "Requires-Dist: onstage-core>=99,<100\n"
+    )
+
+    result = call("doctor")
+
+    assert result.exit_code == 1
+    assert f"- ahead needs onstage-core>=99,<100, installed is {onstage.__version__}" in lines(result.stdout)
+
+
+def test_doctor_leaves_blocked_plugins_alone(pack, monkeypatch):
+    pack.add("bad", callbacks={"bad": "bad_mod:Bad"}, modules={"bad_mod": "raise SystemExit"})
+    monkeypatch.setenv("ONSTAGE_DISABLE", "bad")
+
+    result = call("doctor")
+
+    assert result.exit_code == 0
+    assert "bad onstage.callbacks bad 1.0 blocked" in lines(result.stdout)
+    assert "bad_mod" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("requirement", "version", "allowed"),
+    [
+        ("onstage-core>=0.1,<0.2", "0.1.0", True),
+        ("onstage-core>=0.1,<0.2", "0.2.0", False),
+        ("onstage-core<0.2,>=0.1", "0.1.9", True),
+        ("onstage-core (>=0.2)", "0.1.9", False),
+        ("onstage-core", "7", True),
+        ("onstage-core==0.1.0", "0.1", True),
+        ("onstage-core==0.1.*", "0.1.7", True),
+        ("onstage-core==0.1.*", "0.2", False),
+        ("onstage-core!=0.1.*", "0.1.7", False),
+        ("onstage-core!=0.1.3", "0.1.3", False),
+        ("onstage-core~=0.1.2", "0.1.9", True),
+        ("onstage-core~=0.1.2", "0.1.1", False),
+        ("onstage-core~=0.1.2", "0.2.0", False),
+        ("onstage-core~=1.4", "1.9", True),
+        ("onstage-core>1", "1.0.0", False),
+        ("onstage-core<=0.10", "0.9", True),
+        ("onstage-core>=0.1rc1", "0.1.0.dev3", True),
+        ('onstage-core>=0.1; python_version >= "99"', "0.1", True),
+    ],
+)
+def test_ranges_are_read_as_packaging_reads_them(requirement, version, allowed):
+    assert allows(requirement, version) is allowed
+
+
+@pytest.mark.parametrize("name", ["best_value", "best-value", "BestValue"])
+def test_new_writes_a_package(plugin_site, tmp_path, name):
+    result = call("new", name, "--folder", str(tmp_path))
+
+    package = tmp_path / "onstage-best-value"
+    assert result.exit_code == 0
+    assert sorted(str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()) == [
+        "README.md",
+        "pyproject.toml",
+        "src/onstage_best_value/__init__.py",
+        "src/onstage_best_value/py.typed",
+        "tests/test_best_value.py",
+    ]
+
+
+def test_the_tests_that_new_writes_pass_at_once(plugin_site, tmp_path):
+    call("new", "best_value", "--folder", str(tmp_path))
+    package = tmp_path / "onstage-best-value"
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(package)],
+        cwd=package,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert "3 passed" in ran.stdout
+
+
+def test_what_new_writes_is_typed_and_in_the_projects_style(plugin_site, tmp_path):
+    call("new", "BestValue", "--folder", str(tmp_path))
+    package = tmp_path / "onstage-best-value"
+
+    for check in (
+        ["mypy", "--strict", "src"],
+        ["ruff", "check", "--select", "E,F,W,I,UP,B,D1", "--ignore", "D107", "src"],
+    ):
+        ran = subprocess.run([sys.executable, "-m", *check], cwd=package, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_what_new_writes_is_found_once_it_is_installed(plugin_site, tmp_path):
+    call("new", "best_value", "--folder", str(tmp_path))
+    package = tmp_path / "onstage-best-value"
+    import tomllib
+
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    modules = {"onstage_best_value": (package / "src/onstage_best_value/__init__.py").read_text()}
+    plugin_site.add(
+        project["name"],
+        project["version"],
+        callbacks=project["entry-points"]["onstage.callbacks"],
+        modules=modules,
+    )
+
+    made = onstage.callback("best_value", monitor="val_loss")
+
+    assert made.monitor == "val_loss"
+    assert allows(project["dependencies"][0], onstage.__version__)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("3things", "must be letters, digits and underscores, got '3things'"),
+        ("a/b", "must be letters, digits and underscores, got 'a/b'"),
+        ("class", "must be letters, digits and underscores, got 'class'"),
+        ("writer", "'writer' is taken by writer-pack"),
+    ],
+)
+def test_new_refuses_a_name_that_can_not_be_one(pack, tmp_path, name, message):
+    result = call("new", name, "--folder", str(tmp_path / "here"))
+
+    assert result.exit_code != 0
+    assert message in result.output
+    assert not (tmp_path / "here").exists()
+
+
+def test_new_overwrites_nothing(plugin_site, tmp_path):
+    (tmp_path / "onstage-mine").mkdir()
+
+    result = call("new", "mine", "--folder", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert "onstage-mine exists" in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "snake"),
+    [
+        ("CSVLogger", "csv_logger"),
+        ("ReduceLROnPlateau", "reduce_lr_on_plateau"),
+        ("a-b.c", "a_b_c"),
+        ("x", "x"),
+    ],
+)
+def test_snake_case(name, snake):
+    assert snake_case(name) == snake
+
+
+def test_demo_trains_with_no_plugin_installed(plugin_site):
+    result = call("demo", "--epochs", "2")
+
+    assert result.exit_code == 0
+    assert "on_train_begin          2 epochs of 29 batches" in result.output
+    assert "on_epoch_end 1" in result.output
+    assert "Validation accuracy 0." in result.output
+
+
+def test_a_plugin_adds_a_command(pack):
+    source = (
+        "import click\n\n@click.command()\n@click.argument('word')\n"
+        "def shout(word):\n    click.echo(word.upper())\n"
+    )
+    pack.add("loud", commands={"shout": "loud_mod:shout"}, modules={"loud_mod": source})
+
+    assert "shout      From loud 1.0." in call("--help").output
+    assert "loud_mod" not in sys.modules
+    assert call("shout", "hello").output == "HELLO\n"
+
+
+def test_a_broken_command_breaks_itself_alone(pack):
+    pack.add("bad", commands={"bad": "bad_mod:bad"}, modules={"bad_mod": "raise OSError('no disk')"})
+    pack.add("odd", commands={"odd": "json:loads"})
+
+    assert call("--help").exit_code == 0
+    broken = call("bad")
+    assert (broken.exit_code, "command 'bad' of bad 1.0 is broken" in broken.output) == (1, True)
+    assert "must be a click command, got function" in call("odd").output
+    assert call("callbacks").exit_code == 0
+
+
+def test_a_plugin_can_not_take_the_place_of_our_own_command(pack):
+    pack.add("rude", commands={"callbacks": "rude_mod:x"})
+
+    assert "writer-pack" in call("callbacks").output
+
+
+def test_an_unknown_command_gets_the_closest(pack):
+    result = call("docter")
+
+    assert result.exit_code == 2
+    assert "no command is called 'docter'; did you mean 'doctor'?" in result.output
+
+
+def test_the_help_works_with_broken_settings(settings_file):
+    settings_file("trace = 3")
+
+    assert call("--help").exit_code == 0
+    assert "trace must be true or false" in call("callbacks").output
+
+
+def test_works_where_every_plugin_is_broken(plugin_site):
+    for n in range(3):
+        plugin_site.add(f"b{n}", callbacks={f"b{n}": f"b{n}_mod:X"}, autouse={f"a{n}": f"b{n}_mod"})
+
+    for args in (["callbacks"], ["callbacks", "--json"], ["--help"], ["demo", "--epochs", "1"]):
+        with pytest.warns(onstage.OnstageWarning) if args[0] == "demo" else _nothing():
+            assert call(*args).exit_code == 0
+    assert call("doctor").exit_code == 1
+
+
+def _nothing():
+    from contextlib import nullcontext
+
+    return nullcontext()
+
+
+def test_the_list_needs_no_numpy_and_runs_as_a_program(pack):
+    program = (
+        "import sys\nfrom onstage.cli import main\n"
+        "try: main(['callbacks'])\nfinally: print('numpy' in sys.modules)"
+    )
+
+    printed = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(pack.folder)},
+    )
+
+    assert "writer-pack" in printed.stdout
+    assert printed.stdout.splitlines()[-1] == "False"
+
+
+def test_the_version_is_that_of_the_core():
+    assert call("--version").output == f"onstage, version {onstage.__version__}\n"
+
+
+def test_parameter_docs_reads_names_together_and_stops_at_the_next_section():
+    doc = (
+        "X.\n\nParameters\n----------\na, b\n    Both. More.\n*args\n    Rest\n\n"
+        "Returns\n-------\nc\n    Not one.\n"
+    )
+
+    assert parameter_docs(doc) == {"a": "Both.", "b": "Both.", "args": "Rest"}
+    assert parameter_docs("No section.") == {}
+
+
+def test_every_setting_has_a_meaning_in_the_doctor():
+    from onstage.cli.doctor import _MEANING
+    from onstage.registry._config import _KEYS
+
+    assert set(_MEANING) == set(_KEYS)
+    assert Path(onstage.__file__).name == "__init__.py"

@@ -1,3 +1,0 @@
-from onstage.testing.fixtures import plugin_site
-
-__all__ = ["plugin_site"]
