@@ -1,8 +1,9 @@
-"""The logs of one event: a dict whose values are computed when first read."""
+"""The logs of one event: a dict whose values are computed when first read, and its scalars."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, TypeAlias
 
 Logs: TypeAlias = dict[str, Any]
@@ -72,3 +73,26 @@ for _name in (
     *("get", "items", "keys", "values", "pop", "popitem", "setdefault", "update", "copy", "clear"),
 ):
     setattr(LazyLogs, _name, _materializing(_name))
+
+
+def off_graph(value: Any) -> Any:
+    """Return a tensor without the graph that it was computed by; others as they are."""
+    return value.detach() if hasattr(value, "detach") else value
+
+
+def as_number(value: Any) -> Any:
+    """Give the Python float of a scalar of any library; others as they are."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def read_scalars(logs: Logs) -> Logs:
+    """Turn scalars of array libraries into Python's floats; leave all else."""
+    return {
+        name: as_number(off_graph(value))
+        if getattr(value, "ndim", None) == 0 and not isinstance(value, Integral)
+        else value
+        for name, value in logs.items()
+    }

@@ -8,9 +8,8 @@ import numpy as np
 
 from onstage.callbacks._base import Callback
 from onstage.errors import StateError
-from onstage.logs import Logs
+from onstage.logs import Logs, as_number
 from onstage.model import Array, State
-from onstage.run._running_means import as_number
 from onstage.validation import validate_state
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from onstage.errors import StateError
-from onstage.logs import Logs
+from onstage.logs import Logs, read_scalars
 from onstage.model import State
 from onstage.run import _setup
-from onstage.run._running_means import RunningMeans, read_scalars
+from onstage.run._running_means import RunningMeans
 from onstage.validation import validate_state
 
 if TYPE_CHECKING:

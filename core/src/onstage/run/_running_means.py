@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from onstage.errors import StateError
-from onstage.logs import LazyLogs, Logs
+from onstage.logs import LazyLogs, Logs, as_number, off_graph
 from onstage.model import State
 
 
@@ -30,7 +28,7 @@ class RunningMeans:
     def add(self, values: Mapping[str, Any], samples: float) -> None:
         """Count one batch's values, each the mean over its samples."""
         # Off their graph at once, or a kept loss keeps all that it was made of.
-        self._batch = {name: _off_graph(value) for name, value in values.items()}
+        self._batch = {name: off_graph(value) for name, value in values.items()}
         for name, value in self._batch.items():
             if value is None or isinstance(value, str) or getattr(value, "ndim", None):
                 self._others[name] = value
@@ -62,34 +60,12 @@ class RunningMeans:
         self._sums = {name: (total, weight) for name, (total, weight) in state.items()}
 
 
-def _off_graph(value: Any) -> Any:
-    return value.detach() if hasattr(value, "detach") else value
-
-
 def _is_pair(pair: object) -> bool:
     return isinstance(pair, list) and len(pair) == 2 and all(type(each) in (int, float) for each in pair)
 
 
 def _mean(total: Any, weight: float) -> Any:
     return as_number(total / weight)
-
-
-def as_number(value: Any) -> Any:
-    """Give the Python float of a scalar of any library; others as they are."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return value
-
-
-def read_scalars(logs: Logs) -> Logs:
-    """Turn scalars of array libraries into Python's floats; leave all else."""
-    return {
-        name: as_number(_off_graph(value))
-        if getattr(value, "ndim", None) == 0 and not isinstance(value, np.integer)
-        else value
-        for name, value in logs.items()
-    }
 
 
 def sample_count(data: Any) -> int:

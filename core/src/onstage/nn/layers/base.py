@@ -211,12 +211,13 @@ class Layer:
     def _take(self, what: str, given: Any, into: Array) -> None:
         """Copy what a user's method gave into a buffer of the inside order."""
         values = np.asarray(given)
-        if values.shape != to_channels_first(into).shape:
+        target = to_channels_first(into)
+        if values.shape != target.shape:
             raise ValueError(
-                f"{what} of the layer {self.name!r} must give an array of shape {to_channels_first(into).shape}, "
+                f"{what} of the layer {self.name!r} must give an array of shape {target.shape}, "
                 f"got {values.shape if values.dtype != object else given!r}"
             )
-        np.copyto(into, to_channels_first(values), casting="same_kind")
+        np.copyto(target, values, casting="same_kind")
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments, as plain values."""
