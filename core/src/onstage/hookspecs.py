@@ -3,7 +3,7 @@
 A callback is any object that has some of these methods. It names only the
 arguments that it wants. ``epoch`` and ``batch`` count from 0. ``logs`` is one
 dict for all callbacks of the event: what one adds, the later ones and the
-History see; the trainer never reads it back. ``run`` is the `onstage.Run`.
+History see; the trainer never reads it back. ``run`` is a `onstage.context.RunContext`: the `onstage.Run`.
 
 One call of ``fit``::
 
@@ -31,7 +31,7 @@ import pluggy
 from onstage.logs import Logs
 
 if TYPE_CHECKING:
-    from onstage.run._session import Run
+    from onstage.context import RunContext
 
 PROJECT = "onstage"
 
@@ -48,7 +48,7 @@ class Stages:
     """
 
     @hookspec
-    def on_train_begin(self, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire once before the first epoch; logs is ``{}``.
 
         Settings are final, the model is built, ``model`` and ``params`` are
@@ -56,22 +56,24 @@ class Stages:
         """
 
     @hookspec
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire before an epoch's first batch; logs is ``{}``.
 
         The learning rate may be changed here.
         """
 
     @hookspec
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_train_batch_begin(
+        self, batch: int, logs: Logs | None = None, run: RunContext | None = None
+    ) -> None:
         """Fire before a training step; its data is at ``run.batch_data``."""
 
     @hookspec
-    def on_batch_begin(self, batch: int, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_batch_begin(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire straight after on_train_batch_begin, with the same logs."""
 
     @hookspec
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire after a training step.
 
         logs holds the sample-weighted running means since the epoch began,
@@ -80,27 +82,29 @@ class Stages:
         """
 
     @hookspec
-    def on_batch_end(self, batch: int, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_batch_end(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire straight after on_train_batch_end, with the same logs."""
 
     @hookspec
-    def on_test_begin(self, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_test_begin(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire before an evaluation, or the validation of an epoch; logs is ``{}``."""
 
     @hookspec
-    def on_test_batch_begin(self, batch: int, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_test_batch_begin(
+        self, batch: int, logs: Logs | None = None, run: RunContext | None = None
+    ) -> None:
         """Fire before a batch of an evaluation or validation; logs is ``{}``."""
 
     @hookspec
-    def on_test_batch_end(self, batch: int, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire after a test batch; logs holds running means without a ``val_`` prefix."""
 
     @hookspec
-    def on_test_end(self, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_test_end(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire after an evaluation or validation, with its metrics."""
 
     @hookspec
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire after an epoch and its validation.
 
         logs holds the epoch's metrics, and those of the validation under
@@ -109,30 +113,34 @@ class Stages:
         """
 
     @hookspec
-    def on_train_end(self, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_train_end(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire once after the last epoch, with that epoch's logs.
 
         Not after an exception: then on_exception comes instead.
         """
 
     @hookspec
-    def on_predict_begin(self, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_predict_begin(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire before a prediction; logs is ``{}``."""
 
     @hookspec
-    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_predict_batch_begin(
+        self, batch: int, logs: Logs | None = None, run: RunContext | None = None
+    ) -> None:
         """Fire before a batch of a prediction; logs is ``{}``."""
 
     @hookspec
-    def on_predict_batch_end(self, batch: int, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_predict_batch_end(
+        self, batch: int, logs: Logs | None = None, run: RunContext | None = None
+    ) -> None:
         """Fire after a batch of a prediction; ``logs["outputs"]`` are its outputs."""
 
     @hookspec
-    def on_predict_end(self, logs: Logs | None = None, run: Run | None = None) -> None:
+    def on_predict_end(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire after a prediction; logs is ``{}``."""
 
     @hookspec
-    def on_exception(self, exception: BaseException, run: Run | None = None) -> None:
+    def on_exception(self, exception: BaseException, run: RunContext | None = None) -> None:
         """Fire when anything in the run has raised, Ctrl-C included.
 
         An error raised here becomes a note on the first one, which is the one
@@ -140,7 +148,7 @@ class Stages:
         """
 
     @hookspec
-    def on_teardown(self, run: Run | None = None) -> None:
+    def on_teardown(self, run: RunContext | None = None) -> None:
         """Fire last, once, however the run ended, in reverse order.
 
         Close files and threads here. Wrappers are refused.

@@ -11,92 +11,100 @@ from typing import TYPE_CHECKING, Protocol
 from onstage.logs import Logs
 
 if TYPE_CHECKING:
-    from onstage.run._session import Run
+    from onstage.context import RunContext
 
 
 class HookCalls(Protocol):
     """Calls of the stages; each gives the results of the implementations that had one."""
 
-    def on_train_begin(self, *, logs: Logs | None = None, run: Run | None = None) -> list[object]:
+    def on_train_begin(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
         """Call what fires once before the first epoch; logs is ``{}``."""
         ...
 
-    def on_epoch_begin(self, *, epoch: int, logs: Logs | None = None, run: Run | None = None) -> list[object]:
+    def on_epoch_begin(
+        self, *, epoch: int, logs: Logs | None = None, run: RunContext | None = None
+    ) -> list[object]:
         """Call what fires before an epoch's first batch; logs is ``{}``."""
         ...
 
     def on_train_batch_begin(
-        self, *, batch: int, logs: Logs | None = None, run: Run | None = None
+        self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
         """Call what fires before a training step; its data is at ``run.batch_data``."""
         ...
 
-    def on_batch_begin(self, *, batch: int, logs: Logs | None = None, run: Run | None = None) -> list[object]:
+    def on_batch_begin(
+        self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
+    ) -> list[object]:
         """Call what fires straight after on_train_batch_begin, with the same logs."""
         ...
 
     def on_train_batch_end(
-        self, *, batch: int, logs: Logs | None = None, run: Run | None = None
+        self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
         """Call what fires after a training step."""
         ...
 
-    def on_batch_end(self, *, batch: int, logs: Logs | None = None, run: Run | None = None) -> list[object]:
+    def on_batch_end(
+        self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
+    ) -> list[object]:
         """Call what fires straight after on_train_batch_end, with the same logs."""
         ...
 
-    def on_test_begin(self, *, logs: Logs | None = None, run: Run | None = None) -> list[object]:
+    def on_test_begin(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
         """Call what fires before an evaluation, or the validation of an epoch; logs is ``{}``."""
         ...
 
     def on_test_batch_begin(
-        self, *, batch: int, logs: Logs | None = None, run: Run | None = None
+        self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
         """Call what fires before a batch of an evaluation or validation; logs is ``{}``."""
         ...
 
     def on_test_batch_end(
-        self, *, batch: int, logs: Logs | None = None, run: Run | None = None
+        self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
         """Call what fires after a test batch; logs holds running means without a ``val_`` prefix."""
         ...
 
-    def on_test_end(self, *, logs: Logs | None = None, run: Run | None = None) -> list[object]:
+    def on_test_end(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
         """Call what fires after an evaluation or validation, with its metrics."""
         ...
 
-    def on_epoch_end(self, *, epoch: int, logs: Logs | None = None, run: Run | None = None) -> list[object]:
+    def on_epoch_end(
+        self, *, epoch: int, logs: Logs | None = None, run: RunContext | None = None
+    ) -> list[object]:
         """Call what fires after an epoch and its validation."""
         ...
 
-    def on_train_end(self, *, logs: Logs | None = None, run: Run | None = None) -> list[object]:
+    def on_train_end(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
         """Call what fires once after the last epoch, with that epoch's logs."""
         ...
 
-    def on_predict_begin(self, *, logs: Logs | None = None, run: Run | None = None) -> list[object]:
+    def on_predict_begin(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
         """Call what fires before a prediction; logs is ``{}``."""
         ...
 
     def on_predict_batch_begin(
-        self, *, batch: int, logs: Logs | None = None, run: Run | None = None
+        self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
         """Call what fires before a batch of a prediction; logs is ``{}``."""
         ...
 
     def on_predict_batch_end(
-        self, *, batch: int, logs: Logs | None = None, run: Run | None = None
+        self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
         """Call what fires after a batch of a prediction; ``logs["outputs"]`` are its outputs."""
         ...
 
-    def on_predict_end(self, *, logs: Logs | None = None, run: Run | None = None) -> list[object]:
+    def on_predict_end(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
         """Call what fires after a prediction; logs is ``{}``."""
         ...
 
-    def on_exception(self, *, exception: BaseException, run: Run | None = None) -> list[object]:
+    def on_exception(self, *, exception: BaseException, run: RunContext | None = None) -> list[object]:
         """Call what fires when anything in the run has raised, Ctrl-C included."""
         ...
 
-    def on_teardown(self, *, run: Run | None = None) -> list[object]:
+    def on_teardown(self, *, run: RunContext | None = None) -> list[object]:
         """Call what fires last, once, however the run ended, in reverse order."""
         ...

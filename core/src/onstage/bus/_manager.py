@@ -23,7 +23,7 @@ from onstage.hookspecs import PROJECT, Stages
 
 if TYPE_CHECKING:
     from onstage.bus._hook_types import HookCalls
-    from onstage.run._session import Run
+    from onstage.context import RunContext
 
 Instrument = Callable[[str, str, Callable[..., Any]], Callable[..., Any]]
 """``(stage, plugin name, method) -> method``: wraps what is called, to time it."""
@@ -120,7 +120,7 @@ class Bus(pluggy.PluginManager):
         self._stage_names: dict[str, None] = {}
         self._specifications: list[Any] = []
         self.add_hookspecs(Stages)
-        self.run: Run | None = None
+        self.run: RunContext | None = None
         self.disabled: list[str] = []
         self._instrument = instrument
         self._monitors = 0
@@ -244,7 +244,7 @@ class Bus(pluggy.PluginManager):
         if emit is not None:
             emit(*args)
 
-    def emit(self, stage: str, run: Run, arguments: dict[str, Any]) -> None:
+    def emit(self, stage: str, run: RunContext, arguments: dict[str, Any]) -> None:
         """Call a stage by name, with named arguments; ``run`` is added where it is offered."""
         if "run" in self.argnames(stage):
             arguments = {"run": run, **arguments}

@@ -12,9 +12,9 @@ from onstage.validation import validate_choice, validate_float
 
 if TYPE_CHECKING:
     from onstage.callbacks._base import Callback
+    from onstage.context import RunContext
     from onstage.logs import Logs
     from onstage.model import Direction
-    from onstage.run._session import Run
 
 _BETTER_HIGH = (
     *("acc", "accuracy", "auc", "precision", "recall", "f1", "f1_score", "fbeta_score"),
@@ -152,7 +152,7 @@ class Monitor:
         return value + self.min_delta < best
 
 
-def expected_log_names(run: Run, asking: object) -> tuple[str, ...] | None:
+def expected_log_names(run: RunContext, asking: object) -> tuple[str, ...] | None:
     """Name what the logs of on_epoch_end will hold, where that is known.
 
     Parameters
@@ -179,7 +179,7 @@ def expected_log_names(run: Run, asking: object) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys([*run.metric_names, *added]))
 
 
-def _can_add_logs(run: Run, plugin: object) -> bool:
+def _can_add_logs(run: RunContext, plugin: object) -> bool:
     return any(impl.plugin is plugin for stage in _ADDING_STAGES for impl in run.bus.implementations(stage))
 
 
