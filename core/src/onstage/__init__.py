@@ -59,6 +59,7 @@ _HOMES = {
     "SettingsError": "onstage.errors",
     "StateError": "onstage.errors",
     "Trainer": "onstage.trainer",
+    "callback": "onstage.registry._factory",
     "hookimpl": "onstage.hookspecs",
     "hookspec": "onstage.hookspecs",
     "load_model": "onstage.nn.sequential",
@@ -75,7 +76,7 @@ _MODULES = {
         "regularizers",
         "schedules",
     )
-} | {name: f"onstage.{name}" for name in ("callback", "callbacks", "testing")}
+} | {name: f"onstage.{name}" for name in ("callbacks", "testing")}
 
 __all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 

@@ -5,22 +5,38 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pluggy import HookImpl, HookimplOpts
 
-from onstage.callbacks._base import Callback
 from onstage.errors import did_you_mean
 
-if TYPE_CHECKING:
-    from onstage.bus._manager import Bus
+
+class StageRegistry(Protocol):
+    """The stages and the names that are taken, as `onstage.Bus` knows them."""
+
+    def stage_names(self) -> list[str]:
+        """Return the names of the stages."""
+        ...
+
+    def is_stage(self, name: str) -> bool:
+        """Return whether a hook of this name has a specification."""
+        ...
+
+    def argnames(self, stage: str) -> tuple[str, ...]:
+        """Return the arguments of a stage, in the order of its specification."""
+        ...
+
+    def has_plugin(self, name: str) -> bool:
+        """Return whether a plugin of this name is registered."""
+        ...
 
 
 def implements(plugin: object, name: str, is_stage: Callable[[str], bool]) -> bool:
     """Whether an attribute of a plugin implements a stage.
 
-    Looked up without running properties. What a base class merely offers for
-    overriding (ours, and Keras's, which marks those) does not count.
+    Looked up without running properties. A base class's method that is marked as
+    a default to be overridden, as ours and Keras's are, does not count.
     """
     return _is_implementation(name, inspect.getattr_static(plugin, name, None), is_stage)
 
@@ -28,7 +44,7 @@ def implements(plugin: object, name: str, is_stage: Callable[[str], bool]) -> bo
 def _is_implementation(name: str, found: object, is_stage: Callable[[str], bool]) -> bool:
     if name.startswith("__") or not (is_stage(name) or is_stage(_marks(found).get("specname") or "")):
         return False
-    if found is None or found is getattr(Callback, name, None) or getattr(found, "_is_default", False):
+    if found is None or getattr(found, "_is_default", False):
         return False
     return not isinstance(found, property)
 
@@ -45,14 +61,13 @@ def _attributes(plugin: object) -> dict[str, object]:
     """Give the attributes by name, as inspect.getattr_static gives each.
 
     In one merge: that function goes through all base classes for every name,
-    which would be most of what starting a run costs. Without those that are
-    merely inherited from Callback or object.
+    which would be most of what starting a run costs. Without those of object.
     """
     if isinstance(plugin, types.ModuleType):
         return vars(plugin)
     merged: dict[str, object] = {}
     for base in reversed(type(plugin).__mro__):
-        if base is not Callback and base is not object:
+        if base is not object:
             merged.update(vars(base))
     for name, value in getattr(plugin, "__dict__", {}).items():
         if not isinstance(merged.get(name), property):
@@ -72,7 +87,7 @@ def default_hookimpl_opts() -> HookimplOpts:
     }
 
 
-def implementations(plugin: object, bus: Bus) -> dict[str, HookimplOpts]:
+def implementations(plugin: object, bus: StageRegistry) -> dict[str, HookimplOpts]:
     """Give pluggy's options of each method that implements a stage, by its name.
 
     Raises
@@ -93,7 +108,7 @@ def implementations(plugin: object, bus: Bus) -> dict[str, HookimplOpts]:
     # A module may hold any function; a class with an on_… method means a stage.
     if not isinstance(plugin, types.ModuleType):
         _refuse_misspelt(attributes, label, bus)
-    if not stages and not isinstance(plugin, Callback) and not hasattr(plugin, "set_model"):
+    if not stages and not hasattr(plugin, "set_model"):
         raise TypeError(
             f"a callback must have methods named after stages (on_epoch_end, …), got {plugin!r}; "
             "pass an instance of a class that has some"
@@ -113,7 +128,7 @@ def _check_hookable(name: str, found: object, label: str) -> None:
         )
 
 
-def _refuse_misspelt(attributes: dict[str, object], label: str, bus: Bus) -> None:
+def _refuse_misspelt(attributes: dict[str, object], label: str, bus: StageRegistry) -> None:
     for name, found in attributes.items():
         if not name.startswith("on_") or bus.is_stage(name):
             continue
@@ -125,7 +140,7 @@ def _refuse_misspelt(attributes: dict[str, object], label: str, bus: Bus) -> Non
         )
 
 
-def _check_arguments(plugin: object, name: str, opts: HookimplOpts, label: str, bus: Bus) -> None:
+def _check_arguments(plugin: object, name: str, opts: HookimplOpts, label: str, bus: StageRegistry) -> None:
     stage = opts.get("specname") or name
     offered = bus.argnames(stage)
     impl = HookImpl(plugin, label, getattr(plugin, name), opts)
@@ -154,7 +169,7 @@ def class_name(plugin: object) -> str:
     return plugin.__name__ if isinstance(plugin, types.ModuleType) else type(plugin).__name__
 
 
-def free_name(plugin: object, bus: Bus) -> str:
+def free_name(plugin: object, bus: StageRegistry) -> str:
     """Name a plugin after its class; ``EarlyStopping-2`` for a second one."""
     name = base = class_name(plugin)
     number = 2

@@ -7,18 +7,18 @@ are onstage's own, are here too.
 
 from __future__ import annotations
 
-import dis
 import sys
 from importlib import import_module
 from typing import Any
 
 from onstage.errors import PluginError, did_you_mean
-from onstage.registry import _discovery
 
 _CORE = {"Callback": "onstage.callbacks._base", "History": "onstage.callbacks._history"}
 
 
 def _names() -> list[str]:
+    from onstage.registry import _discovery  # imported late: `onstage.Callback` needs no list of plugins
+
     plugins = _discovery.installed()
     return sorted({*_CORE, *(plugin.attribute for plugin in plugins if plugin.attribute.isidentifier())})
 
@@ -30,6 +30,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _CORE:
         return getattr(import_module(_CORE[name]), name)
+    from onstage.registry import _discovery
+
     if name not in _names():
         _discovery.refresh()  # it may have been installed since
     if name not in _names():
@@ -46,6 +48,8 @@ def __getattr__(name: str) -> Any:
 def _missing(caller: Any, message: str) -> Exception:
     # `from onstage.callbacks import Typo` replaces an AttributeError by an
     # ImportError of its own without the did-you-mean; hasattr needs the AttributeError.
+    import dis
+
     importing = dis.opname[caller.f_code.co_code[caller.f_lasti]] == "IMPORT_FROM"
     return ImportError(message, name=__name__) if importing else AttributeError(message)
 

@@ -6,14 +6,12 @@ a `stop` that says who asked, and ``super().on_…()`` that is always there.
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from onstage.model import State
 
 if TYPE_CHECKING:
-    from onstage.run._session import Run
+    from onstage.context import RunContext
 
 Params = dict[str, Any]
 
@@ -63,7 +61,7 @@ class Callback:
 
     model: Any = None
     params: Params
-    run: Run | None = None
+    run: RunContext | None = None
 
     def set_model(self, model: Any) -> None:
         """Receive the model, before any stage."""
@@ -73,7 +71,7 @@ class Callback:
         """Receive the training's parameters, before any stage."""
         self.params = params
 
-    def set_run(self, run: Run | None) -> None:
+    def set_run(self, run: RunContext | None) -> None:
         """Receive the run, before any stage; None when it is over."""
         self.run = run
 
@@ -156,13 +154,7 @@ class Callback:
         """Close what is open; always called, once, last."""
 
 
-class _CallableModule(ModuleType):
-    # Python binds `onstage.callback` to this module as soon as anybody imports it,
-    # so the module itself answers to onstage.callback("early_stopping", patience=3).
-    def __call__(self, name: str, /, **options: Any) -> Any:
-        from onstage.registry._selection import callback
-
-        return callback(name, **options)
-
-
-sys.modules[__name__].__class__ = _CallableModule
+# As Keras marks its own: a method that is merely inherited from here is no implementation.
+for _name, _method in tuple(vars(Callback).items()):
+    if _name.startswith("on_") and callable(_method):
+        _method._is_default = True
