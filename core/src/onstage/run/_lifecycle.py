@@ -6,18 +6,60 @@ closes what was left open below it, so that a ``break`` anywhere does no harm.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, Protocol
 
+from onstage.bus._manager import Bus
+from onstage.callbacks._history import History
+from onstage.context import RunContext
 from onstage.errors import StateError
 from onstage.logs import Logs, read_scalars
-from onstage.model import State
+from onstage.model import MetricAccumulator, State
 from onstage.run import _setup
 from onstage.run._running_means import RunningMeans
 from onstage.validation import validate_state
 
-if TYPE_CHECKING:
-    from onstage.run._loops import BatchLoop
-    from onstage.run._session import Run
+Kind = Literal["train", "test", "predict"]
+
+
+class RunState(RunContext, Protocol):
+    """The run as its own parts see it: they move it from stage to stage."""
+
+    bus: Bus
+    history: History
+    flags: Any
+    initial_epoch: int
+    epoch: int | None
+    batch: int | None
+    batch_data: Any
+    stop_reason: str | None
+    stopped_by: str | None
+    test_logs: Logs
+
+
+class OpenLoop(Protocol):
+    """A loop over batches, as the lifecycle opens and closes it."""
+
+    kind: Kind
+    batch: int
+    data: Any
+    accumulator: MetricAccumulator
+    is_open: bool
+
+    def log(self, values: Logs, samples: float | None) -> None:
+        """Keep values for the end of the open batch."""
+        ...
+
+    def close_batch(self) -> None:
+        """Fire the end of the open batch."""
+        ...
+
+    def close(self) -> None:
+        """Close the open batch and the loop's stage."""
+        ...
+
+    def resume(self, state: State) -> None:
+        """Begin after the batches that are done."""
+        ...
 
 
 class RunLifecycle:
@@ -35,15 +77,15 @@ class RunLifecycle:
         The open loops over batches, the innermost last.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunState) -> None:
         self._run = run
         self.is_training = False
         self.epoch_open = False
         self.epoch_logs: Logs = {}
-        self.loops: list[BatchLoop] = []
+        self.loops: list[OpenLoop] = []
         self._began = False
         self._epoch_ending = False
-        self._train_loop: BatchLoop | None = None
+        self._train_loop: OpenLoop | None = None
         self._last_logs: Logs = {}
         self._resume: State | None = None
 
@@ -103,7 +145,7 @@ class RunLifecycle:
 
     # -- the loops over batches
 
-    def enter(self, loop: BatchLoop) -> None:
+    def enter(self, loop: OpenLoop) -> None:
         """Open a loop: a validation inside the training's loop, any other alone."""
         if loop.kind == "train":
             self.close_loops()
@@ -117,7 +159,7 @@ class RunLifecycle:
         if loop.kind != "train":
             self._run.bus.fire(f"on_{loop.kind}_begin", {}, self._run)
 
-    def _enter_training(self, loop: BatchLoop) -> None:
+    def _enter_training(self, loop: OpenLoop) -> None:
         earlier = self._train_loop
         self._train_loop = loop
         if earlier is not None:
@@ -128,7 +170,7 @@ class RunLifecycle:
             state, self._resume = self._resume, None
             loop.resume(state)
 
-    def leave(self, loop: BatchLoop) -> None:
+    def leave(self, loop: OpenLoop) -> None:
         """Take a closed loop off, and fire the end of its stage."""
         run = self._run
         self.loops.remove(loop)
@@ -145,7 +187,7 @@ class RunLifecycle:
         elif loop.kind == "predict":
             run.bus.fire("on_predict_end", {}, run)
 
-    def close_loops(self, above: BatchLoop | None = None) -> None:
+    def close_loops(self, above: OpenLoop | None = None) -> None:
         """Close loops that were left open, the innermost first."""
         while self.loops and self.loops[-1] is not above:
             self.loops[-1].close()

@@ -9,18 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Self
 
 from onstage.errors import StateError
 from onstage.logs import Logs
 from onstage.model import MetricAccumulator, State
+from onstage.run._lifecycle import Kind, RunLifecycle, RunState
 from onstage.run._running_means import RunningMeans, sample_count
-
-if TYPE_CHECKING:
-    from onstage.run._lifecycle import RunLifecycle
-    from onstage.run._session import Run
-
-Kind = Literal["train", "test", "predict"]
 
 _END = object()
 _STOP_FLAGS = {"train": "stop_training", "test": "stop_evaluating", "predict": "stop_predicting"}
@@ -33,7 +28,7 @@ class BatchLoop:
 
     def __init__(
         self,
-        run: Run,
+        run: RunState,
         lifecycle: RunLifecycle,
         kind: Kind,
         data: Iterable[Any],
@@ -158,7 +153,7 @@ class StepLoop(BatchLoop):
 class EpochLoop:
     """The epochs of a training; the end of the loop ends the training."""
 
-    def __init__(self, run: Run, lifecycle: RunLifecycle) -> None:
+    def __init__(self, run: RunState, lifecycle: RunLifecycle) -> None:
         self.run = run
         self._lifecycle = lifecycle
         self._next = run.initial_epoch
