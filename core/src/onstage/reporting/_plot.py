@@ -6,14 +6,23 @@ import math
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
-    from onstage.callbacks._history import History
+
+class Record(Protocol):
+    """The record of a run, as `onstage.History` keeps it."""
+
+    history: dict[str, list[Any]]
+    epoch: list[int]
+    epochs_of: dict[str, list[int]]
+    stop_reason: str | None
+    stopped_by: str | None
+
 
 TRAINING, VALIDATION, RATE, MARK = "#2563c9", "#d9730d", "#12855b", "#667085"
 _INK, _SOFT, _GRID = "#1d2330", "#667085", "#e3e6ec"
@@ -22,7 +31,7 @@ _FEW_PANELS = 3
 _MOST_REDUCTIONS = 8
 
 
-def plot(history: History, target: str | PathLike[str] | Axes | Sequence[Axes] | None = None) -> list[Axes]:
+def plot(history: Record, target: str | PathLike[str] | Axes | Sequence[Axes] | None = None) -> list[Axes]:
     """Draw one panel for each metric, and one for the learning rate.
 
     Upright lines mark the epochs before which the rate was lowered, and the
@@ -68,13 +77,13 @@ def plot(history: History, target: str | PathLike[str] | Axes | Sequence[Axes] |
     return axes
 
 
-def _panels(history: History) -> list[str]:
+def _panels(history: Record) -> list[str]:
     """Name the metrics that have numbers, each once; the rate comes last."""
     names = dict.fromkeys(name.removeprefix("val_") for name in history.history if _points(history, name))
     return sorted(names, key=lambda name: name == "learning_rate")
 
 
-def _points(history: History, curve: str) -> list[tuple[int, float]]:
+def _points(history: Record, curve: str) -> list[tuple[int, float]]:
     """Give ``(epoch, value)`` of what is a number."""
     pairs = zip(history.epochs_of.get(curve, []), history.history.get(curve, []), strict=True)
     return [(epoch, value) for epoch, value in pairs if isinstance(value, float)]
@@ -107,7 +116,7 @@ def _figure(axes: Sequence[Axes]) -> Any:
     return axes[0].figure
 
 
-def _panel(axis: Axes, history: History, name: str) -> None:
+def _panel(axis: Axes, history: Record, name: str) -> None:
     is_rate = name == "learning_rate"
     curves = [(name, RATE if is_rate else TRAINING, "training"), (f"val_{name}", VALIDATION, "validation")]
     for curve, colour, label in curves:
@@ -142,7 +151,7 @@ def _curve(axis: Axes, points: list[tuple[int, float]], **style: Any) -> None:
         )
 
 
-def _marks(axis: Axes, history: History) -> None:
+def _marks(axis: Axes, history: Record) -> None:
     """Draw where the rate was lowered and where training was stopped."""
     for n, epoch in enumerate(_reductions(history)):
         label = None if n else "learning rate lowered"
@@ -151,7 +160,7 @@ def _marks(axis: Axes, history: History) -> None:
         axis.axvline(history.epoch[-1], color=MARK, linewidth=1.0, label="stopped")
 
 
-def _reductions(history: History) -> list[int]:
+def _reductions(history: Record) -> list[int]:
     """List the epochs that were the first with a lower rate; none when there are many."""
     pairs = pairwise(_points(history, "learning_rate"))
     lower = [epoch for (_, before), (epoch, rate) in pairs if rate < before]

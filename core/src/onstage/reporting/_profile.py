@@ -13,7 +13,6 @@ from functools import wraps
 from time import perf_counter
 from typing import Any, TextIO
 
-from onstage.registry._config import Settings
 from onstage.reporting._formatting import format_duration, format_table
 
 Method = Callable[..., Any]
@@ -134,44 +133,3 @@ class Trace:
                 print(line, file=self._file or sys.stderr)
 
         return traced
-
-
-class Report:
-    """What a run reports about its callbacks, as the user asked for.
-
-    Parameters
-    ----------
-    profile, trace
-        None: not asked for.
-    """
-
-    def __init__(self, profile: Profile | None, trace: Trace | None) -> None:
-        self.profile = profile
-        self.trace = trace
-
-    def instrument(self, stage: str, callback: str, method: Method) -> Method:
-        """Wrap a method for all that is asked for."""
-        for tool in (self.profile, self.trace):
-            method = tool.wrap(stage, callback, method) if tool is not None else method
-        return method
-
-    def close(self) -> None:
-        """Print the table, to stderr: stdout belongs to the program."""
-        if self.profile is not None:
-            print(self.profile.table(), file=sys.stderr)
-
-
-def report_for(profile: bool | None, settings: Settings) -> Report | None:
-    """Give the report of a run, or None when nobody asked for one.
-
-    Parameters
-    ----------
-    profile
-        The argument in code; None: as the settings say.
-    settings
-        Say whether to trace.
-    """
-    profile = settings.profile if profile is None else profile
-    if not profile and not settings.trace:
-        return None
-    return Report(Profile() if profile else None, Trace() if settings.trace else None)
