@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from onstage.errors import StateError
 from onstage.model import State
 from onstage.nn import layers, serialization
+from onstage.nn.execution.compiled import CompiledNetwork
 from onstage.nn.layers.variable import limit_weights
 from onstage.nn.losses import FunctionLoss
 from onstage.nn.metrics import MeanMetricWrapper
 from onstage.nn.network import Network
 from onstage.state import storage
 
-if TYPE_CHECKING:
-    from onstage.nn.sequential import Sequential
+_Network = TypeVar("_Network", bound=CompiledNetwork)
 
 MODEL, WEIGHTS = "onstage-model", "onstage-weights"
 
@@ -30,7 +30,7 @@ WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What constructors raise over a configuration of any kind."""
 
 
-def save_model(model: Sequential, filepath: str | PathLike[str], overwrite: bool) -> None:
+def save_model(model: CompiledNetwork, filepath: str | PathLike[str], overwrite: bool) -> None:
     """Write the whole model; see `Sequential.save`."""
     _save(filepath, overwrite, snapshot(model))
 
@@ -40,7 +40,7 @@ def save_weights(model: Network, filepath: str | PathLike[str], overwrite: bool)
     _save(filepath, overwrite, snapshot_weights(model))
 
 
-def snapshot(model: Sequential) -> State:
+def snapshot(model: CompiledNetwork) -> State:
     """Give what `save_model` writes; see `Sequential.snapshot`."""
     return {"kind": MODEL, **config_of(model), "state": state_view(model)}
 
@@ -50,7 +50,7 @@ def snapshot_weights(model: Network) -> State:
     return {"kind": WEIGHTS, "weights": model.weights_view()}
 
 
-def state_view(model: Sequential) -> State:
+def state_view(model: CompiledNetwork) -> State:
     """Give the state with the model's own arrays; `Sequential.state_dict` copies them."""
     return {
         "weights": model.weights_view(),
@@ -76,8 +76,8 @@ def load_weights(model: Network, filepath: str | PathLike[str]) -> None:
 
 
 def load_model(
-    kind: type[Sequential], filepath: str | PathLike[str], custom_objects: Mapping[str, Any], compile: bool
-) -> Sequential:
+    kind: type[_Network], filepath: str | PathLike[str], custom_objects: Mapping[str, Any], compile: bool
+) -> _Network:
     """Make a model from a file; see `sequential.load_model`."""
     saved = storage.load(filepath)
     if not _is(MODEL, saved):
@@ -95,7 +95,7 @@ def load_model(
     return model
 
 
-def load_state(model: Sequential, state: State) -> None:
+def load_state(model: CompiledNetwork, state: State) -> None:
     """Restore a model's state; see `Sequential.load_state_dict`."""
     weights = _arrays(state.get("weights") if isinstance(state, Mapping) else None)
     variables = model.weights
@@ -116,7 +116,7 @@ def load_state(model: Sequential, state: State) -> None:
     model.rng.bit_generator.state = rng.state
 
 
-def config_of(model: Sequential) -> State:
+def config_of(model: CompiledNetwork) -> State:
     """Give what a model is made of, as plain data."""
     compiled_loss = model._compiled_loss
     compiled = None
@@ -136,7 +136,7 @@ def config_of(model: Sequential) -> State:
     }
 
 
-def _from_config(kind: type[Sequential], saved: State, custom_objects: Mapping[str, Any]) -> Sequential:
+def _from_config(kind: type[_Network], saved: State, custom_objects: Mapping[str, Any]) -> _Network:
     if len(saved["layers"]) > MAX_LAYERS:
         raise StateError(
             f"a saved model must have at most {MAX_LAYERS:,} layers, got {len(saved['layers']):,}"
