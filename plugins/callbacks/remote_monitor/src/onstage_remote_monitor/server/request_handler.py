@@ -10,15 +10,12 @@ import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from onstage_remote_monitor.server.access import Refusal
-from onstage_remote_monitor.server.event_store import Listener, Received, Truncated
+from onstage_remote_monitor.server.access import Guard, Refusal
+from onstage_remote_monitor.server.event_store import EventStore, Listener, Received, Truncated
 from onstage_remote_monitor.validation import RUN_HEADER, SEQUENCE_HEADER
-
-if TYPE_CHECKING:
-    from onstage_remote_monitor.server import Server
 
 _PAGE = {
     "/": ("page.html", "text/html; charset=utf-8"),
@@ -39,6 +36,16 @@ _HEADERS = {
 }
 
 
+class Owner(Protocol):
+    """The server of the events, as the handler of a connection sees it."""
+
+    guard: Guard
+    hub: EventStore
+    path: str
+    field: str
+    max_body: int
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers the requests of one connection."""
 
@@ -47,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 30
     disable_nagle_algorithm = True
     server: Any
-    """The socket server; the `Server` is its ``owner``."""
+    """The socket server; its ``owner`` is an `Owner`."""
 
     def handle_one_request(self) -> None:
         """Answer one request; the server breaks off one that takes longer than a minute."""
@@ -64,8 +71,8 @@ class Handler(BaseHTTPRequestHandler):
         self._guarded(self._post)
 
     @property
-    def _owner(self) -> Server:
-        owner: Server = self.server.owner
+    def _owner(self) -> Owner:
+        owner: Owner = self.server.owner
         return owner
 
     def _guarded(self, answer: Any) -> None:
