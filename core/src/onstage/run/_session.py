@@ -13,27 +13,22 @@ loop of your own uses the same ones::
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterable, Mapping
-from functools import partial
-from types import SimpleNamespace, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from types import TracebackType
+from typing import Any, Self
 
 from onstage.bus._manager import Bus
-from onstage.errors import Interrupted
 from onstage.logs import Logs
-from onstage.model import MetricAccumulator, State
+from onstage.model import MetricAccumulator
 from onstage.run import _requirements, _setup
+from onstage.run._controls import RunControls, stop_flags
 from onstage.run._lifecycle import RunLifecycle
 from onstage.run._loops import BatchLoop, EpochLoop, StepLoop
 from onstage.run._running_means import RunningMeans
 
-if TYPE_CHECKING:  # imported when it is asked for: few runs heed a signal
-    from onstage.run._signals import SignalHandlers
 
-
-class Run:
+class Run(RunControls):
     """One training, evaluation or prediction, and the callbacks in it.
 
     Parameters
@@ -100,7 +95,7 @@ class Run:
     ) -> None:
         self._entered = self._over = False
         self.model = model
-        self.params: dict[str, Any] = {
+        self.params = {
             "verbose": verbose,
             "epochs": epochs,
             "steps": steps,
@@ -109,22 +104,18 @@ class Run:
         }
         self.initial_epoch = initial_epoch
         self.metric_names = None if metric_names is None else tuple(metric_names)
-        self.rank: int = getattr(model, "rank", 0)
-        self.epoch: int | None = None
-        self.batch: int | None = None
-        self.batch_data: Any = None
-        self.stop_reason: str | None = None
-        self.stopped_by: str | None = None
-        self.interruption: Interrupted | None = None
+        self.rank = getattr(model, "rank", 0)
+        self.epoch = self.batch = self.batch_data = None
+        self.stop_reason = self.stopped_by = self.interruption = None
         self.test_logs: Logs = {}
         self.resumed = False
-        self.flags = _stop_flags(model)
+        self.flags = stop_flags(model)
         plugins, self.history = _setup.resolve_callbacks(callbacks, verbose, self.rank)
         self._report = _setup.report(profile)
         self.bus = Bus(plugins, instrument=self._report.instrument if self._report else None)
         self.bus.run = self
         self._lifecycle = RunLifecycle(self)
-        self._signal_handlers: SignalHandlers | None = None
+        self._signal_handlers = None
 
     # -- the with block
 
@@ -246,120 +237,3 @@ class Run:
             self._lifecycle.epoch_logs.update(given)
         else:
             raise RuntimeError("run.log must be inside an epoch or a batch; open one with run.epochs()")
-
-    # -- what callbacks use
-
-    @property
-    def batch_logs(self) -> Logs:
-        """The current batch's own values; its running means are in ``logs``."""
-        loops = self._lifecycle.loops
-        return loops[-1].accumulator.batch_logs() if loops else {}
-
-    @property
-    def is_training(self) -> bool:
-        """Whether the run is between on_train_begin and on_train_end."""
-        return self._lifecycle.is_training
-
-    @property
-    def stopping(self) -> bool:
-        """Whether somebody has asked for the end."""
-        return bool(self.flags.stop_training)
-
-    def stop(self, reason: str, by: object | None = None) -> None:
-        """End the training: no further batch or epoch, but every end fires.
-
-        Parameters
-        ----------
-        reason
-            For people; it is in the History.
-        by
-            The callback that asks; None: found from the caller.
-        """
-        if not isinstance(reason, str) or not reason:
-            raise ValueError(f"reason must be a non-empty string, got {reason!r}")
-        if self.stop_reason is None:
-            asker = by if by is not None else sys._getframe(1).f_locals.get("self")
-            self.stop_reason = reason
-            self.stopped_by = None if asker is None else self.bus.get_name(asker)
-        self.flags.stop_training = True
-
-    def stop_on_signal(self, *signums: int) -> None:
-        """Have a signal end the run behind the next batch, or the epoch's end.
-
-        A batch that is open is finished and its end fires; callbacks see
-        `interruption` there. Then `Interrupted` is raised: on_exception and
-        on_teardown fire, and no other end, as the epoch has none. A validation
-        is finished first, and then its epoch. When all is torn down the
-        handlers of before are put back, and the signal is raised once more: the
-        program ends as it would have ended at once without this. Where it goes
-        on, `Interrupted` comes out of the loop.
-
-        Parameters
-        ----------
-        signums
-            Such as ``signal.SIGTERM``.
-
-        Raises
-        ------
-        ValueError
-            One is no signal, or can't be caught.
-        RuntimeError
-            This isn't the main thread, or a handler is there that can't be put back.
-        """
-        from onstage.run._signals import SignalHandlers
-
-        if self._over:
-            raise RuntimeError("stop_on_signal must be called before the run is over")
-        if self._signal_handlers is None:
-            self._signal_handlers = SignalHandlers(partial(setattr, self, "interruption"))
-        for signum in signums:
-            self._signal_handlers.add(signum)
-
-    def emit(self, stage: str, **arguments: Any) -> None:
-        """Fire a stage that a plugin package added with ``bus.add_hookspecs``."""
-        if not self.bus.is_stage(stage):
-            raise ValueError(f"stage must be one that bus.add_hookspecs added, got {stage!r}")
-        self.bus.emit(stage, self, arguments)
-
-    def where(self) -> str:
-        """Say where the run is: ``", epoch 3, batch 7"``."""
-        epoch = "" if self.epoch is None else f", epoch {self.epoch}"
-        return epoch if self.batch is None else f"{epoch}, batch {self.batch}"
-
-    # -- resume
-
-    def state_dict(self) -> State:
-        """Copy everything that a resumed run needs, to the bit.
-
-        To be called in a stage that ends something: in on_epoch_end that epoch
-        counts as done, in a batch's end that batch. Only what is registered
-        with ``trylast`` sees the state of all the others.
-        """
-        return self._lifecycle.state_dict()
-
-    def load_state_dict(self, state: State) -> None:
-        """Continue where `state_dict` was taken.
-
-        To be called in on_train_begin or earlier. Model and callbacks are
-        restored where the saved run was: behind all on_train_begin, and for a
-        state from the middle of an epoch behind its on_epoch_begin too, so
-        that what those did is overwritten.
-
-        Raises
-        ------
-        StateError
-            It isn't a run's state; or, later, a part doesn't fit what it is for.
-        """
-        if self.epoch is not None:
-            raise RuntimeError("run.load_state_dict must be called before the first epoch")
-        self._lifecycle.load_state_dict(state)
-        self.resumed = True
-
-
-def _stop_flags(model: Any) -> Any:
-    """Give what carries ``stop_training``: the model, or a stand-in for it."""
-    try:
-        model.stop_training = False
-    except AttributeError:
-        return SimpleNamespace(stop_training=False)
-    return model
