@@ -11,70 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from onstage.backend import Backend
 from onstage.callbacks._history import History
 from onstage.data import _arrays as batching
-from onstage.model import Batch, Direction, MetricAccumulator
+from onstage.model import Batch, MetricAccumulator
 from onstage.run._session import Run
+from onstage.validation import validate_count, validate_seed
 
 
-class Trainer:
+class Trainer(Backend):
     """The training methods of a model.
 
-    A backend gives the steps of the `Model` protocol, and may override
-    `make_batches` (what data it takes), `prepare` (what it checks before the
-    first stage) and `join_outputs`.
+    A backend fills in what `Backend` has.
     """
-
-    stop_training: bool = False
-    stop_evaluating: bool = False
-    stop_predicting: bool = False
-    history: History | None = None
-
-    # -- what a backend fills in
-
-    def new_accumulator(self) -> MetricAccumulator:
-        """Make empty totals for one stage."""
-        raise NotImplementedError
-
-    def train_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        """Forward, backward, update; adds the metrics from before the update."""
-        raise NotImplementedError
-
-    def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        """Forward without training behaviour; adds the metrics."""
-        raise NotImplementedError
-
-    def predict_step(self, batch: Batch) -> Any:
-        """Give the outputs of a batch, an array that the caller may keep."""
-        raise NotImplementedError
-
-    def metric_directions(self) -> Mapping[str, Direction | None]:
-        """Name the metrics in log order, and whether down or up is better."""
-        raise NotImplementedError
-
-    def prepare(self, batches: Any, *, mode: str) -> None:
-        """Build the model for this data, and refuse what doesn't fit.
-
-        Called before the first stage fires.
-        """
-
-    def reseed(self, seed: int) -> np.random.Generator:
-        """Set the model's randomness; gives the generator that shuffles."""
-        return np.random.default_rng(seed)
-
-    def shuffle_rng(self) -> np.random.Generator:
-        """Give the generator that shuffles when ``fit`` got no seed."""
-        return np.random.default_rng()
-
-    def make_batches(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
-        """Turn data into batches; the options are those of `data.as_batches`."""
-        if options.get("shuffle") and options.get("rng") is None:
-            options["rng"] = self.shuffle_rng()
-        return batching.as_batches(x, y, sample_weight, **options)
-
-    def join_outputs(self, outputs: list[Any]) -> Any:
-        """Join the outputs of the batches of a prediction."""
-        return np.concatenate(outputs)
 
     # -- training
 
@@ -157,12 +106,12 @@ class Trainer:
         ValueError, TypeError
             Before the first stage fires, when an argument or the data doesn't fit.
         """
-        _check_count("epochs", epochs, least=0)
-        _check_count("initial_epoch", initial_epoch, least=0)
-        _check_count("steps_per_epoch", steps_per_epoch, least=1, optional=True)
-        _check_count("validation_steps", validation_steps, least=1, optional=True)
+        validate_count("epochs", epochs, least=0)
+        validate_count("initial_epoch", initial_epoch, least=0)
+        validate_count("steps_per_epoch", steps_per_epoch, least=1, optional=True)
+        validate_count("validation_steps", validation_steps, least=1, optional=True)
         due = _validation_epochs(validation_freq)
-        rng = None if seed is None else self.reseed(_checked_seed(seed))
+        rng = None if seed is None else self.reseed(validate_seed(seed))
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = batching.split_validation(
                 x, y, sample_weight, validation_split
@@ -241,7 +190,7 @@ class Trainer:
             With return_dict a dict; else a list in the order of
             `metrics_names`, or the loss alone when there are no metrics.
         """
-        _check_count("steps", steps, least=1, optional=True)
+        validate_count("steps", steps, least=1, optional=True)
         batches = self.make_batches(x, y, sample_weight, batch_size=batch_size, steps=steps)
         self.prepare(batches, mode="test")
         self.stop_evaluating = False
@@ -278,7 +227,7 @@ class Trainer:
         array
             Shape ``(n, …)``.
         """
-        _check_count("steps", steps, least=1, optional=True)
+        validate_count("steps", steps, least=1, optional=True)
         batches = self.make_batches(x, batch_size=batch_size, steps=steps)
         self.prepare(batches, mode="predict")
         self.stop_predicting = False
@@ -364,24 +313,10 @@ class Trainer:
         return names + [f"val_{name}" for name in names] if validated else names
 
 
-def _check_count(name: str, value: Any, *, least: int, optional: bool = False) -> None:
-    if optional and value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be an integer{' or None' if optional else ''}, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be {least} or more, got {value}")
-
-
-def _checked_seed(seed: Any) -> int:
-    _check_count("seed", seed, least=0)
-    return int(seed)
-
-
 def _validation_epochs(validation_freq: Any) -> Callable[[int], bool]:
     """Say for an epoch, from 0, whether validation is due after it."""
     if isinstance(validation_freq, (int, np.integer)) and not isinstance(validation_freq, bool):
-        _check_count("validation_freq", validation_freq, least=1)
+        validate_count("validation_freq", validation_freq, least=1)
         return lambda epoch: (epoch + 1) % int(validation_freq) == 0
     if isinstance(validation_freq, Iterable) and not isinstance(validation_freq, str):
         epochs = {int(epoch) for epoch in validation_freq}

@@ -66,6 +66,22 @@ def validate_int(name: str, value: object, low: int) -> int:
     return int(value)
 
 
+def validate_count(name: str, value: object, *, least: int, optional: bool = False) -> None:
+    """Raise unless the value is an integer of at least `least`, or None if `optional`."""
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer{' or None' if optional else ''}, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more, got {value}")
+
+
+def validate_seed(seed: Any) -> int:
+    """Return a seed as an int >= 0; raises TypeError or ValueError."""
+    validate_count("seed", seed, least=0)
+    return int(seed)
+
+
 def validate_verbosity(value: object) -> int:
     """Give a level of messages, an integer >= 0; True is 1, as many programs for Keras have it."""
     return validate_int("verbose", int(value) if isinstance(value, bool) else value, 0)
