@@ -1,8 +1,4 @@
-"""Activations: functions of one array, with their derivatives.
-
-``activations.relu(x)`` computes; ``Dense(3, activation="relu")`` or
-``activation=activations.LeakyReLU(0.1)`` use one in a layer.
-"""
+"""Activations of each value by itself."""
 
 from __future__ import annotations
 
@@ -13,58 +9,10 @@ from typing import Any
 import numpy as np
 
 from onstage.model import Array
-from onstage.nn import serialization
-from onstage.nn.execution.ops import BindContext, LogSoftmax, Op, SigmoidLogits, to_channels_first
+from onstage.nn.activations.base import Activation
+from onstage.nn.execution.ops import BindContext, Op, SigmoidLogits
 from onstage.nn.special import erf
 from onstage.validation import validate_bool, validate_float
-
-
-class Activation:
-    """A function of one array; made to be subclassed by `value` and `slope`."""
-
-    in_place = True
-    """Whether `slope` does without x, so that `value` may write over it."""
-
-    def value(self, x: Array, out: Array) -> None:
-        """Write the function of x; `out` may be x where `in_place` says so."""
-        raise NotImplementedError(f"{type(self).__name__} must define value(self, x, out)")
-
-    def slope(self, x: Array, out: Array, slope: Array) -> None:
-        """Write the derivative; `out` is the function's value at x.
-
-        x is overwritten by then if `in_place`.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must define slope(self, x, out, slope)")
-
-    def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step that applies this to x; see `steps`."""
-        out = x if context.may_overwrite and self.in_place else np.empty(x.shape, context.dtype)
-        slope = np.empty(x.shape, context.dtype) if context.training else out
-
-        def forward(x: Array) -> Array:
-            self.value(x, out)
-            return out
-
-        def backward(x: Array, gradient: Array) -> Array:
-            self.slope(x, out, slope)
-            return np.multiply(gradient, slope, slope)
-
-        return [Op(out, forward, backward)]
-
-    def __call__(self, x: Any) -> Array:
-        """Give the function of an array whose last axis is that of the channels."""
-        values = np.asarray(x)
-        if values.dtype.kind != "f":
-            values = values.astype(np.float32)
-        values = np.atleast_1d(values)
-        context = BindContext(values.dtype, np.random.default_rng(0), False, False, False)
-        (step,) = self.bind(to_channels_first(values), context)
-        out = to_channels_first(step.forward(to_channels_first(values)))
-        return np.ascontiguousarray(out).reshape(np.shape(x))
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {}
 
 
 class Linear(Activation):
@@ -256,85 +204,3 @@ class Softplus(Activation):
         np.negative(out, slope)
         np.expm1(slope, slope)
         np.negative(slope, slope)
-
-
-class Softmax(Activation):
-    """exp(x) / sum of exp(x) over the channels; keeps the logits for a cross-entropy."""
-
-    def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step that applies this to x."""
-        guarded = np.full(x.size + 2, np.nan, context.dtype)
-        shifted = guarded[1:-1].reshape(x.shape)
-        padded = np.empty(x.size + 2, context.dtype)
-        out = padded[1:-1].reshape(x.shape)
-        total = np.empty(x.shape[1:], context.dtype)
-        # A product with ones sums a few short rows faster.
-        flat, ones = x.ndim == 2, np.ones(x.shape[0], context.dtype)
-
-        def forward(x: Array) -> Array:
-            # max subtracted: exp cannot overflow
-            np.maximum.reduce(x, axis=0, out=total)
-            np.subtract(x, total, shifted)
-            np.exp(shifted, out)
-            if flat:
-                np.dot(ones, out, total)
-            else:
-                np.add.reduce(out, axis=0, out=total)
-            np.divide(out, total, out)
-            return out
-
-        def backward(x: Array, gradient: Array) -> Array:
-            # The logits are not needed any more; their buffer takes the gradient.
-            np.multiply(gradient, out, shifted)
-            shifted_sum = np.add.reduce(shifted, axis=0)
-            np.multiply(out, shifted_sum, gradient)
-            return np.subtract(shifted, gradient, shifted)
-
-        return [Op(out, forward, backward, logits=LogSoftmax(shifted, total, guarded, padded))]
-
-
-linear = Linear()
-relu = ReLU()
-leaky_relu = LeakyReLU()
-elu = ELU()
-gelu = GELU()
-sigmoid = Sigmoid()
-tanh = Tanh()
-softplus = Softplus()
-softmax = Softmax()
-
-_CLASSES: dict[str, type[Activation]] = {
-    "linear": Linear,
-    "relu": ReLU,
-    "leaky_relu": LeakyReLU,
-    "elu": ELU,
-    "gelu": GELU,
-    "sigmoid": Sigmoid,
-    "tanh": Tanh,
-    "softplus": Softplus,
-    "softmax": Softmax,
-}
-TABLE = serialization.by_name(_CLASSES.values(), **_CLASSES)
-"""Every name that `get` knows."""
-
-
-def get(identifier: object) -> Activation:
-    """Give an activation by name, configuration or instance; None is linear.
-
-    Raises
-    ------
-    ValueError
-        The name is unknown.
-    TypeError
-        It is something else; a plain function has no derivative to train by.
-    """
-    if identifier is None:
-        return linear
-    if isinstance(identifier, Activation):
-        return identifier
-    if callable(identifier) and not isinstance(identifier, type):
-        raise TypeError(
-            f"activation must be a name or an Activation, got the function {identifier!r}; "
-            "subclass onstage.activations.Activation with value() and slope()"
-        )
-    return serialization.make("activation", identifier, TABLE)
