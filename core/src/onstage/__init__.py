@@ -13,6 +13,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from onstage import activations as activations
+    from onstage import callbacks as callbacks
+    from onstage import initializers as initializers
+    from onstage import layers as layers
+    from onstage import losses as losses
+    from onstage import metrics as metrics
+    from onstage import optimizers as optimizers
+    from onstage import regularizers as regularizers
+    from onstage import schedules as schedules
+    from onstage import testing as testing
     from onstage.bus._manager import Bus as Bus
     from onstage.callbacks._base import Callback as Callback
     from onstage.callbacks._history import History as History
@@ -27,14 +37,6 @@ if TYPE_CHECKING:
     from onstage.logs import Logs as Logs
     from onstage.model import Model as Model
     from onstage.model_view import ModelView as ModelView
-    from onstage.nn import activations as activations
-    from onstage.nn import initializers as initializers
-    from onstage.nn import layers as layers
-    from onstage.nn import losses as losses
-    from onstage.nn import metrics as metrics
-    from onstage.nn import optimizers as optimizers
-    from onstage.nn import regularizers as regularizers
-    from onstage.nn import schedules as schedules
     from onstage.nn.sequential import Sequential as Sequential
     from onstage.nn.sequential import load_model as load_model
     from onstage.registry._factory import callback as callback
@@ -64,19 +66,18 @@ _HOMES = {
     "hookspec": "onstage.hookspecs",
     "load_model": "onstage.nn.sequential",
 }
-_MODULES = {
-    name: f"onstage.nn.{name}"
-    for name in (
-        "activations",
-        "initializers",
-        "layers",
-        "losses",
-        "metrics",
-        "optimizers",
-        "regularizers",
-        "schedules",
-    )
-} | {name: f"onstage.{name}" for name in ("callbacks", "testing")}
+_MODULES = (
+    "activations",
+    "callbacks",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
+    "schedules",
+    "testing",
+)
 
 __all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 
@@ -84,7 +85,7 @@ __all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: a plugin needs no numpy layers."""
     if name in _MODULES:
-        return import_module(_MODULES[name])
+        return import_module(f"onstage.{name}")
     if name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value

@@ -11,6 +11,8 @@ from onstage.model import Array
 from onstage.nn import serialization
 from onstage.validation import validate_float
 
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "get"]
+
 _BLOCK = 16384  # values; the block of weights and its scratch stay in the innermost cache
 
 

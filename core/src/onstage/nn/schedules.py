@@ -10,6 +10,15 @@ from typing import Any
 from onstage.nn import serialization
 from onstage.validation import validate_bool, validate_float, validate_int, validate_optional_float
 
+__all__ = [
+    "CosineDecay",
+    "ExponentialDecay",
+    "LearningRateSchedule",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "get",
+]
+
 
 class LearningRateSchedule:
     """A learning rate as a function of the optimizer's steps.

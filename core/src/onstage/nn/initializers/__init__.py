@@ -10,6 +10,7 @@ from onstage.nn.initializers.given import FromArray, FromFunction
 from onstage.nn.initializers.orthogonal import Orthogonal
 from onstage.nn.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from onstage.nn.initializers.variance_scaling import (
+    TRUNCATED_STDDEV,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -21,6 +22,7 @@ from onstage.nn.initializers.variance_scaling import (
 )
 
 __all__ = [
+    "TRUNCATED_STDDEV",
     "Constant",
     "GlorotNormal",
     "GlorotUniform",

@@ -1,0 +1,4 @@
+"""The weights that a layer starts with."""
+
+from onstage.nn.initializers import *  # noqa: F403
+from onstage.nn.initializers import __all__ as __all__

@@ -1,0 +1,4 @@
+"""Layers: what a `Sequential` is made of."""
+
+from onstage.nn.layers import *  # noqa: F403
+from onstage.nn.layers import __all__ as __all__
