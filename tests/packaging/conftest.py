@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/*/pyproject.toml"))
+FOLDERS = {path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/*/pyproject.toml"))}
+PLUGINS = sorted(FOLDERS)
 
 
 def pytest_generate_tests(metafunc):
@@ -26,6 +27,12 @@ def plugins():
 
 
 @pytest.fixture(scope="session")
+def folder_of():
+    """Plugin to its folder: ``plugins/<group>/<name>``."""
+    return FOLDERS.__getitem__
+
+
+@pytest.fixture(scope="session")
 def pyproject():
     return lambda folder: tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -35,20 +42,17 @@ def imports():
     return _imports
 
 
-def _imports(path, *, at_import_time=False):
-    """Name the modules that a file imports, those for type checkers left out.
+def _imports(path, *, for_types=False):
+    """Name the modules that a file imports; with `for_types` those for type checkers too.
 
-    ``from a import b`` gives ``a.b``, module or not. With `at_import_time` what
-    stands in functions is left out too.
+    ``from a import b`` gives ``a.b``, module or not.
     """
     found = set()
     waiting = [ast.parse(path.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not for_types:
             waiting += node.orelse
-            continue
-        if at_import_time and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}

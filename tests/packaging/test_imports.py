@@ -5,44 +5,63 @@ from importlib.metadata import packages_distributions
 
 import pytest
 
+import onstage
 from onstage.registry._distributions import canonicalize_name
 
-# From the top down: a module imports from its own line or from one below.
+# From the bottom up: a folder, or a file beside them, imports itself and what stands on earlier lines.
 LAYERS = [
-    {"cli", "testing"},
-    {"nn.sequential", "nn.saving"},
-    {"trainer", "view"},
-    {"run", "course", "loops", "setup", "needs", "data", "batches", "data_checks", "data_stream"},
-    {"bus", "plugin_checks", "stage_calls"},
-    {"dispatch", "hookspecs", "callback", "callbacks", "history", "plot", "monitor", "learning_rate"},
-    {"order", "profile", "choosing", "making", "config", "discovery", "plugin", "distributions"},
+    {"errors"},
+    {"logs", "validation"},
+    {"model"},
+    {"context"},
+    {"hookspecs", "state", "data", "registry", "reporting"},
+    {"callbacks", "bus"},
+    {"run"},
+    {"backend", "model_view"},
+    {"trainer"},
     {"nn"},
-    {"storage", "state_tree", "atomic", "background", "means", "tables", "signals"},
-    {"model", "logs", "metric_names", "errors", "checks"},
+    {"activations", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "schedules"},
+    {"testing", "cli"},
 ]
 
-# The part that knows where a training is, and nothing of numbers.
-NO_MATHEMATICS = {
-    "run",
-    "course",
-    "loops",
-    "setup",
-    "needs",
-    "bus",
-    "plugin_checks",
-    "dispatch",
-    "hookspecs",
-    "callback",
+# What a plugin may import of core; core/README.md says the same.
+STABLE = {
+    "onstage",
+    "onstage.callbacks.learning_rate",
+    "onstage.callbacks.monitor",
+    "onstage.context",
+    "onstage.data",
+    "onstage.data.batches",
+    "onstage.errors",
+    "onstage.hookspecs",
+    "onstage.logs",
+    "onstage.model",
+    "onstage.reporting",
+    "onstage.state",
+    "onstage.state.atomic",
+    "onstage.state.background",
+    "onstage.state.storage",
+    "onstage.testing",
+    "onstage.validation",
 }
 
-# The part that knows numbers, and no event.
-NO_EVENTS = {"run", "bus", "dispatch", "hookspecs", "callback", "history", "trainer", "discovery", "choosing"}
+# The public modules that `onstage` offers as attributes; all their names are in ``__all__``.
+PUBLIC = {f"onstage.{name}" for name in onstage.__all__}
+
+# The part that knows where a training is, and nothing of numbers.
+NO_MATHEMATICS = ("context", "hookspecs", "registry", "bus", "run", "callbacks._base")
+
+# What the layers, losses and metrics of a network know nothing of.
+EVENTS = ("hookspecs", "context", "registry", "bus", "callbacks", "run", "backend", "trainer")
 
 
 @pytest.fixture(scope="module")
 def modules(root):
     """Module name below onstage to its file; the package itself is ''."""
-    folder = root / "core/src/onstage"
+    return _modules(root / "core/src/onstage")
+
+
+def _modules(folder):
     found = {}
     for path in folder.rglob("*.py"):
         parts = path.relative_to(folder).with_suffix("").parts
@@ -52,71 +71,90 @@ def modules(root):
 
 @pytest.fixture(scope="module")
 def core_imports(modules, imports):
-    """Module name to the core modules that it imports, wherever it does so."""
-    return {name: _of_core(imports(path), modules) for name, path in modules.items()}
+    """Module name to the core modules that it imports, for types too."""
+    return _graph(modules, imports, "onstage")
 
 
-def _of_core(names, modules):
-    """Keep what is of core; ``run.Run`` becomes its module, ``run``."""
-    below = {name.removeprefix("onstage.") for name in names if name.startswith("onstage.")}
+def _graph(modules, imports, package):
+    return {
+        name: _known(imports(path, for_types=True), modules, package) - {name}
+        for name, path in modules.items()
+    }
+
+
+def _known(names, modules, package):
+    """Keep what is of the package; ``run._session.Run`` becomes its module, ``run._session``."""
+    below = {name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")}
     return {name if name in modules else name.rpartition(".")[0] for name in below} - {""}
 
 
 def _layer(module):
-    """Give the line of a module, found by its own name or by a package above it.
-
-    That of one which nobody has placed is the last: another test names it.
-    """
-    while module:
-        for line, names in enumerate(LAYERS):
-            if module in names:
-                return line
-        module = module.rpartition(".")[0]
-    return len(LAYERS)
+    return next(line for line, names in enumerate(LAYERS) if module.partition(".")[0] in names)
 
 
-def test_every_module_of_core_has_its_layer(modules):
-    assert [name for name in modules if name and _layer(name) == len(LAYERS)] == []
-    assert [name for names in LAYERS for name in names if name not in modules] == []
+def test_every_folder_of_core_has_its_layer(modules):
+    placed = [name for names in LAYERS for name in names]
+
+    assert sorted(placed) == sorted({name.partition(".")[0] for name in modules} - {""})
 
 
-def test_imports_run_downward(core_imports):
+def test_imports_run_downward_from_folder_to_folder(core_imports):
     upward = [
-        f"{name} imports {imported}, which lies above it"
+        f"{name} imports {imported}, which does not lie below it"
         for name, its_imports in core_imports.items()
         for imported in its_imports
-        if name and _layer(imported) < _layer(name)
+        if name and name.partition(".")[0] != imported.partition(".")[0] and _layer(imported) >= _layer(name)
     ]
 
     assert upward == []
 
 
-def test_no_two_modules_import_each_other_when_imported(modules, imports):
-    graph = {name: _of_core(imports(path, at_import_time=True), modules) for name, path in modules.items()}
+def test_no_modules_import_each_other_in_a_circle(core_imports):
+    assert _circle(core_imports) is None
+
+
+def test_no_modules_of_a_plugin_import_each_other_in_a_circle(plugin, folder_of, imports):
+    package = f"onstage_{plugin}"
+    modules = _modules(folder_of(plugin) / "src" / package)
+
+    assert _circle(_graph(modules, imports, package)) is None
+
+
+def _circle(graph):
+    """Find modules that import each other, types counted; the front door itself hands on only."""
     done = set()
 
     def visit(name, path):
-        assert name not in path, " imports ".join([*path[path.index(name) :], name])
-        if name not in done:
-            for imported in graph[name] - {name}:
-                visit(imported, [*path, name])
-            done.add(name)
+        if name in path:
+            return " imports ".join([*path[path.index(name) :], name])
+        if name in done or not name:
+            return None
+        for imported in graph[name]:
+            if found := visit(imported, [*path, name]):
+                return found
+        done.add(name)
+        return None
 
-    for name in graph:
-        visit(name, [])
+    return next(filter(None, (visit(name, []) for name in graph)), None)
+
+
+def test_few_files_lie_beside_the_folders_and_none_is_long(modules):
+    flat = [path for path in modules.values() if path.parent.name == "onstage" and path.stem != "__init__"]
+    long = [path.name for path in modules.values() if len(path.read_text().splitlines()) > 300]
+
+    assert len(flat) <= 12
+    assert long == []
 
 
 def test_the_run_knows_no_mathematics(modules, imports):
-    for name in NO_MATHEMATICS:
+    for name in [name for name in modules if name.startswith(NO_MATHEMATICS)]:
         known = {imported.partition(".")[0] for imported in imports(modules[name])}
         assert "numpy" not in known, name
-        assert not any(imported.startswith("onstage.nn") for imported in imports(modules[name])), name
 
 
 def test_the_layers_of_a_network_know_no_event(core_imports):
-    for name, its_imports in core_imports.items():
-        if name.startswith("nn") and _layer(name) == _layer("nn"):
-            assert not its_imports & NO_EVENTS, name
+    for name in [name for name in core_imports if name.startswith("nn.") and name != "nn.sequential"]:
+        assert not [one for one in core_imports[name] if one.partition(".")[0] in EVENTS], name
 
 
 def test_core_imports_no_plugin(modules, imports):
@@ -124,14 +162,29 @@ def test_core_imports_no_plugin(modules, imports):
         assert not [one for one in imports(path) if one.startswith("onstage_")], name
 
 
-def test_a_plugin_imports_only_onstage_and_what_it_declares(plugin, root, pyproject, imports):
-    project = pyproject(f"plugins/{plugin}")["project"]
+def test_a_plugin_imports_only_what_is_stable_of_core(plugin, folder_of, modules, imports):
+    for path in (folder_of(plugin) / "src").rglob("*.py"):
+        used = {
+            f"onstage.{name}" if name else "onstage"
+            for name in _known(imports(path, for_types=True), modules, "onstage")
+        }
+        assert used <= STABLE | PUBLIC, f"{path.name}: {sorted(used - STABLE)}"
+
+
+def test_the_readme_lists_what_is_stable(root):
+    readme = (root / "core/README.md").read_text()
+
+    assert [name for name in sorted(STABLE) if f"`{name}`" not in readme] == []
+
+
+def test_a_plugin_imports_only_onstage_and_what_it_declares(plugin, folder_of, pyproject, imports):
+    project = pyproject(folder_of(plugin))["project"]
     optional = [one for extra in project.get("optional-dependencies", {}).values() for one in extra]
     declared = {_distribution(one) for one in [*project["dependencies"], *optional]}
     # numpy's arrays are part of the contract of a model, which onstage-core brings along.
     allowed = {"onstage", f"onstage_{plugin}", "numpy"} | _modules_of(declared) | sys.stdlib_module_names
 
-    for path in (root / f"plugins/{plugin}/src").rglob("*.py"):
+    for path in (folder_of(plugin) / "src").rglob("*.py"):
         used = {name.partition(".")[0] for name in imports(path)}
         assert used <= allowed, f"{path.name}: {sorted(used - allowed)}"
 

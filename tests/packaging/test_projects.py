@@ -2,10 +2,18 @@
 
 import re
 
+import pytest
+
 import onstage
 from onstage.registry import _discovery
 
 CORE_RANGE = "onstage-core>=0.1,<0.2"
+
+
+@pytest.fixture
+def folders(plugins, folder_of):
+    """Every folder with a package, from the root."""
+    return [".", "core", *map(folder_of, plugins)]
 
 
 def template(plugin, project):
@@ -33,23 +41,23 @@ def template(plugin, project):
     }
 
 
-def test_a_plugins_pyproject_equals_the_template(plugin, pyproject):
-    project = pyproject(f"plugins/{plugin}")
+def test_a_plugins_pyproject_equals_the_template(plugin, folder_of, pyproject):
+    project = pyproject(folder_of(plugin))
 
     assert project == template(plugin, project)
 
 
-def test_a_plugin_depends_on_the_core_range_first_then_on_its_own_by_name(plugin, pyproject):
-    dependencies = pyproject(f"plugins/{plugin}")["project"]["dependencies"]
+def test_a_plugin_depends_on_the_core_range_first_then_on_its_own_by_name(plugin, folder_of, pyproject):
+    dependencies = pyproject(folder_of(plugin))["project"]["dependencies"]
 
     assert dependencies[0] == CORE_RANGE
     assert dependencies[1:] == sorted(dependencies[1:], key=str.lower)
 
 
-def test_a_plugins_entry_point_is_its_folder_and_its_class_has_the_folders_name(plugin, pyproject, root):
-    groups = pyproject(f"plugins/{plugin}")["project"].get("entry-points", {})
+def test_a_plugins_entry_point_is_its_folder_and_its_class_has_the_folders_name(plugin, folder_of, pyproject):
+    groups = pyproject(folder_of(plugin))["project"].get("entry-points", {})
     if "onstage.callbacks" not in groups:
-        assert plugin == "torch", "a plugin without a callback is a backend"
+        assert folder_of(plugin).parent.name == "backends", "a plugin without a callback is a backend"
         return
     entries = groups["onstage.callbacks"]
     module, _, name = entries[plugin].partition(":")
@@ -59,17 +67,17 @@ def test_a_plugins_entry_point_is_its_folder_and_its_class_has_the_folders_name(
     assert name.lower() == plugin.replace("_", "")
 
 
-def test_a_plugin_is_described_typed_and_has_a_readme(plugin, pyproject, root):
-    folder = root / "plugins" / plugin
-    project = pyproject(f"plugins/{plugin}")["project"]
+def test_a_plugin_is_described_typed_and_has_a_readme(plugin, folder_of, pyproject):
+    folder = folder_of(plugin)
+    project = pyproject(folder)["project"]
 
     assert (folder / f"src/onstage_{plugin}/py.typed").read_text() == ""
     assert (folder / "README.md").read_text().startswith(f"# {project['name']}\n")
     assert not project["description"].endswith(".")
 
 
-def test_the_files_of_a_plugin_are_its_pyproject_readme_and_package(plugin, root):
-    folder = root / "plugins" / plugin
+def test_the_files_of_a_plugin_are_its_pyproject_readme_and_package(plugin, folder_of):
+    folder = folder_of(plugin)
     kept = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {"dist", "build"}
 
     assert kept == {"pyproject.toml", "README.md", "src"}
@@ -77,8 +85,8 @@ def test_the_files_of_a_plugin_are_its_pyproject_readme_and_package(plugin, root
     assert packages == {f"onstage_{plugin}"}
 
 
-def test_there_is_one_version(plugins, pyproject):
-    versions = {folder: pyproject(folder)["project"]["version"] for folder in _folders(plugins)}
+def test_there_is_one_version(folders, pyproject):
+    versions = {folder: pyproject(folder)["project"]["version"] for folder in folders}
 
     assert set(versions.values()) == {onstage.__version__}, versions
 
@@ -89,35 +97,35 @@ def test_the_core_range_admits_this_version_and_no_next_one():
     assert f"onstage-core>={major}.{minor},<{major}.{int(minor) + 1}" == CORE_RANGE
 
 
-def test_onstage_depends_on_the_core_and_the_built_in_plugins_of_its_own_version(plugins, pyproject):
+def test_onstage_depends_on_the_core_and_the_built_in_plugins_of_its_own_version(
+    plugins, folder_of, pyproject
+):
     dependencies = pyproject(".")["project"]["dependencies"]
-    built_in = [f"onstage-{name.replace('_', '-')}" for name in plugins if name != "torch"]
+    built_in = [
+        f"onstage-{name.replace('_', '-')}" for name in plugins if folder_of(name).parent.name == "callbacks"
+    ]
 
     assert dependencies == [f"{name}=={onstage.__version__}" for name in ["onstage-core", *built_in]]
 
 
-def test_the_workspace_knows_every_package(plugins, pyproject):
+def test_the_workspace_knows_every_package(folders, pyproject):
     root = pyproject(".")
-    names = [pyproject(folder)["project"]["name"] for folder in _folders(plugins)]
+    names = [pyproject(folder)["project"]["name"] for folder in folders]
 
     assert root["tool"]["uv"]["workspace"]["members"] == ["core", "plugins/*/*"]
     assert set(names) - {"onstage"} - {"onstage-torch"} <= set(root["tool"]["uv"]["sources"])
 
 
-def test_what_is_declared_is_what_discovery_finds(plugins):
+def test_what_is_declared_is_what_discovery_finds(plugins, folder_of):
     found = {
         plugin.name: plugin for plugin in _discovery.installed() if plugin.distribution.startswith("onstage-")
     }
 
-    for name in set(plugins) - {"torch"}:
+    for name in [name for name in plugins if folder_of(name).parent.name != "backends"]:
         assert (found[name].status, found[name].version) == ("installed", onstage.__version__)
 
 
-def test_no_line_holds_an_absolute_path_or_an_address_of_a_registry(root, plugins):
-    for folder in _folders(plugins):
+def test_no_line_holds_an_absolute_path_or_an_address_of_a_registry(root, folders):
+    for folder in folders:
         text = (root / folder / "pyproject.toml").read_text(encoding="utf-8")
         assert not re.search(r"file://|index-url|simple/?\"", text), folder
-
-
-def _folders(plugins):
-    return [".", "core", *(f"plugins/{name}" for name in plugins)]
