@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -68,3 +68,46 @@ class Backend:
     def join_outputs(self, outputs: list[Any]) -> Any:
         """Join the outputs of the batches of a prediction."""
         return np.concatenate(outputs)
+
+    # -- one batch, no stages
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Train on one batch; no callback hears of it."""
+        return self._one_batch(self.train_step, "train", x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Measure one batch; no callback hears of it."""
+        return self._one_batch(self.test_step, "test", x, y, sample_weight, None, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Compute the outputs for one batch; no callback hears of it."""
+        batches = self.make_batches(x, batch_size=len(x))
+        self.prepare(batches, mode="predict")
+        return self.predict_step(next(iter(batches)))
+
+    def _one_batch(
+        self,
+        step: Callable[[Batch, MetricAccumulator], None],
+        mode: str,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        return_dict: bool,
+    ) -> Any:
+        batches = self.make_batches(x, y, sample_weight, batch_size=len(x), class_weight=class_weight)
+        self.prepare(batches, mode=mode)
+        accumulator = self.new_accumulator()
+        step(next(iter(batches)), accumulator)
+        logs = dict(accumulator.logs())
+        values = list(logs.values())
+        return logs if return_dict else values[0] if len(values) == 1 else values
