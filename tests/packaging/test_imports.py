@@ -11,7 +11,7 @@ from onstage.registry._distributions import canonicalize_name
 # From the bottom up: a folder, or a file beside them, imports itself and what stands on earlier lines.
 LAYERS = [
     {"errors"},
-    {"logs", "validation"},
+    {"logs", "metric_names", "validation"},
     {"model"},
     {"context"},
     {"hookspecs", "state", "data", "registry", "reporting"},
@@ -35,6 +35,7 @@ STABLE = {
     "onstage.errors",
     "onstage.hookspecs",
     "onstage.logs",
+    "onstage.metric_names",
     "onstage.model",
     "onstage.reporting",
     "onstage.state",
