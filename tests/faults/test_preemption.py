@@ -116,17 +116,17 @@ def test_a_batch_that_is_open_is_ended_and_nothing_else_is(recording):
     stages, ended = stages_after("on_train_batch_begin", recording, call=3)
 
     assert stages == [
-        *("on_train_batch_begin", "on_batch_begin", "on_train_batch_end", "on_batch_end"),
+        *("on_train_batch_begin", "on_train_batch_end"),
         *("on_exception", "on_teardown"),
     ]
     assert (ended.signum, ended.code) == (signal.SIGTERM, 143)
 
 
 def test_a_signal_that_comes_while_a_batch_ends_waits_for_the_next(recording):
-    stages, _ = stages_after("on_batch_end", recording)
+    stages, _ = stages_after("on_train_batch_end", recording)
 
-    assert stages == ["on_batch_end", "on_exception", "on_teardown"]
-    assert recording.stages.count("on_batch_end") == 2
+    assert stages == ["on_train_batch_end", "on_exception", "on_teardown"]
+    assert recording.stages.count("on_train_batch_end") == 2
 
 
 def test_a_validation_and_its_epoch_are_finished_first(recording):
@@ -146,7 +146,7 @@ def test_a_validation_and_its_epoch_are_finished_first(recording):
 def test_a_signal_between_epochs_waits_for_a_batch(recording):
     stages_after("on_epoch_begin", recording, call=2)
 
-    assert recording.stages.count("on_batch_end") == 6
+    assert recording.stages.count("on_train_batch_end") == 6
 
 
 def test_a_training_that_was_ending_ends_and_hands_the_signal_on(recording):

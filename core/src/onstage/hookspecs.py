@@ -9,8 +9,8 @@ One call of ``fit``::
 
     on_train_begin {}
       on_epoch_begin e {}
-        on_train_batch_begin b {}            on_batch_begin b {}
-        on_train_batch_end   b {loss, …}     on_batch_end   b {loss, …}
+        on_train_batch_begin b {}            or on_batch_begin
+        on_train_batch_end   b {loss, …}     or on_batch_end
         on_test_begin {}                     only where there is validation
           on_test_batch_begin b {}
           on_test_batch_end   b {loss, …}
@@ -70,7 +70,7 @@ class Stages:
 
     @hookspec
     def on_batch_begin(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
-        """Fire straight after on_train_batch_begin, with the same logs."""
+        """Another name of on_train_batch_begin; ignored in a callback that has both."""
 
     @hookspec
     def on_train_batch_end(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
@@ -83,7 +83,7 @@ class Stages:
 
     @hookspec
     def on_batch_end(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
-        """Fire straight after on_train_batch_end, with the same logs."""
+        """Another name of on_train_batch_end; ignored in a callback that has both."""
 
     @hookspec
     def on_test_begin(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
@@ -154,6 +154,9 @@ class Stages:
         Close files and threads here. Wrappers are refused.
         """
 
+
+ALIASES = {"on_batch_begin": "on_train_batch_begin", "on_batch_end": "on_train_batch_end"}
+"""Keras's second names: a method of one is a method of the other stage."""
 
 STAGES: tuple[str, ...] = tuple(name for name in vars(Stages) if name.startswith("on_"))
 """The names of all stages, in the order of `Stages`."""

@@ -1,6 +1,7 @@
 """The bus is a pluggy PluginManager, and its compiled calls differ from pluggy in nothing."""
 
 import functools
+import traceback
 import types
 
 import pluggy
@@ -144,7 +145,7 @@ def test_a_stage_that_nobody_implements_compiles_to_none():
     bus = Bus([Callback()])
 
     assert bus.stages.on_epoch_end is None
-    assert bus.stages.batch_end is None
+    assert bus.stages.on_train_batch_end is None
 
 
 def test_logs_are_wanted_only_where_an_implementation_names_them():
@@ -157,10 +158,10 @@ def test_logs_are_wanted_only_where_an_implementation_names_them():
             pass
 
     bus = Bus([Counts()])
-    assert bus.stages.batch_end.reads_logs is False
+    assert bus.stages.on_train_batch_end.reads_logs is False
 
     bus.register(Reads())
-    assert bus.stages.batch_end.reads_logs is True
+    assert bus.stages.on_train_batch_end.reads_logs is True
 
 
 def test_call_monitoring_sees_compiled_stages_too():
@@ -568,3 +569,113 @@ def test_a_failure_in_set_model_still_tears_down(recording):
         pytest.fail("was entered")
 
     assert recording.stages == ["on_exception", "on_teardown"]
+
+
+class TakesPart(Callback):
+    def __init__(self, name, calls):
+        self.name, self.calls = name, calls
+
+
+def test_on_batch_end_is_another_name_of_on_train_batch_end():
+    class Old(TakesPart):
+        def on_batch_end(self, batch, logs):
+            self.calls.append(self.name)
+
+    class New(TakesPart):
+        def on_train_batch_end(self, batch, logs):
+            self.calls.append(self.name)
+
+    calls = []
+    bus = Bus([Old("first", calls), New("second", calls), Old("third", calls)])
+
+    bus.fire("on_train_batch_end", 0, {}, None)
+    bus.hook.on_train_batch_end(batch=0, logs={})
+    bus.hook.on_batch_end(batch=0, logs={})
+
+    assert calls == ["first", "second", "third"] * 3
+
+
+def test_a_callback_with_both_names_is_called_once_by_the_longer_one():
+    class Both(TakesPart):
+        def on_batch_begin(self, batch):
+            self.calls.append("on_batch_begin")
+
+        def on_train_batch_begin(self, batch):
+            self.calls.append("on_train_batch_begin")
+
+        @hookimpl(specname="on_batch_end")
+        def ends(self, batch):
+            self.calls.append("on_batch_end")
+
+        def on_train_batch_end(self, batch):
+            self.calls.append("on_train_batch_end")
+
+    calls = []
+    bus = Bus([Both("both", calls)])
+
+    for stage in ("on_train_batch_begin", "on_train_batch_end"):
+        bus.fire(stage, 0, {}, None)
+
+    assert calls == ["on_train_batch_begin", "on_train_batch_end"]
+
+
+def test_order_marks_hold_over_both_names():
+    class Last(TakesPart):
+        @hookimpl(trylast=True)
+        def on_batch_end(self):
+            self.calls.append("last")
+
+    class Plain(TakesPart):
+        def on_train_batch_end(self):
+            self.calls.append("plain")
+
+    calls = []
+    bus = Bus([Last("last", calls), Plain("plain", calls)])
+
+    bus.fire("on_train_batch_end", 0, {}, None)
+
+    assert calls == ["plain", "last"]
+
+
+def test_an_object_skips_stages_that_its_class_acts_in():
+    class Costly(TakesPart):
+        def on_batch_end(self):
+            self.calls.append("batch")
+
+        def on_epoch_end(self):
+            self.calls.append("epoch")
+
+    calls = []
+    frugal = Costly("frugal", calls)
+    frugal.skips = ("on_train_batch_end",)
+    bus = Bus([frugal])
+
+    assert bus.stages.on_train_batch_end is None
+    bus.fire("on_epoch_end", 0, {}, None)
+    assert calls == ["epoch"]
+
+
+def test_a_misspelt_stage_to_skip_is_refused():
+    class Skips(Callback):
+        skips = ("on_epoch_ends",)
+
+        def on_epoch_end(self):
+            pass
+
+    with pytest.raises(TypeError, match=r"Skips.skips must name stages, got 'on_epoch_ends'; did you mean"):
+        Bus([Skips()])
+
+
+def test_a_traceback_shows_the_line_that_called_the_callback():
+    class Fails:
+        def on_epoch_end(self, epoch, logs):
+            raise ValueError("no")
+
+    bus = Bus([Fails()])
+
+    with pytest.raises(ValueError, match="no") as caught:
+        bus.fire("on_epoch_end", 0, {}, None)
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "<onstage on_epoch_end" in shown
+    assert "Fails_0(epoch, logs)" in shown

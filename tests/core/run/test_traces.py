@@ -17,14 +17,10 @@ def train(run, batches=((1.0, 2.0), (4.0,)), validation=((0.5, 0.5),)):
 
 EPOCH_BATCHES = [
     ("on_train_batch_begin", 0, {}),
-    ("on_batch_begin", 0, {}),
     ("on_train_batch_end", 0, {"loss": 1.5}),
-    ("on_batch_end", 0, {"loss": 1.5}),
     ("on_train_batch_begin", 1, {}),
-    ("on_batch_begin", 1, {}),
     # (1.5 * 2 samples + 4.0 * 1 sample) / 3
     ("on_train_batch_end", 1, {"loss": pytest.approx(7 / 3)}),
-    ("on_batch_end", 1, {"loss": pytest.approx(7 / 3)}),
 ]
 VALIDATION = [
     ("on_test_begin", {}),
@@ -81,7 +77,7 @@ def test_stop_in_mid_epoch_skips_batches_but_no_end(recording):
     assert recording.stages == [
         "on_train_begin",
         "on_epoch_begin",
-        *["on_train_batch_begin", "on_batch_begin", "on_train_batch_end", "on_batch_end"],
+        *["on_train_batch_begin", "on_train_batch_end"],
         *["on_test_begin", "on_test_batch_begin", "on_test_batch_end", "on_test_end"],
         "on_epoch_end",
         "on_train_end",
@@ -128,8 +124,8 @@ def test_break_from_the_batch_loop_closes_the_batch_before_the_validation(record
             for batch in run.test_batches([3.0]):
                 run.log(loss=batch)
 
-    assert recording.stages[2:8] == [
-        *["on_train_batch_begin", "on_batch_begin", "on_train_batch_end", "on_batch_end"],
+    assert recording.stages[2:6] == [
+        *["on_train_batch_begin", "on_train_batch_end"],
         *["on_test_begin", "on_test_batch_begin"],
     ]
     assert recording.calls[-3] == ("on_epoch_end", 0, {"loss": 1.0, "val_loss": 3.0})
@@ -205,7 +201,7 @@ def test_a_second_batch_loop_of_an_epoch_counts_on(recording):
             for _ in run.batches([1.0, 1.0]):
                 run.log(loss=3.0)
 
-    ends = [call[1] for call in recording.calls if call[0] == "on_batch_end"]
+    ends = [call[1] for call in recording.calls if call[0] == "on_train_batch_end"]
     assert ends == [0, 1, 2, 3]
     assert run.history.history == {"loss": [2.0]}
 

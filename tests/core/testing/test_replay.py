@@ -51,9 +51,9 @@ def test_fires_the_test_stages_in_epochs_with_validation_values():
 
     assert stages == [
         "on_train_begin",
-        *("on_epoch_begin", "on_train_batch_begin", "on_batch_begin", "on_train_batch_end", "on_batch_end"),
+        *("on_epoch_begin", "on_train_batch_begin", "on_train_batch_end"),
         "on_epoch_end",
-        *("on_epoch_begin", "on_train_batch_begin", "on_batch_begin", "on_train_batch_end", "on_batch_end"),
+        *("on_epoch_begin", "on_train_batch_begin", "on_train_batch_end"),
         *("on_test_begin", "on_test_batch_begin", "on_test_batch_end", "on_test_end"),
         "on_epoch_end",
         "on_train_end",

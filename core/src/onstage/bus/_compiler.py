@@ -9,8 +9,11 @@ call monitors) goes through pluggy.
 
 from __future__ import annotations
 
+import linecache
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any, Protocol
 
 from pluggy import HookImpl
@@ -27,36 +30,46 @@ class Emit(Protocol):
 
 
 Failed = Callable[[HookImpl, BaseException], bool]
-"""Told of the error of an implementation; True when the others should go on."""
+"""Receives the error of an implementation; returns True if the others go on."""
 
 _FIRST_CALL_LINE = 5
+_numbers = count()
 
 
 @lru_cache(maxsize=512)
-def _builder(spec: tuple[str, ...], calls: tuple[tuple[str, ...], ...]) -> Callable[..., Any]:
-    """Write the function; every name in it is an argument of a hook specification.
+def _builder(stage: str, spec: tuple[str, ...], calls: tuple[tuple[str, str], ...]) -> Callable[..., Any]:
+    """Write the function of a stage, one call to a line.
 
-    One call to a line: the traceback's line then tells which one failed, so
-    that nothing has to be counted while all goes well.
+    The line in a traceback then tells which call failed, so that nothing is
+    counted while all goes well. The source is in `linecache`: tracebacks show
+    it. Each stage has code of its own, since CPython caches call targets per
+    code object, and stages that share one would defeat that cache.
+
+    Parameters
+    ----------
+    calls
+        A name for each method, unique, and its arguments.
     """
-    names = ", ".join(f"method{n}" for n in range(len(calls)))
-    lines = "".join(f"            method{n}({', '.join(given)})\n" for n, given in enumerate(calls))
+    lines = "".join(f"            {name}({given})\n" for name, given in calls)
     source = f"""def build(methods, failed):
-    {names}, = methods
-    def emit({", ".join(spec)}):
+    {", ".join(name for name, _ in calls)}, = methods
+    def {stage}({", ".join(spec)}):
         try:
 {lines}        except BaseException as error:
             if not failed(error, ({", ".join(spec)},)):
                 raise
-    return emit
+    return {stage}
 """
+    filename = f"<onstage {stage} {next(_numbers)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     namespace: dict[str, Any] = {}
-    exec(source, namespace)
+    exec(compile(source, filename, "exec"), namespace)
     build: Callable[..., Any] = namespace["build"]
     return build
 
 
 def compile_stage(
+    stage: str,
     impls: Sequence[HookImpl],
     spec: tuple[str, ...],
     failed: Failed,
@@ -69,37 +82,41 @@ def compile_stage(
     impls
         In the order of the calls; no wrappers among them.
     spec
-        The argument names of the stage; the callable takes them by position.
+        Names of the stage's arguments; the callable takes them by position.
     failed
         Called with an implementation and its error.
-    prepare
-        Gives the function to call for an implementation (its own, or one timed).
+    wrap
+        Returns the function to call for an implementation (its own, or a timed one).
 
     Returns
     -------
     Emit or None
-        None when there is nothing to call.
+        None if there is nothing to call.
     """
     if not impls:
         return None
-    calls = tuple(arguments(impl, spec) for impl in impls)
+    given = [arguments(impl, spec) for impl in impls]
 
     def one_failed(error: BaseException, args: tuple[Any, ...]) -> bool:
         assert error.__traceback__ is not None
         at = max(error.__traceback__.tb_lineno - _FIRST_CALL_LINE, 0)
         if not failed(impls[at], error):
             return False
-        rest = compile_stage(impls[at + 1 :], spec, failed, wrap)
+        rest = compile_stage(stage, impls[at + 1 :], spec, failed, wrap)
         if rest is not None:
             rest(*args)
         return True
 
-    function = _builder(spec, calls)([wrap(impl) for impl in impls], one_failed)
-    # The interpreter notes in the code which methods it calls: stages that share it spoil each other's notes.
-    function.__code__ = function.__code__.replace()
-    emit: Emit = function
-    emit.reads_logs = any({"logs", "logs=logs"} & set(given) for given in calls)
+    calls = tuple((_identifier(impl, n), ", ".join(given[n])) for n, impl in enumerate(impls))
+    emit: Emit = _builder(stage, spec, calls)([wrap(impl) for impl in impls], one_failed)
+    emit.reads_logs = any({"logs", "logs=logs"} & set(each) for each in given)
     return emit
+
+
+def _identifier(impl: HookImpl, number: int) -> str:
+    """Return a name for a plugin's method in the source: ``EarlyStopping_0``."""
+    name = re.sub(r"\W", "_", type(impl.plugin).__name__)
+    return f"{name}_{number}"
 
 
 def arguments(impl: HookImpl, spec: tuple[str, ...]) -> tuple[str, ...]:
@@ -116,18 +133,3 @@ def arguments(impl: HookImpl, spec: tuple[str, ...]) -> tuple[str, ...]:
         else:
             skipped = True
     return tuple(given)
-
-
-def fuse(first: Emit | None, second: Emit | None) -> Emit | None:
-    """Join two batch stages that fire one after the other with the same arguments."""
-    if first is None or second is None:
-        return first or second
-
-    def emit(batch: int, logs: Any, run: Any) -> None:
-        first(batch, logs, run)
-        second(batch, logs, run)
-
-    both: Any = emit
-    both.reads_logs = first.reads_logs or second.reads_logs
-    fused: Emit = both
-    return fused

@@ -36,7 +36,7 @@ class HookCalls(Protocol):
     def on_batch_begin(
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires straight after on_train_batch_begin, with the same logs."""
+        """Call on_train_batch_begin, whose other name this is."""
         ...
 
     def on_train_batch_end(
@@ -48,7 +48,7 @@ class HookCalls(Protocol):
     def on_batch_end(
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires straight after on_train_batch_end, with the same logs."""
+        """Call on_train_batch_end, whose other name this is."""
         ...
 
     def on_test_begin(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:

@@ -16,7 +16,7 @@ from pluggy import HookImpl, HookimplOpts, HookspecOpts
 from onstage.bus import _validation
 from onstage.bus._failures import Failures
 from onstage.bus._stages import CompiledStages, Instrument
-from onstage.hookspecs import PROJECT, Stages
+from onstage.hookspecs import ALIASES, PROJECT, Stages
 
 if TYPE_CHECKING:
     from onstage.bus._hook_types import HookCalls
@@ -61,6 +61,8 @@ class Bus(pluggy.PluginManager):
         self._stage_names: dict[str, None] = {}
         self._specifications: list[Any] = []
         self.add_hookspecs(Stages)
+        for alias, stage in ALIASES.items():
+            setattr(self.hook, alias, getattr(self.hook, stage))
         self.run: RunContext | None = None
         self.disabled: list[str] = []
         self._monitors = 0
@@ -101,6 +103,11 @@ class Bus(pluggy.PluginManager):
         gone = super().unregister(plugin, name)
         self.stages.invalidate()
         return gone
+
+    def get_hookcallers(self, plugin: object) -> list[pluggy.HookCaller] | None:
+        """Return the hook callers of a plugin, each once whatever its names."""
+        found = super().get_hookcallers(plugin)
+        return None if found is None else list(dict.fromkeys(found))
 
     def add_hookspecs(self, module_or_class: Any) -> None:
         """Add stages of a plugin's own; emitted with ``run.emit("on_my_stage", …)``."""

@@ -9,17 +9,11 @@ from typing import Any, Protocol
 import pluggy
 from pluggy import HookImpl
 
-from onstage.bus._compiler import Emit, compile_stage, fuse
+from onstage.bus._compiler import Emit, compile_stage
 from onstage.bus._failures import Failures
 
 Instrument = Callable[[str, str, Callable[..., Any]], Callable[..., Any]]
 """``(stage, plugin name, method) -> method``: wraps what is called, to time it."""
-
-FUSED = {
-    "batch_begin": ("on_train_batch_begin", "on_batch_begin"),
-    "batch_end": ("on_train_batch_end", "on_batch_end"),
-}
-"""Stages that fire together; `CompiledStages` has each pair as one callable."""
 
 
 class Hooks(Protocol):
@@ -77,17 +71,14 @@ class CompiledStages:
                 setattr(cls, name, _LazyCompiled(name))
 
     def compile(self, name: str) -> Emit | None:
-        """Compile a stage, or two that fire together; arguments go by position, in spec order."""
-        if name in FUSED:
-            return fuse(*(getattr(self, stage) for stage in FUSED[name]))
+        """Compile a stage; its arguments go by position, in the order of the specification."""
         caller: pluggy.HookCaller = getattr(self._hooks.hook, name)
         spec = self._hooks.argnames(name)
         impls = self._hooks.implementations(name)
         if impls and (self._hooks.monitored or any(impl.wrapper or impl.hookwrapper for impl in impls)):
             return self._through_pluggy(caller, spec)
-        return compile_stage(
-            impls, spec, partial(self._failures.handle, name), lambda impl: self._instrumented(name, impl)
-        )
+        failed, wrap = partial(self._failures.handle, name), partial(self._instrumented, name)
+        return compile_stage(name, impls, spec, failed, wrap)
 
     def _through_pluggy(self, caller: pluggy.HookCaller, spec: tuple[str, ...]) -> Emit:
         def emit(*args: Any) -> None:
@@ -108,6 +99,3 @@ class CompiledStages:
         """Compile anew at the next look."""
         for name in [name for name in vars(self) if not name.startswith("_")]:
             delattr(self, name)
-
-
-CompiledStages.offer(FUSED)

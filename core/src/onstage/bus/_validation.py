@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pluggy import HookImpl, HookimplOpts
 
 from onstage.errors import did_you_mean
+from onstage.hookspecs import ALIASES
 
 
 class StageRegistry(Protocol):
@@ -118,7 +119,32 @@ def implementations(plugin: object, bus: StageRegistry) -> dict[str, HookimplOpt
     }
     for name in stages:
         _check_arguments(plugin, name, options[name], label, bus)
-    return options
+    return _without_skipped(plugin, _with_one_name(options), label, bus)
+
+
+def _with_one_name(options: dict[str, Any]) -> dict[str, HookimplOpts]:
+    """Register aliases under their stage; leave out one beside a method of the stage itself."""
+    targets = {name: opts["specname"] or name for name, opts in options.items()}
+    kept: dict[str, HookimplOpts] = {}
+    for name, target in targets.items():
+        stage = ALIASES.get(target, target)
+        if stage == target or stage not in targets.values():
+            options[name]["specname"] = None if stage == name else stage
+            kept[name] = options[name]
+    return kept
+
+
+def _without_skipped(
+    plugin: object, options: dict[str, HookimplOpts], label: str, bus: StageRegistry
+) -> dict[str, HookimplOpts]:
+    skips = getattr(plugin, "skips", ())
+    for stage in skips:
+        if not bus.is_stage(stage):
+            raise TypeError(
+                f"{label}.skips must name stages, got {stage!r}{did_you_mean(stage, bus.stage_names())}"
+            )
+    skipped = {ALIASES.get(stage, stage) for stage in skips}
+    return {name: opts for name, opts in options.items() if (opts["specname"] or name) not in skipped}
 
 
 def _check_hookable(name: str, found: object, label: str) -> None:

@@ -45,6 +45,9 @@ class Callback:
         Stages of its own that this callback brings: a class of methods marked
         with ``@onstage.hookspec``. Other callbacks act in them by name, and
         ``run.emit`` fires them.
+    skips
+        Names of stages that this object does not act in, although its class
+        does: options leave out a costly stage. Read when it is registered.
     needs
         Attributes of the model that this callback can't do without, such as
         ``("get_weights", "set_weights")``; may be set on the object, by its
@@ -57,6 +60,7 @@ class Callback:
     after: str | tuple[str, ...] = ()
     adds_logs: ClassVar[tuple[str, ...] | None] = None
     hookspecs: ClassVar[type | None] = None
+    skips: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
     model: Any = None

@@ -19,8 +19,8 @@ from onstage.run._running_means import RunningMeans, sample_count
 
 _END = object()
 _STOP_FLAGS = {"train": "stop_training", "test": "stop_evaluating", "predict": "stop_predicting"}
-_BEGIN = {"train": "batch_begin", "test": "on_test_batch_begin", "predict": "on_predict_batch_begin"}
-_FINISH = {"train": "batch_end", "test": "on_test_batch_end", "predict": "on_predict_batch_end"}
+_BEGIN = {"train": "on_train_batch_begin", "test": "on_test_batch_begin", "predict": "on_predict_batch_begin"}
+_FINISH = {"train": "on_train_batch_end", "test": "on_test_batch_end", "predict": "on_predict_batch_end"}
 
 
 class BatchLoop:
