@@ -3,7 +3,7 @@
 import pytest
 
 from onstage import Run
-from onstage.hookspecs import STAGES
+from onstage.hookspecs import ALIASES, STAGES
 
 ERRORS = [ValueError, KeyboardInterrupt, SystemExit, MemoryError]
 RAISING_STAGES = [stage for stage in STAGES if stage not in ("on_exception", "on_teardown")]
@@ -60,7 +60,7 @@ def test_the_error_comes_out_named_and_everybody_is_told_once(stage, kind, posit
 
     assert caught.value is error
     (note,) = error.__notes__
-    assert note.startswith(f"raised by callback Bomb in {stage}")
+    assert note.startswith(f"raised by callback Bomb in {ALIASES.get(stage, stage)}")
     for other in others:
         assert other.stages.count("on_exception") == 1
         assert other.stages.count("on_teardown") == 1
