@@ -80,16 +80,19 @@ def test_a_good_state_is_taken_up():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state["callbacks"].update(Counter=[]), "the saved state of callback Counter can't be"),
+        (
+            lambda state: state["callbacks"].update(Counter=[]),
+            "the saved state of callback Counter cannot be",
+        ),
         (
             lambda state: state["callbacks"].update(Counter={}),
-            "can't be used: KeyError: 'count'; resume with",
+            "cannot be used: KeyError: 'count'; resume with",
         ),
-        (lambda state: state["callbacks"]["Counter"].update(count="1"), "can't be used: TypeError"),
+        (lambda state: state["callbacks"]["Counter"].update(count="1"), "cannot be used: TypeError"),
         (lambda state: state.update(epoch="1"), "the saved 'epoch' must be int, got str"),
         (lambda state: state.pop("batch"), "a saved state must have 'batch'"),
         (lambda state: state.update(callbacks=3), "the saved 'callbacks' must be dict, got 3"),
-        (lambda state: state.update(batch=3), "saved behind 3 batches of an epoch must have their totals"),
+        (lambda state: state.update(batch=3), "saved after 3 batches of an epoch must have their metrics"),
     ],
 )
 def test_a_run_s_state_that_is_none_is_refused_by_name(change, message):

@@ -38,6 +38,6 @@ def test_each_variable_is_documented(variable):
 
 
 def test_the_lists_are_not_empty():
-    assert len(STAGES) == 18
+    assert len(STAGES) == 19
     assert "ONSTAGE_DISABLE" in VARIABLES
     assert "options" in SETTINGS

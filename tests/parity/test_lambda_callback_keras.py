@@ -17,7 +17,7 @@ X = np.random.default_rng(0).normal(size=(10, 3)).astype("float32")
 Y = X.sum(axis=1, keepdims=True)
 KERNEL, BIAS = np.ones((3, 1), "float32"), np.zeros(1, "float32")
 
-OURS_ALONE = ("on_exception", "on_teardown")
+OURS_ALONE = ("on_exception", "on_teardown", "on_optimizer_step_begin")
 # Keras lets what a stage of batches is given for hide the alias of on_batch_….
 HIDDEN_IN_KERAS = ("on_batch_begin", "on_batch_end")
 

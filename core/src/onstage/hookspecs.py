@@ -10,6 +10,7 @@ One call of ``fit``::
     on_train_begin {}
       on_epoch_begin e {}
         on_train_batch_begin b {}            or on_batch_begin
+          on_optimizer_step_begin b gradients
         on_train_batch_end   b {loss, …}     or on_batch_end
         on_test_begin {}                     only where there is validation
           on_test_batch_begin b {}
@@ -24,7 +25,8 @@ One call of ``fit``::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -70,7 +72,22 @@ class Stages:
 
     @hookspec
     def on_batch_begin(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
-        """Another name of on_train_batch_begin; ignored in a callback that has both."""
+        """Fire as on_train_batch_begin, whose other name this is.
+
+        Of a callback that has both, only that one is called.
+        """
+
+    @hookspec
+    def on_optimizer_step_begin(
+        self, batch: int, gradients: Sequence[Any], run: RunContext | None = None
+    ) -> None:
+        """Fire between backward and update, if a callback acts in it.
+
+        gradients are those of the trainable weights, in their order: live
+        arrays or tensors, so that a change in place changes the update; None
+        for a weight without one. Batches that are accumulated make one step;
+        a step that a loss scaler skips fires nothing.
+        """
 
     @hookspec
     def on_train_batch_end(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
@@ -83,7 +100,10 @@ class Stages:
 
     @hookspec
     def on_batch_end(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
-        """Another name of on_train_batch_end; ignored in a callback that has both."""
+        """Fire as on_train_batch_end, whose other name this is.
+
+        Of a callback that has both, only that one is called.
+        """
 
     @hookspec
     def on_test_begin(self, logs: Logs | None = None, run: RunContext | None = None) -> None:

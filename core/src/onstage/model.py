@@ -128,7 +128,10 @@ class Model(Protocol):
         """Write the weights alone."""
         ...
 
-    # A backend may add `snapshot(self, weights_only: bool = False) -> State`, what `save`,
+    # A backend may add `set_gradient_callback(self, function) -> None`: `function(gradients)` is
+    # called between backward and update with those of the trainable weights, in their order, live;
+    # None ends it. Without it callbacks can't act in on_optimizer_step_begin.
+    # It may add `snapshot(self, weights_only: bool = False) -> State`, what `save`,
     # or `save_weights`, writes; and `weights_view(self) -> list[Array]`, what `get_weights`
     # copies. Their arrays may be the model's own: who reads them while the training goes
     # on copies them before, into memory that it keeps, with `onstage.state.copy_state`.

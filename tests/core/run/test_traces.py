@@ -68,7 +68,7 @@ def test_an_initial_epoch_counts_on_from_there(recording):
 def test_stop_in_mid_epoch_skips_batches_but_no_end(recording):
     class StopsAtFirstBatch:
         def on_train_batch_end(self, run):
-            run.stop("seen enough")
+            run.stop("seen enough", by=self)
 
     stopper = StopsAtFirstBatch()
     with Run(callbacks=[stopper, recording], epochs=5) as run:
@@ -318,7 +318,7 @@ def test_values_are_only_read_when_a_callback_looks():
 
 def test_misuse_is_refused_with_the_remedy():
     run = Run()
-    with pytest.raises(RuntimeError, match="inside its with block"):
+    with pytest.raises(RuntimeError, match="a Run must be open"):
         run.epochs()
     with run, pytest.raises(RuntimeError, match=r"run\.steps\(data\)"):
         run.batches([1])
@@ -338,6 +338,6 @@ def test_a_run_trains_once():
 def test_an_abandoned_run_warns():
     run = Run()
     run.__enter__()
-    with pytest.warns(ResourceWarning, match="never left"):
+    with pytest.warns(ResourceWarning, match="never closed"):
         del run
         gc.collect()

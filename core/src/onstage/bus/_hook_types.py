@@ -6,7 +6,8 @@ found by a type checker. A test holds it to `hookspecs.Stages`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from onstage.logs import Logs
 
@@ -37,6 +38,12 @@ class HookCalls(Protocol):
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
         """Call on_train_batch_begin, whose other name this is."""
+        ...
+
+    def on_optimizer_step_begin(
+        self, *, batch: int, gradients: Sequence[Any], run: RunContext | None = None
+    ) -> list[object]:
+        """Call what fires between backward and update."""
         ...
 
     def on_train_batch_end(

@@ -14,6 +14,7 @@ import pluggy
 from pluggy import HookImpl, HookimplOpts, HookspecOpts
 
 from onstage.bus import _validation
+from onstage.bus._compiler import Emit
 from onstage.bus._failures import Failures
 from onstage.bus._stages import CompiledStages, Instrument
 from onstage.hookspecs import ALIASES, PROJECT, Stages
@@ -179,9 +180,14 @@ class Bus(pluggy.PluginManager):
         spec = getattr(self.hook, stage).spec
         return (*spec.argnames, *spec.kwargnames)
 
+    def compiled(self, stage: str) -> Emit | None:
+        """Return the compiled call of a stage; None if no plugin acts in it."""
+        emit: Emit | None = getattr(self.stages, stage)
+        return emit
+
     def fire(self, stage: str, *args: Any) -> None:
         """Call a stage, its arguments by position."""
-        emit = getattr(self.stages, stage)
+        emit = self.compiled(stage)
         if emit is not None:
             emit(*args)
 

@@ -121,6 +121,9 @@ class Callback:
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
         """Act after a training batch: ``(batch, logs)``."""
 
+    def on_optimizer_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        """Act between backward and update: ``(batch, gradients)``."""
+
     def on_batch_begin(self, *args: Any, **kwargs: Any) -> None:
         """Act before a training batch: ``(batch, logs)``."""
 

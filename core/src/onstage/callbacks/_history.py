@@ -92,7 +92,8 @@ class History(Callback):
         return plot(self, target)
 
     def __repr__(self) -> str:
-        ended = f", stopped by {self.stopped_by}: {self.stop_reason}" if self.stop_reason else ""
+        by = f" by {self.stopped_by}" if self.stopped_by else ""
+        ended = f", stopped{by}: {self.stop_reason}" if self.stop_reason else ""
         return f"<History: {len(self.epoch)} epochs of {', '.join(self.history) or 'nothing'}{ended}>"
 
 

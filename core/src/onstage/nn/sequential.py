@@ -99,7 +99,8 @@ class Sequential(CompiledNetwork, Trainer):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is tied to this object's buffers; for copy and pickle."""
         slots = None if self.optimizer is None or not self.built else self.optimizer.state_dict()
-        return self.__dict__ | {"_plans": OrderedDict(), "_setting": None, "_slots": slots}
+        unbound = {"_plans": OrderedDict(), "_setting": None, "_gradient_callback": None, "_slots": slots}
+        return self.__dict__ | unbound
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make the copied weights views of one buffer again."""

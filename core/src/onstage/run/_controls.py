@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from onstage.bus._manager import Bus
+from onstage.callbacks._history import History
 from onstage.errors import Interrupted
 from onstage.logs import Logs
 from onstage.model import State
@@ -23,6 +23,8 @@ class RunControls:
     model: Any
     params: dict[str, Any]
     bus: Bus
+    history: History
+    test_logs: Logs
     flags: Any
     metric_names: tuple[str, ...] | None
     rank: int
@@ -44,6 +46,11 @@ class RunControls:
         return loops[-1].accumulator.batch_logs() if loops else {}
 
     @property
+    def epoch_logs(self) -> Logs:
+        """The logs of the last epoch that ended, with what callbacks added to them."""
+        return dict(self._lifecycle.fired_logs)
+
+    @property
     def is_training(self) -> bool:
         """Whether the run is between on_train_begin and on_train_end."""
         return self._lifecycle.is_training
@@ -59,16 +66,15 @@ class RunControls:
         Parameters
         ----------
         reason
-            For people; it is in the History.
+            For people; History records it.
         by
-            The callback that asks; None: found from the caller.
+            The callback that asks, for History; `Callback.stop` passes itself.
         """
         if not isinstance(reason, str) or not reason:
             raise ValueError(f"reason must be a non-empty string, got {reason!r}")
         if self.stop_reason is None:
-            asker = by if by is not None else sys._getframe(1).f_locals.get("self")
             self.stop_reason = reason
-            self.stopped_by = None if asker is None else self.bus.get_name(asker)
+            self.stopped_by = None if by is None else self.bus.get_name(by)
         self.flags.stop_training = True
 
     def stop_on_signal(self, *signums: int) -> None:
@@ -116,14 +122,19 @@ class RunControls:
 
     # -- resume
 
-    def state_dict(self) -> State:
+    def state_dict(self, *, model: bool = True) -> State:
         """Copy everything that a resumed run needs, to the bit.
 
-        To be called in a stage that ends something: in on_epoch_end that epoch
-        counts as done, in a batch's end that batch. Only what is registered
-        with ``trylast`` sees the state of all the others.
+        Call it in a stage that ends: in on_epoch_end that epoch counts as
+        done, in on_train_batch_end that batch. Only an implementation marked
+        ``trylast`` sees the final state of all other callbacks.
+
+        Parameters
+        ----------
+        model
+            False to leave the model out, if something else saves it.
         """
-        return self._lifecycle.state_dict()
+        return self._lifecycle.state_dict(model=model)
 
     def load_state_dict(self, state: State) -> None:
         """Continue where `state_dict` was taken.

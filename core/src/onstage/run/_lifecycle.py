@@ -11,12 +11,10 @@ from typing import Any, Literal, Protocol
 from onstage.bus._manager import Bus
 from onstage.callbacks._history import History
 from onstage.context import RunContext
-from onstage.errors import StateError
 from onstage.logs import Logs, read_scalars
 from onstage.model import MetricAccumulator, State
-from onstage.run import _setup
+from onstage.run import _requirements, _saved_state, _setup
 from onstage.run._running_means import RunningMeans
-from onstage.validation import validate_state
 
 Kind = Literal["train", "test", "predict"]
 
@@ -45,7 +43,7 @@ class OpenLoop(Protocol):
     accumulator: MetricAccumulator
     is_open: bool
 
-    def log(self, values: Logs, samples: float | None) -> None:
+    def log(self, values: Logs, samples: float | None, *, running: bool = False) -> None:
         """Keep values for the end of the open batch."""
         ...
 
@@ -72,7 +70,10 @@ class RunLifecycle:
     epoch_open
         Between on_epoch_begin and the end of on_epoch_end.
     epoch_logs
-        What the open epoch will have in its logs besides its training metrics.
+        The logs of the open epoch besides its training metrics.
+    last_logs, fired_logs
+        The logs of the last epoch that ended, and the dict that its callbacks
+        received, with their changes.
     loops
         The open loops over batches, the innermost last.
     """
@@ -84,9 +85,11 @@ class RunLifecycle:
         self.epoch_logs: Logs = {}
         self.loops: list[OpenLoop] = []
         self._began = False
+        self._gives_gradients = False
         self._epoch_ending = False
         self._train_loop: OpenLoop | None = None
-        self._last_logs: Logs = {}
+        self.last_logs: Logs = {}
+        self.fired_logs: Logs = {}
         self._resume: State | None = None
 
     # -- the training and its epochs
@@ -96,6 +99,7 @@ class RunLifecycle:
         run = self._run
         if self._began:
             raise RuntimeError("a Run trains once: make a new one for another training")
+        self._offer_gradients()
         self._began = self.is_training = True
         run.bus.fire("on_train_begin", {}, run)
         run.history.plugins = _setup.describe_plugins(run.bus.plugins())
@@ -107,6 +111,7 @@ class RunLifecycle:
         self.epoch_open = True
         self.epoch_logs = {}
         self._train_loop = None
+        self._offer_gradients()
         self._run.bus.fire("on_epoch_begin", epoch, {}, self._run)
         self._restore(in_epoch=True)
 
@@ -117,9 +122,10 @@ class RunLifecycle:
             return
         ran = self._train_loop is not None and self._train_loop.batch >= 0
         train_logs = self._train_loop.accumulator.logs() if self._train_loop and ran else {}
-        self._last_logs = {**train_logs, **read_scalars(self.epoch_logs)}
+        self.last_logs = {**train_logs, **read_scalars(self.epoch_logs)}
         self._epoch_ending = True
-        self._run.bus.fire("on_epoch_end", self._run.epoch, dict(self._last_logs), self._run)
+        self.fired_logs = dict(self.last_logs)
+        self._run.bus.fire("on_epoch_end", self._run.epoch, self.fired_logs, self._run)
         self.epoch_open = self._epoch_ending = False
 
     def close_training(self) -> None:
@@ -134,7 +140,24 @@ class RunLifecycle:
         if run.stopping and run.stop_reason is None:
             run.stop_reason = "model.stop_training was set"
         run.history.stop_reason, run.history.stopped_by = run.stop_reason, run.stopped_by
-        run.bus.fire("on_train_end", dict(self._last_logs), run)
+        run.bus.fire("on_train_end", dict(self.last_logs), run)
+
+    def _offer_gradients(self) -> None:
+        """Let the model fire on_optimizer_step_begin, if a callback acts in it."""
+        run = self._run
+        emit = run.bus.compiled("on_optimizer_step_begin")
+        if emit is not None:
+            _requirements.check_gradients(run.bus.implementations("on_optimizer_step_begin"), run.model)
+            run.model.set_gradient_callback(lambda gradients: emit(run.batch, gradients, run))
+            self._gives_gradients = True
+        elif self._gives_gradients:
+            self.withdraw_gradients()
+
+    def withdraw_gradients(self) -> None:
+        """Take from the model what `_offer_gradients` gave it."""
+        if self._gives_gradients:
+            self._gives_gradients = False
+            self._run.model.set_gradient_callback(None)
 
     def agree(self) -> None:
         """Let the processes of a run, where the model knows of several, agree on a stop."""
@@ -194,65 +217,26 @@ class RunLifecycle:
 
     # -- resume
 
-    def state_dict(self) -> State:
+    def state_dict(self, *, model: bool = True) -> State:
         """Copy place, model and callbacks; see `Run.state_dict`."""
         run, loop = self._run, self._train_loop
         if loop is not None and loop.is_open:
             raise RuntimeError("run.state_dict must be called in a stage that ends, not inside a batch")
         in_epoch = self.epoch_open and not self._epoch_ending
-        epoch = run.initial_epoch if run.epoch is None else run.epoch + (not in_epoch)
-        plugins = run.bus.plugins()
         return {
-            "epoch": epoch,
+            "epoch": run.initial_epoch if run.epoch is None else run.epoch + (not in_epoch),
             "batch": loop.batch + 1 if loop and in_epoch else 0,
             "accumulator": loop.accumulator.state_dict() if loop and in_epoch else None,
             "data": loop.data.state_dict() if loop and hasattr(loop.data, "state_dict") else None,
-            "model": run.model.state_dict() if hasattr(run.model, "state_dict") else None,
-            "callbacks": {
-                name: plugin.state_dict() for name, plugin in plugins if hasattr(plugin, "state_dict")
-            },
-            "plugins": run.history.plugins,
+            **_saved_state.of_run(run, model=model),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Keep a state until its place is reached; see `Run.load_state_dict`."""
-        nothing = type(None)
-        epoch, batch, accumulator, *_ = validate_state(
-            state,
-            epoch=int,
-            batch=int,
-            accumulator=(dict, nothing),
-            data=(dict, nothing),
-            model=(dict, nothing),
-        )
-        validate_state(state, callbacks=dict)
-        if batch and accumulator is None:
-            raise StateError(f"a state saved behind {batch} batches of an epoch must have their totals")
-        self._run.initial_epoch = epoch
+        self._run.initial_epoch = _saved_state.validate(state)
         self._resume = state
 
     def _restore(self, *, in_epoch: bool) -> None:
-        """Restore model and callbacks, where the saved run was."""
-        run, state = self._run, self._resume
-        if state is None or bool(state["batch"]) is not in_epoch:
-            return
-        if state["model"] is not None:
-            run.model.load_state_dict(state["model"])
-        present = dict(run.bus.plugins())
-        for name, saved in state["callbacks"].items():
-            plugin: Any = present.get(name)
-            if plugin is not None:
-                self._restore_plugin(name, plugin, saved)
-            # On ranks but 0 it is left out by its ``ranks``.
-            elif isinstance(saved, dict) and saved and run.rank == 0:
-                _setup.warn(f"callback {name} of the saved run is not in this one: its state is left out")
-
-    def _restore_plugin(self, name: str, plugin: Any, saved: State) -> None:
-        try:
-            plugin.load_state_dict(saved)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # A file may hold anything: what that leads to is a fault of the file.
-            raise StateError(
-                f"the saved state of callback {name} can't be used: {type(error).__name__}: {error}; "
-                "resume with the callbacks of the saved run, or begin anew without its backup"
-            ) from error
+        """Restore model and callbacks if the saved run was here."""
+        if self._resume is not None and bool(self._resume["batch"]) is in_epoch:
+            _saved_state.restore(self._run, self._resume)

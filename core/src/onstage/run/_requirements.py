@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from pluggy import HookImpl
 
 _ACCESSORS = {
     "get_weights": "get_weights=…",
@@ -30,6 +32,17 @@ def check(plugins: Iterable[object], model: Any) -> None:
         for need in getattr(plugin, "needs", ()):
             if not hasattr(model, need):
                 raise TypeError(_message(type(plugin).__name__, need, model))
+
+
+def check_gradients(impls: Sequence[HookImpl], model: Any) -> None:
+    """Raise TypeError if the model cannot hand its gradients to on_optimizer_step_begin."""
+    if not hasattr(model, "set_gradient_callback"):
+        who = type(impls[0].plugin).__name__
+        lacking = "a run without a model" if model is None else type(model).__name__
+        raise TypeError(
+            f"{who} acts in on_optimizer_step_begin and needs the gradients, which "
+            f"{lacking} does not give; train with fit, or pass TorchModel.view(module, optimizer) to the Run"
+        )
 
 
 def _message(who: str, need: str, model: Any) -> str:

@@ -37,6 +37,15 @@ class RunningMeans:
             # Not in place: a snapshot taken before keeps its own sum.
             self._sums[name] = (total + value * samples, weight + samples)
 
+    def replace(self, values: Mapping[str, Any]) -> None:
+        """Take values that are means over the stage already."""
+        self._batch = {name: off_graph(value) for name, value in values.items()}
+        for name, value in self._batch.items():
+            if value is None or isinstance(value, str) or getattr(value, "ndim", None):
+                self._others[name] = value
+            else:
+                self._sums[name] = (value, 1.0)
+
     def logs(self) -> Logs:
         """Give the means so far; a snapshot, read when it is first looked at."""
         sums, others = dict(self._sums), dict(self._others)

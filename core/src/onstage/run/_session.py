@@ -14,21 +14,20 @@ loop of your own uses the same ones::
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
 from onstage.bus._manager import Bus
 from onstage.logs import Logs
-from onstage.model import MetricAccumulator
 from onstage.run import _requirements, _setup
-from onstage.run._controls import RunControls, stop_flags
+from onstage.run._controls import stop_flags
+from onstage.run._driving import DrivenRun
 from onstage.run._lifecycle import RunLifecycle
-from onstage.run._loops import BatchLoop, EpochLoop, StepLoop
-from onstage.run._running_means import RunningMeans
+from onstage.run._pushed import PushedStages
 
 
-class Run(RunControls):
+class Run(DrivenRun):
     """One training, evaluation or prediction, and the callbacks in it.
 
     Parameters
@@ -93,7 +92,7 @@ class Run(RunControls):
         metric_names: Iterable[str] | None = None,
         profile: bool | None = None,
     ) -> None:
-        self._entered = self._over = False
+        self._opened = self._over = False
         self.model = model
         self.params = {
             "verbose": verbose,
@@ -115,14 +114,26 @@ class Run(RunControls):
         self.bus = Bus(plugins, instrument=self._report.instrument if self._report else None)
         self.bus.run = self
         self._lifecycle = RunLifecycle(self)
+        self._pushed = PushedStages(self, self._lifecycle)
         self._signal_handlers = None
 
-    # -- the with block
+    # -- open and close
 
-    def __enter__(self) -> Self:
-        if self._entered:
-            raise RuntimeError("a Run must be entered once; make a new one for another training")
-        self._entered = True
+    def open(self) -> Self:
+        """Begin the run: hand model, params and run to the callbacks.
+
+        ``with Run(…) as run:`` does it, and closes the run at the end of the block.
+
+        Raises
+        ------
+        RuntimeError
+            The run was opened before.
+        TypeError
+            The model lacks something that a callback needs.
+        """
+        if self._opened:
+            raise RuntimeError("a Run must be opened once; make a new one for another training")
+        self._opened = True
         try:
             self.flags.stop_training = False
             _requirements.check((plugin for _, plugin in self.bus.plugins()), self.model)
@@ -139,9 +150,17 @@ class Run(RunControls):
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self, error: BaseException | None = None) -> None:
+        """End the run; do nothing if it is over.
+
+        Parameters
+        ----------
+        error
+            The exception that ends it: on_exception fires. None: all stages
+            that are open end. on_teardown fires in either case.
+        """
+        if self._over:
+            return
         if error is None:
             try:
                 self._lifecycle.close_training()
@@ -151,9 +170,18 @@ class Run(RunControls):
                 raise
         self._end(error)
 
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(error)
+
     def _end(self, error: BaseException | None) -> None:
         self._over = True
         try:
+            self._lifecycle.withdraw_gradients()
             if error is not None:
                 self.bus.call_each_catching("on_exception", {"exception": error, "run": self}, error)
             failed = self.bus.call_each_catching("on_teardown", {"run": self}, error, backwards=True)
@@ -166,74 +194,5 @@ class Run(RunControls):
                 self._signal_handlers.close()
 
     def __del__(self) -> None:
-        if self._entered and not self._over:
-            warnings.warn("a Run was entered and never left; use it in a with statement", ResourceWarning, 2)
-
-    # -- the loops
-
-    def epochs(self) -> EpochLoop:
-        """Iterate over the epochs that are left; opens the training."""
-        self._open_training()
-        return EpochLoop(self, self._lifecycle)
-
-    def _open_training(self) -> None:
-        if not self._entered or self._over:
-            raise RuntimeError("a Run must be used inside its with block: `with Run(…) as run:`")
-        self._lifecycle.open_training()
-
-    def batches(self, data: Iterable[Any], accumulator: MetricAccumulator | None = None) -> BatchLoop:
-        """Iterate over training batches of an epoch.
-
-        Parameters
-        ----------
-        data
-            Gives whatever a step takes.
-        totals
-            Where a `Model` adds its metrics; None: what `log` is given is averaged.
-        """
-        if not self._lifecycle.epoch_open:
-            raise RuntimeError(
-                "run.batches must be inside `for epoch in run.epochs()`; "
-                "for a loop without epochs use run.steps(data)"
-            )
-        return BatchLoop(self, self._lifecycle, "train", data, accumulator or RunningMeans())
-
-    def steps(self, data: Iterable[Any]) -> StepLoop:
-        """Iterate over training batches without epochs: the whole is epoch 0."""
-        self._open_training()
-        self._lifecycle.open_epoch(self.initial_epoch)
-        return StepLoop(self, self._lifecycle, "train", data, RunningMeans())
-
-    def test_batches(self, data: Iterable[Any], accumulator: MetricAccumulator | None = None) -> BatchLoop:
-        """Iterate over batches of an evaluation; inside an epoch, its validation.
-
-        A training batch that is open is closed first: log it before.
-        """
-        return BatchLoop(self, self._lifecycle, "test", data, accumulator or RunningMeans())
-
-    def predict_batches(self, data: Iterable[Any]) -> BatchLoop:
-        """Iterate over batches of a prediction; log each one's ``outputs``."""
-        return BatchLoop(self, self._lifecycle, "predict", data, RunningMeans())
-
-    def log(
-        self, values: Mapping[str, Any] | None = None, /, *, samples: float | None = None, **named: Any
-    ) -> None:
-        """Record values of the current batch, each the mean over its samples.
-
-        Outside a batch they go into the logs of the epoch as they are.
-
-        Parameters
-        ----------
-        values, **named
-            Numbers or scalar tensors of any library; read when somebody looks.
-        samples
-            How many samples they stand for; None: the length of the batch.
-        """
-        given = {**(values or {}), **named}
-        loops = self._lifecycle.loops
-        if loops and loops[-1].is_open:
-            loops[-1].log(given, samples)
-        elif self._lifecycle.epoch_open:
-            self._lifecycle.epoch_logs.update(given)
-        else:
-            raise RuntimeError("run.log must be inside an epoch or a batch; open one with run.epochs()")
+        if self._opened and not self._over:
+            warnings.warn("a Run was opened and never closed; use it in a with statement", ResourceWarning, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -52,6 +52,7 @@ class FakeModel(Trainer):
         self._learning_rate = float(learning_rate)
         self._weights: list[Array] = [np.zeros((2, 1), np.float32), np.zeros(1, np.float32)]
         self._average: list[Array] | None = None
+        self._gradient_callback: Callable[[list[Array]], None] | None = None
 
     @property
     def learning_rate(self) -> float:
@@ -74,11 +75,18 @@ class FakeModel(Trainer):
         self.calls["train_step"] += 1
         self._measure(batch, accumulator)
         self.steps += 1
-        for weight in self._weights:
-            weight += 1
+        gradients = [np.full_like(weight, -1) for weight in self._weights]
+        if self._gradient_callback is not None:
+            self._gradient_callback(gradients)
+        for weight, gradient in zip(self._weights, gradients, strict=True):
+            weight -= gradient
         if self.use_ema:
             before = self._average or self._weights
             self._average = [(old + new) / 2 for old, new in zip(before, self._weights, strict=True)]
+
+    def set_gradient_callback(self, function: Callable[[list[Array]], None] | None) -> None:
+        """Call a function with the gradients, -1 everywhere, before each update; None for none."""
+        self._gradient_callback = function
 
     def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
         """Add the metrics of now."""

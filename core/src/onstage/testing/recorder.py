@@ -21,7 +21,7 @@ class Event(NamedTuple):
 
 
 class Recorder(Callback):
-    """Writes down every stage it sees, over all its runs.
+    """Writes down every stage but on_optimizer_step_begin, over all its runs.
 
     Attributes
     ----------
@@ -69,6 +69,9 @@ def _recording(stage: str) -> Callable[..., None]:
 
 def _record_all(kind: Any) -> None:
     for stage in STAGES:
+        # It would need a model that gives its gradients.
+        if stage == "on_optimizer_step_begin":
+            continue
         setattr(kind, stage, _recording(stage))
 
 

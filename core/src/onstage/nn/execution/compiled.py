@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class CompiledNetwork(Network):
     ) -> None:
         self.optimizer: optimizers.Optimizer | None = None
         self.stop_training = False
+        self._gradient_callback: Callable[[list[Array]], None] | None = None
         self._compiled_loss: CompiledLoss | None = None
         self._plans: OrderedDict[tuple[Any, ...], ExecutionPlan] = OrderedDict()
         self._config: PlanConfig | None = None
@@ -98,7 +99,16 @@ class CompiledNetwork(Network):
         seen = plan.forward(x)
         accumulator.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.values_of)
         plan.backward(seen, weights)
+        if self._gradient_callback is not None:
+            self._gradient_callback([each.gradient for each in self.trainable_weights])
         self.optimizer.apply(self.gradients)  # type: ignore[union-attr]
+
+    def set_gradient_callback(self, function: Callable[[list[Array]], None] | None) -> None:
+        """Call a function with the gradients before each update; None for none.
+
+        They are in the order of `trainable_weights`, and may be changed in place.
+        """
+        self._gradient_callback = function
 
     def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
         """Forward without training behaviour; adds the metrics."""

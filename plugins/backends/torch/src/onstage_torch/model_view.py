@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath, path
 from typing import Any
 
@@ -52,6 +52,7 @@ class TorchView:
         self._optimizer = optimizer
         self._scheduler = scheduler
         self.stop_training = False
+        self._gradient_hook: Any = None
         self._rates = None if optimizer is None else Rates(optimizer, scheduler)
 
     @property
@@ -150,6 +151,32 @@ class TorchView:
         if self._rates is None:
             raise AttributeError("learning_rate needs an optimizer; give it beside the module")
         return self._rates
+
+    # -- gradients
+
+    def set_gradient_callback(self, function: Callable[[list[Tensor | None]], None] | None) -> None:
+        """Call a function with the gradients before each step of the optimizer; None for none.
+
+        They are those of the module's trainable parameters, in their order;
+        None for a parameter without one.
+
+        Raises
+        ------
+        TypeError
+            There is no optimizer.
+        """
+        if self._gradient_hook is not None:
+            self._gradient_hook.remove()
+            self._gradient_hook = None
+        if function is None:
+            return
+        if self._optimizer is None:
+            raise TypeError("gradients need an optimizer; pass it beside the module")
+
+        def before_step(*_: object) -> None:
+            function([each.grad for each in self._module.parameters() if each.requires_grad])
+
+        self._gradient_hook = self._optimizer.register_step_pre_hook(before_step)
 
     # -- state and files
 

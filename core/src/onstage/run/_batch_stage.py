@@ -1,0 +1,137 @@
+"""BatchStage: the batches of one stage, as they open and close."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onstage.errors import StateError
+from onstage.logs import Logs
+from onstage.model import MetricAccumulator, State
+from onstage.run._lifecycle import Kind, RunLifecycle, RunState
+from onstage.run._running_means import RunningMeans, sample_count
+
+STOP_FLAGS = {"train": "stop_training", "test": "stop_evaluating", "predict": "stop_predicting"}
+_BEGIN = {
+    "train": "on_train_batch_begin",
+    "test": "on_test_batch_begin",
+    "predict": "on_predict_batch_begin",
+}
+_END = {"train": "on_train_batch_end", "test": "on_test_batch_end", "predict": "on_predict_batch_end"}
+
+
+class BatchStage:
+    """The batches of a training epoch, an evaluation or a prediction.
+
+    Parameters
+    ----------
+    data
+        The source of the batches, whose place is saved; None if another
+        program has it.
+    accumulator
+        Adds up the metrics; `RunningMeans` for values that are logged.
+
+    Attributes
+    ----------
+    batch
+        Number of the last batch that was opened; -1 before the first.
+    is_open
+        Whether that batch has not ended yet.
+    closed
+        Whether the stage has ended.
+    """
+
+    def __init__(
+        self, run: RunState, lifecycle: RunLifecycle, kind: Kind, data: Any, accumulator: MetricAccumulator
+    ) -> None:
+        self.run = run
+        self.kind = kind
+        self.data = data
+        self.accumulator = accumulator
+        self.batch = -1
+        self.is_open = self.closed = False
+        self.skip = 0
+        self._lifecycle = lifecycle
+        self._logged: Logs = {}
+        self._samples: float | None = None
+        self._running = False
+        self._stages = run.bus.stages
+        self._begin, self._end = _BEGIN[kind], _END[kind]
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether this stage is to end early."""
+        return bool(getattr(self.run.flags, STOP_FLAGS[self.kind], False))
+
+    def open_batch(self, data: Any) -> None:
+        """Fire the begin of the next batch."""
+        run = self.run
+        self.batch += 1
+        run.batch = self.batch
+        run.batch_data = data
+        self.is_open = True
+        begin = getattr(self._stages, self._begin)
+        if begin is not None:
+            begin(self.batch, {}, run)
+
+    def log(self, values: Logs, samples: float | None, *, running: bool = False) -> None:
+        """Keep values for the batch's end; a name that comes again replaces.
+
+        Parameters
+        ----------
+        running
+            Whether they are running means already.
+        """
+        self._logged.update(values)
+        self._samples, self._running = samples, running
+
+    def close_batch(self) -> None:
+        """Fire the end of the open batch."""
+        self.is_open = False
+        logged = self._logged
+        if logged:
+            self._logged = {}
+            if self.kind != "predict":
+                self._accumulate(logged)
+        emit = getattr(self._stages, self._end)
+        if emit is None:
+            return
+        if self.kind == "predict":
+            emit(self.batch, logged, self.run)
+        else:
+            emit(self.batch, self.accumulator.logs() if emit.reads_logs else {}, self.run)
+
+    def _accumulate(self, logged: Logs) -> None:
+        if not isinstance(self.accumulator, RunningMeans):
+            raise RuntimeError("run.log must not be used in a loop whose metrics a model adds up")
+        if self._running:
+            self.accumulator.replace(logged)
+            self._running = False
+        else:
+            samples = sample_count(self.run.batch_data) if self._samples is None else self._samples
+            self.accumulator.add(logged, samples)
+        self._samples = None
+
+    def close(self) -> None:
+        """Close the open batch, and the stage with it."""
+        if self.closed:
+            return
+        if self.is_open:
+            self.close_batch()
+        self.closed = True
+        if hasattr(self.data, "end_epoch"):
+            self.data.end_epoch()
+        self._lifecycle.leave(self)
+
+    def resume(self, state: State) -> None:
+        """Begin after the batches that are done."""
+        self.batch = state["batch"] - 1
+        if state["accumulator"] is not None:
+            self.accumulator.load_state_dict(state["accumulator"])
+        if state["data"] is not None and hasattr(self.data, "load_state_dict"):
+            self.data.load_state_dict(state["data"])
+            if state["data"].get("in_epoch", 0) > state["batch"]:
+                raise StateError(
+                    "the saved place in the data must not be ahead of the batches that were done"
+                )
+        else:
+            self.skip = state["batch"]
