@@ -56,11 +56,12 @@ class BatchStage:
         self._running = False
         self._stages = run.bus.stages
         self._begin, self._end = _BEGIN[kind], _END[kind]
+        self.stop_flag = STOP_FLAGS[kind]
 
     @property
     def stop_requested(self) -> bool:
         """Whether this stage is to end early."""
-        return bool(getattr(self.run.flags, STOP_FLAGS[self.kind], False))
+        return bool(getattr(self.run.flags, self.stop_flag, False))
 
     def open_batch(self, data: Any) -> None:
         """Fire the begin of the next batch."""
@@ -82,7 +83,8 @@ class BatchStage:
             Whether they are running means already.
         """
         self._logged.update(values)
-        self._samples, self._running = samples, running
+        self._samples = samples
+        self._running = running
 
     def close_batch(self) -> None:
         """Fire the end of the open batch."""
