@@ -23,9 +23,7 @@ from time import perf_counter
 import numpy as np
 import requests
 from harness import machine, show, write
-from onstage_tensorboard import writer_thread
-from onstage_tensorboard.summaries import escape
-from tensorboardX.proto.summary_pb2 import Summary
+from onstage_tensorboard import summaries, writer_thread
 
 from onstage import Callback, ModelView, Run
 from onstage.callbacks import ModelCheckpoint, RemoteMonitor, TensorBoard
@@ -60,18 +58,12 @@ class InlineFiles(writer_thread.AsyncWriter):
 
     def add(self, run, step, build, *args, heavy=False):
         """Make and write an event at once."""
-        self._write(writer_thread._Job(run, step, time.time(), build, args, heavy))
+        self._write((run, step, time.time(), build, args, heavy))
         self._flush(False)
 
-    def points(self, run, step, pattern, values):
-        """The same for points of curves."""
-        self.add(run, step, _scalars, pattern, values)
-
-
-def _scalars(pattern, values):
-    return [
-        Summary.Value(tag=escape(pattern.format(name)), simple_value=value) for name, value in values.items()
-    ]
+    def scalars(self, run, step, pattern, values):
+        """Make and write points of curves at once."""
+        self.add(run, step, summaries.scalars, pattern, values)
 
 
 class InlineTensorBoard(TensorBoard):

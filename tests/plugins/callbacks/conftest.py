@@ -67,9 +67,7 @@ def single(folder, tag):
 @pytest.fixture(scope="session")
 def tfevents():
     """Read event files as the format's description has it, every checksum checked."""
-    return SimpleNamespace(
-        crc32c=slow_crc32c, records=records, values_of=values_of, points=points, single=single
-    )
+    return SimpleNamespace(records=records, values_of=values_of, points=points, single=single)
 
 
 class ScriptedServer:

@@ -5,7 +5,6 @@ import pickle
 import numpy as np
 import pytest
 from onstage_tensorboard import TensorBoard
-from onstage_tensorboard.checksum import crc32c
 from onstage_tensorboard.summaries import escape
 
 from onstage import Callback, Run
@@ -142,26 +141,6 @@ def test_metric_names_are_escaped_in_the_files(tmp_path, tfevents):
     replay(TensorBoard(tmp_path), [{"<img src=x>": 1.0}])
 
     assert "epoch_%3Cimg src=x%3E" in tfevents.points(tmp_path / "train")
-
-
-@pytest.mark.parametrize(
-    ("data", "crc"),
-    [
-        (b"123456789", 0xE3069283),
-        (bytes(32), 0x8A9136AA),
-        (b"\xff" * 32, 0x62A8AB43),
-        (bytes(range(32)), 0x46DD794E),
-    ],
-)
-def test_checksums_of_the_standard(data, crc, tfevents):
-    assert crc32c(data) == tfevents.crc32c(data) == crc
-
-
-@pytest.mark.parametrize("length", [4, 5, 99, 100, 101, 2047, 2048, 2500, 10_001])
-def test_checksums_of_any_length_are_those_bit_by_bit(length, tfevents):
-    data = np.random.default_rng(length).integers(0, 256, length, np.uint8).tobytes()
-
-    assert crc32c(data) == tfevents.crc32c(data)
 
 
 def test_it_stands_what_every_callback_must(tmp_path, monkeypatch):

@@ -11,6 +11,8 @@ import tracemalloc
 import numpy as np
 import pytest
 from onstage_tensorboard import TensorBoard
+from onstage_tensorboard.summaries import text
+from onstage_tensorboard.writer_thread import AsyncWriter
 
 from onstage import Callback, OnstageWarning
 from onstage.testing import FakeModel, replay
@@ -32,6 +34,56 @@ def test_all_is_written_and_the_thread_gone_when_fit_returns(tmp_path, tfevents)
         assert not writers()
 
     assert len(tfevents.points(tmp_path / "train")["batch_loss"]) == 3000
+
+
+def test_events_are_written_in_order(tmp_path, tfevents):
+    files = AsyncWriter(tmp_path, "series")
+
+    for step, name in enumerate(["a", "a", "b", "a"]):
+        files.scalars("train", step, "batch_{}", {name: step})
+        files.scalars("validation", step, "batch_{}", {"c": step})
+    files.scalars("train", 4, "epoch_{}", {"a": 4})
+    files.add("train", 5, text, "note", "…")
+    files.scalars("train", 6, "epoch_{}", {"b": 7, "a": 6})
+    files.close()
+
+    train = tfevents.values_of(tmp_path / "train")
+    assert [(tag, step, value.simple_value) for tag, step, value in train] == [
+        *[("batch_a", 0, 0), ("batch_a", 1, 1), ("batch_b", 2, 2), ("batch_a", 3, 3), ("epoch_a", 4, 4)],
+        *[("note", 5, 0), ("epoch_b", 6, 7), ("epoch_a", 6, 6)],
+    ]
+    assert tfevents.points(tmp_path / "validation")["batch_c"] == [(n, n) for n in range(4)]
+
+
+def test_metrics_that_come_and_go_have_their_own_points(tmp_path, tfevents):
+    class Adds(Callback):
+        def on_train_batch_end(self, batch, logs):
+            if batch % 3 == 0:
+                logs["norm"] = float(batch)
+
+    replay([Adds(), TensorBoard(tmp_path, update_freq=1)], [{"loss": 0.5}], batches=10)
+
+    curves = tfevents.points(tmp_path / "train")
+    assert curves["batch_loss"] == [(n, 0.5) for n in range(1, 11)]
+    assert curves["batch_norm"] == [(1, 0.0), (4, 3.0), (7, 6.0), (10, 9.0)]
+
+
+def test_a_number_that_no_float32_can_hold_is_infinite(tmp_path, tfevents):
+    replay(TensorBoard(tmp_path), [{"loss": 1e300, "size": -1e300}])
+
+    curves = tfevents.points(tmp_path / "train")
+    assert curves["epoch_loss"] == [(0, float("inf"))]
+    assert curves["epoch_size"] == [(0, float("-inf"))]
+
+
+def test_more_events_than_the_queue_holds_are_all_written(tmp_path, tfevents):
+    files = AsyncWriter(tmp_path, "series")
+
+    for step in range(20_000):
+        files.scalars("train", step, "{}", {"loss": step})
+    files.close()
+
+    assert tfevents.points(tmp_path / "train")["loss"] == [(step, step) for step in range(20_000)]
 
 
 def test_histograms_are_made_by_the_writing_thread(tmp_path):

@@ -1,4 +1,4 @@
-"""EventFile: one file of events; and what is to be taken off one after a kill."""
+"""EventFile: one file of events; and the removal of events after a crash."""
 
 from __future__ import annotations
 
@@ -11,103 +11,106 @@ import time
 from pathlib import Path
 from typing import TypeAlias
 
+import google_crc32c
 from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]  # it has no types
 
-from onstage_tensorboard.checksum import masked_crc32c
-
 Positions: TypeAlias = dict[str, dict[str, int]]
-"""Of each run (``train``): its files, and how many bytes of them are written."""
+"""For each run (``train``): its files and their lengths in bytes."""
 
 RUNS = ("train", "validation", ".")
 """``.`` is the log directory itself."""
 
 _PENDING = 1 << 20
-"""Bytes that are held back at most while events keep coming."""
+"""Bytes buffered at most while events keep coming."""
 _HOST = re.sub(r"[^A-Za-z0-9-]", "_", socket.gethostname())[:64]
 
 
 class EventFile:
-    """One event file. Each write is whole records, and no buffer outlives a fork."""
+    """One event file. Each write is whole records, so a forked child inherits no buffer to repeat."""
 
     def __init__(self, folder: Path, series: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        # Readers go through a run's files by name; to the microsecond, a new one is the last.
+        # TensorBoard reads the files of a run by name; the microseconds put a new one last.
         self.name = f"events.out.tfevents.{time.time():.6f}.{_HOST}.{os.getpid()}.{series}"
         self._path = folder / self.name
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        self._pending = bytearray()
+        self._pending: list[bytes] = []
+        self._pending_size = 0
         self.size = 0
         self.append(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def append(self, event: Event) -> None:
-        """Put an event behind the others; it is in the file after `flush`."""
-        data = event.SerializeToString()
-        length = struct.pack("<Q", len(data))
-        self.extend(
-            b"".join(
-                (
-                    length,
-                    struct.pack("<I", masked_crc32c(length)),
-                    data,
-                    struct.pack("<I", masked_crc32c(data)),
-                )
-            )
-        )
-
-    def extend(self, records: bytes) -> None:
-        """Put events behind the others that are records already."""
-        self._pending += records
-        if len(self._pending) > _PENDING:
-            self.flush(False)
+        """Add an event; it reaches the file with the next `flush`."""
+        record = _record(event.SerializeToString())
+        self._pending.append(record)
+        self._pending_size += len(record)
+        if self._pending_size > _PENDING:
+            self.flush(to_disk=False)
 
     def flush(self, to_disk: bool) -> None:
-        """Write what is pending; `to_disk` waits until it is safe there.
+        """Write the buffered events; `to_disk` waits until they are on the disk.
 
         Raises
         ------
         OSError
-            Names the file, which then ends with the last record that found room.
+            Names the file, which then ends with the last record that fitted.
         """
-        records = bytes(self._pending)
-        self._pending.clear()
+        records, self._pending, self._pending_size = self._pending, [], 0
+        content = memoryview(b"".join(records))
         written = 0
         try:
-            while written < len(records):
-                written += os.write(self._descriptor, memoryview(records)[written:])
+            while written < len(content):
+                written += os.write(self._descriptor, content[written:])
             self.size += written
             if to_disk:
                 os.fsync(self._descriptor)
         except OSError as error:
-            if written < len(records):
-                self.size += _whole(records, written)
-                with contextlib.suppress(OSError):
-                    os.ftruncate(self._descriptor, self.size)
+            if written < len(content):
+                self._truncate(records, written)
             raise OSError(error.errno, error.strerror, str(self._path)) from error
 
+    def _truncate(self, records: list[bytes], written: int) -> None:
+        """Remove the part of a record at the end of the file."""
+        for record in records:
+            written -= len(record)
+            if written < 0:
+                break
+            self.size += len(record)
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, self.size)
+
     def close(self) -> None:
-        """Close the file as it is."""
+        """Close the file without a flush."""
         os.close(self._descriptor)
 
 
-def _whole(records: bytes, length: int) -> int:
-    """Give how many of the first bytes are whole records."""
-    end = at = 0
-    while at <= length:
-        end = at
-        at += 16 + int.from_bytes(records[at : at + 8], "little")
-    return end
+def _record(data: bytes) -> bytes:
+    """Return a TFRecord: length, its checksum, data, their checksum.
+
+    References
+    ----------
+    TensorFlow, ``tensorflow/core/lib/io/record_writer.h``.
+    """
+    length = struct.pack("<Q", len(data))
+    return b"".join((length, _masked_crc(length), data, _masked_crc(data)))
+
+
+def _masked_crc(data: bytes) -> bytes:
+    """Return the CRC-32C, masked as ``tensorflow/core/lib/hash/crc32c.h`` has it."""
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def truncate_after(log_dir: str | os.PathLike[str], series: str, positions: Positions) -> list[str]:
-    """Take off what a training wrote after its state was saved.
+    """Remove the events that a training wrote after its state was saved.
 
-    Files of the series are cut to the length that they had then; those that did
-    not exist are removed. Others are left alone.
+    Files of the series are truncated to their saved length; those that did not
+    exist then are deleted. Files of other trainings are left alone.
 
     Returns
     -------
     list of str
-        What is shorter than it was, or gone: events in it are lost.
+        Files that are gone or shorter than saved: their events are lost.
     """
     lost = []
     for run in positions:

@@ -47,7 +47,7 @@ class EventLog:
     def scalars(self, run: str, step: int, pattern: str, values: Mapping[str, float]) -> None:
         """Write a point of each curve; the pattern (``batch_{}``) makes names tags."""
         if values:
-            (self._files or self._open()).points(run, step, pattern, values)
+            (self._files or self._open()).scalars(run, step, pattern, values)
 
     def weights(self, step: int, model: Any, images: bool) -> None:
         """Write histograms, and images, of the weights as they are now."""

@@ -35,6 +35,16 @@ def escape(name: str) -> str:
     return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name)
 
 
+def scalars(pattern: str, values: Mapping[str, float]) -> list[Summary.Value]:
+    """Return one point of each curve; `pattern` (``batch_{}``) makes a name its tag."""
+    return [Summary.Value(tag=_tag(pattern, name), simple_value=value) for name, value in values.items()]
+
+
+@lru_cache(maxsize=4096)
+def _tag(pattern: str, name: str) -> str:
+    return escape(pattern.format(name))
+
+
 def weights(named: Iterable[tuple[str, Array]], images: bool) -> list[Summary.Value]:
     """Make the histogram, and the image where there can be one, of each array."""
     values = []

@@ -6,18 +6,16 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]  # it has no types
-from tensorboardX.proto.summary_pb2 import Summary  # type: ignore[import-untyped]  # it has no types
 
+from onstage_tensorboard import summaries
 from onstage_tensorboard.event_file import EventFile, Positions
-from onstage_tensorboard.points import Point, alike, records
 
-Build: TypeAlias = Callable[..., Iterable["Summary.Value"]]
+Build: TypeAlias = Callable[..., list[Any]]
 """Makes the values of one event; called by the writing thread."""
 
 _WAITING = 8192
@@ -28,14 +26,8 @@ _PAUSE = 0.5
 _HEAVY_WAITING = 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    run: str
-    step: int
-    time: float
-    build: Build
-    args: tuple[Any, ...]
-    heavy: bool
+_Job: TypeAlias = tuple[str, int, float, Build, tuple[Any, ...], bool]
+"""Run, step, time in seconds since 1970, build and its arguments, whether it is heavy."""
 
 
 class AsyncWriter:
@@ -57,7 +49,7 @@ class AsyncWriter:
         self._series = series
         # A deque, looked at twice a second: an append takes 0.1 µs, and waking
         # a thread that waits in a queue takes the training 20.
-        self._jobs: deque[Point | _Job | threading.Event | None] = deque()
+        self._jobs: deque[_Job | threading.Event | None] = deque()
         self._wake = threading.Event()
         self._heavy = threading.BoundedSemaphore(_HEAVY_WAITING)
         self._files: dict[str, EventFile] = {}
@@ -83,11 +75,11 @@ class AsyncWriter:
             self._heavy.acquire()
         if len(self._jobs) >= _CROWD:
             self._wait_for_room()
-        self._jobs.append(_Job(run, step, time.time(), build, args, heavy))
+        self._jobs.append((run, step, time.time(), build, args, heavy))
         if heavy:
             self._wake.set()
 
-    def points(self, run: str, step: int, pattern: str, values: Mapping[str, float]) -> None:
+    def scalars(self, run: str, step: int, pattern: str, values: Mapping[str, float]) -> None:
         """Have a point of each of some curves written; raises the error of an earlier event, once.
 
         Parameters
@@ -101,7 +93,7 @@ class AsyncWriter:
             self._raise()
         if len(self._jobs) >= _CROWD:
             self._wait_for_room()
-        self._jobs.append((run, step, time.time(), pattern, values))
+        self._jobs.append((run, step, time.time(), summaries.scalars, (pattern, values), False))
 
     def _wait_for_room(self) -> None:
         if not self._thread.is_alive():
@@ -162,11 +154,8 @@ class AsyncWriter:
                     self._capturing(self._flush, True)
                     job.set()
                     continue
-                if isinstance(job, tuple):
-                    self._capturing(self._write_points, self._rest_of(job))
-                    continue
                 self._capturing(self._write, job)
-                if job.heavy:
+                if job[5]:
                     self._heavy.release()
                 del job  # a heavy one's arrays are not kept while we wait for the next
             self._capturing(self._flush, False)
@@ -180,25 +169,12 @@ class AsyncWriter:
             # Kept for the training's thread; from here on jobs are only taken off.
             self._failed, self._error = True, error
 
-    def _rest_of(self, first: Point) -> list[Point]:
-        """Take off the points of the same curves that come next."""
-        points = [first]
-        while self._jobs and len(points) < _WAITING:
-            job = self._jobs[0]
-            if not (isinstance(job, tuple) and alike(first, job)):
-                break
-            points.append(job)
-            self._jobs.popleft()
-        return points
-
-    def _write_points(self, points: list[Point]) -> None:
-        self._file_of(points[0][0]).extend(records(points))
-
     def _write(self, job: _Job) -> None:
-        values = list(job.build(*job.args))
-        if values:
-            event = Event(wall_time=job.time, step=job.step, summary=Summary(value=values))
-            self._file_of(job.run).append(event)
+        run, step, wall_time, build, args, _ = job
+        if values := build(*args):
+            event = Event(wall_time=wall_time, step=step)
+            event.summary.value.extend(values)
+            self._file_of(run).append(event)
 
     def _file_of(self, run: str) -> EventFile:
         if run not in self._files:
