@@ -32,7 +32,7 @@ MEGABYTES = 100
 WARM_UP = 2
 """Epochs in which a callback opens its files, and takes the memory that it keeps."""
 TURNS = 15
-REST = writer_thread._PAUSE + 0.2
+REST = writer_thread._INTERVAL + 0.2
 """Seconds for a thread to end its work before another training's turn."""
 
 _SERVER = """
@@ -58,8 +58,7 @@ class InlineFiles(writer_thread.AsyncWriter):
 
     def add(self, run, step, build, *args, heavy=False):
         """Make and write an event at once."""
-        self._write((run, step, time.time(), build, args, heavy))
-        self._flush(False)
+        self._write([(run, step, time.time(), build, args)])
 
     def scalars(self, run, step, pattern, values):
         """Make and write points of curves at once."""

@@ -122,14 +122,14 @@ def test_waiting_must_be_a_whole_number_of_jobs(waiting, error):
 @pytest.mark.parametrize("call", ["check", "flush", "close", "submit"])
 def test_an_error_comes_out_of_the_next_call_with_its_own_traceback(work, call):
     work.submit(fail)
-    work._jobs.join()  # so that check, which waits for nothing, meets it too
+    work.sync()  # so that check, which does not wait, meets it too
 
     with pytest.raises(ZeroDivisionError, match="by design") as caught:
         getattr(work, call)(*[int] * (call == "submit"))
 
     assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "fail"
     assert caught.value.__notes__ == [
-        "in a job of the background thread 'some-work', which was given earlier"
+        "raised in the background thread 'some-work', by work given earlier"
     ]
 
 

@@ -315,7 +315,7 @@ def test_a_queue_that_is_full_drops_and_says_so(scripted_server):
         warnings.simplefilter("always")
         replay(monitor, EPOCHS[:2], batches=500)
 
-    assert any("more than 50 waited; give a larger queue_size" in str(one.message) for one in caught)
+    assert any("more than 50 waited; pass a larger queue_size" in str(one.message) for one in caught)
     assert monitor.dropped > 0
     assert monitor.dropped + monitor.spooled == 2 + 2 * 502
     assert monitor.sent == 0

@@ -1,7 +1,7 @@
-"""Background: a callback's slow work, in order, off the thread that trains.
+"""Background work: a bounded queue that one thread works off, in order.
 
-For work that nobody waits for, such as writing a file: the callback takes a
-copy of what it needs, and hands over the rest::
+`Background` runs a callback's slow jobs, such as writing a file, while training
+goes on. The callback copies the data that it needs and submits the rest::
 
     class Archive(Callback):
         def __init__(self):
@@ -11,123 +11,278 @@ copy of what it needs, and hands over the rest::
             self._writing.submit(storage.save, f"{epoch}.safetensors", self.model.state_dict())
 
         def on_train_end(self):
-            self._writing.flush()  # all is on disk, or raises, before fit returns
+            self._writing.flush()  # all files are on disk, or it raises, before fit returns
 
         def on_teardown(self):
             self._writing.close()
+
+`BackgroundQueue` passes small items, such as the logs of every batch, to one
+function, many at once.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from functools import partial
-from queue import Queue
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from onstage.validation import validate_int
 
+_T = TypeVar("_T")
 _Job: TypeAlias = Callable[[], object]
 
 
-class Background:
-    """Does jobs one after the other, in a thread that the first of them begins.
+class BackgroundQueue(Generic[_T]):
+    """Bounded queue whose items one thread works off, in order.
 
-    Belongs to one callback, and to the thread that calls it. A job must not
-    touch what the training goes on to change.
+    Belongs to one object, and to the thread that calls it. Items must not
+    change after they are put. The thread starts with the first item, and again
+    with an item after `close`.
 
-    An error in a job comes out of the next call of any method, once, with its
-    own traceback. Jobs behind the one that failed are dropped; those given
-    after the error has come out are done.
+    An error of `work` is raised once, by the next call of `put`, `check`,
+    `flush` or `close`, with its own traceback. Items that wait behind the error
+    are dropped; items put after it was raised are worked off.
 
-    A copy, a pickle and a forked child begin with no job and no thread: what was
-    given is done where it was given.
+    Copies, pickles and forked children start empty and without a thread: an
+    item is worked off in the process that put it.
 
     Parameters
     ----------
     name
-        Of the thread, and in the notes of errors.
-    waiting
-        Jobs that wait at most while one is being done, at least 1: `submit` waits
-        for room. It bounds the memory of what jobs hold.
+        Name of the thread; also in the notes of errors.
+    work
+        Called by the thread with a list of items, oldest first.
+    size
+        Maximum number of items that wait, at least 1.
+    at_once
+        Maximum number of items in one call of `work`; `size` by default.
+    interval
+        Seconds between two calls of `work`, which then get all items put
+        meanwhile, or none. Such a put costs 0.2 µs. None: `work` is called as
+        soon as there is an item, and a put costs 20 µs, to wake the thread.
     """
 
-    def __init__(self, name: str, waiting: int = 1) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[list[_T]], object],
+        size: int,
+        *,
+        at_once: int | None = None,
+        interval: float | None = None,
+    ) -> None:
         self.name = name
-        self.waiting = validate_int("waiting", waiting, 1)
-        self._process = 0
-        self._forget()
+        self._work = work
+        self._size = validate_int("size", size, 1)
+        self._at_once = size if at_once is None else validate_int("at_once", at_once, 1)
+        self._interval = interval
+        self._reset()
 
-    def _forget(self) -> None:
-        self._jobs: Queue[_Job | None] = Queue(self.waiting)
+    def _reset(self) -> None:
+        self._items: deque[_T] = deque()
         self._failure: list[BaseException] = []
+        self._syncs: deque[threading.Event] = deque()
+        self._wake, self._room = threading.Event(), threading.Event()
+        self._closing = False
         self._thread: threading.Thread | None = None
+        self._process = self._open_in = 0
 
-    def submit(self, job: Callable[..., object], *args: Any) -> None:
-        """Have ``job(*args)`` done behind those given before."""
-        self.check()
-        if self._own_thread() is None:
-            self._begin()
-        self._jobs.put(partial(job, *args))
+    def __len__(self) -> int:
+        """Return the number of items that wait."""
+        return len(self._items)
 
-    def _begin(self) -> None:
-        self._forget()
-        # A daemon: a program that ends without `close` must not hang on it.
-        thread = threading.Thread(target=_work, args=(self._jobs, self._failure), name=self.name, daemon=True)
-        thread.start()
-        self._thread, self._process = thread, os.getpid()
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process is a fork of the one that runs the thread.
+
+        `work` may hold files or connections that are not the child's to use.
+        """
+        return self._process not in (0, os.getpid())
+
+    def start(self) -> None:
+        """Start the thread, if it does not run yet."""
+        earlier = self._own_thread()
+        if earlier is not None:
+            if not self._closing:
+                return
+            earlier.join()  # an earlier close was interrupted
+            self._raise()
+        self._reset()
+        self._process = self._open_in = os.getpid()
+        # A daemon, so that a program that ends without `close` does not hang.
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self._thread.start()
+
+    def put(self, item: _T, wait: bool = True) -> bool:
+        """Add an item, and raise as `check` does.
+
+        Parameters
+        ----------
+        wait
+            Wait for room if the queue is full; False drops the item.
+
+        Returns
+        -------
+        bool
+            Whether the item was added.
+        """
+        if self._open_in != os.getpid():
+            self.start()
+        if self._failure:
+            self.check()
+        if 2 * len(self._items) >= self._size and not self._make_room(wait):
+            return False
+        self._items.append(item)
+        if self._interval is None:
+            self._wake.set()
+        return True
+
+    def _make_room(self, wait: bool) -> bool:
+        self._wake.set()  # half full: the thread does not wait for its next look
+        while len(self._items) >= self._size:
+            if not wait:
+                return False
+            self._room.clear()
+            if len(self._items) >= self._size:  # still, or nothing would set the event
+                self._room.wait()
+        return True
+
+    def take(self) -> list[_T]:
+        """Remove and return the items that wait, at most `at_once`; for use by `work`."""
+        items = [self._items.popleft() for _ in range(min(len(self._items), self._at_once))]
+        self._room.set()
+        return items
+
+    def wake(self) -> None:
+        """Call `work` now rather than at the end of the interval."""
+        self._wake.set()
 
     def check(self) -> None:
-        """Raise the error of a job, if there is one; waits for nothing."""
+        """Raise the error of `work`, if there is one, without waiting."""
         if self._failure and self._own_thread() is not None:
-            self._jobs.join()  # What waits behind it is dropped, which takes no time.
+            self.sync()  # Items behind the error are dropped, which takes no time.
             self._raise()
+
+    def sync(self) -> None:
+        """Wait until all items are worked off; do not raise."""
+        thread = self._own_thread()
+        if thread is not None:
+            done = threading.Event()
+            self._syncs.append(done)
+            self._wake.set()
+            while not done.wait(1.0) and thread.is_alive():
+                pass
 
     def flush(self) -> None:
-        """Wait until every job is done; then raise as `check` does."""
-        if self._own_thread() is not None:
-            self._jobs.join()
-            self._raise()
+        """Wait until all items are worked off, then raise as `check` does."""
+        self.sync()
+        self.check()
 
-    def close(self) -> None:
-        """Wait until every job is done, and end the thread; then raise as `check` does.
+    def close(self, timeout: float | None = None) -> bool:
+        """Wait until all items are worked off, end the thread, then raise as `check` does.
 
-        A job that is given later begins another thread.
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; call it again to go on waiting.
+
+        Returns
+        -------
+        bool
+            Whether the thread has ended.
         """
         thread = self._own_thread()
         if thread is None:
-            return
-        if thread.is_alive():  # An earlier close may have been interrupted.
-            self._jobs.put(None)
-        thread.join()
-        self._thread = None
+            return True
+        self._open_in, self._closing = 0, True
+        self._wake.set()
+        thread.join(timeout)
+        if thread.is_alive():
+            return False
+        self._thread, self._process = None, 0
         self._raise()
+        return True
 
     def _own_thread(self) -> threading.Thread | None:
-        """Give the thread, if there is one in this process: a fork copies none."""
+        """Return the thread, unless it runs in a parent process."""
         return self._thread if self._process == os.getpid() else None
 
     def _raise(self) -> None:
         if not self._failure:
             return
         error = self._failure.pop()
-        error.add_note(f"in a job of the background thread {self.name!r}, which was given earlier")
+        error.add_note(f"raised in the background thread {self.name!r}, by work given earlier")
         try:
             raise error
         finally:
-            del error  # Its traceback holds this frame, and the job's arguments with it.
+            del error  # Its traceback holds this frame, and the failed items with it.
 
-    def __reduce__(self) -> tuple[type[Background], tuple[str, int]]:
-        return type(self), (self.name, self.waiting)
+    # -- the thread
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            self._wake.wait(self._interval)
+            self._wake.clear()
+            # Read before the items: those put earlier are worked off before the answer.
+            closing, syncs = self._closing, [self._syncs.popleft() for _ in range(len(self._syncs))]
+            self._work_off()
+            for done in syncs:
+                done.set()
+
+    def _work_off(self) -> None:
+        idle = self._interval is not None
+        while self._items or idle:
+            idle = False
+            items = self.take()
+            if not self._failure:
+                try:
+                    self._work(items)
+                except BaseException as error:
+                    self._failure.append(error)
+            del items  # Free their memory now, not with the next item.
+
+    # -- copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: vars(self)[name] for name in ("name", "_work", "_size", "_at_once", "_interval")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._reset()
 
 
-def _work(jobs: Queue[_Job | None], failure: list[BaseException]) -> None:
-    while (job := jobs.get()) is not None:
-        if not failure:
-            try:
-                job()
-            except BaseException as error:
-                failure.append(error)
-        job = None  # What it holds is let go now, not when the next one comes.
-        jobs.task_done()
+class Background(BackgroundQueue[_Job]):
+    """Background thread that runs jobs, one after the other.
+
+    A `BackgroundQueue` whose items are jobs. A job must not touch data that
+    training changes.
+
+    Parameters
+    ----------
+    name
+        Name of the thread; also in the notes of errors.
+    waiting
+        Maximum number of jobs that wait while one runs, at least 1: `submit`
+        waits for room. It bounds the memory that jobs hold.
+    """
+
+    def __init__(self, name: str, waiting: int = 1) -> None:
+        super().__init__(name, _run_jobs, validate_int("waiting", waiting, 1), at_once=1)
+
+    @property
+    def waiting(self) -> int:
+        """Maximum number of jobs that wait while one runs."""
+        return self._size
+
+    def submit(self, job: Callable[..., object], *args: Any) -> None:
+        """Run ``job(*args)`` after the jobs submitted before."""
+        self.put(partial(job, *args))
+
+
+def _run_jobs(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job()

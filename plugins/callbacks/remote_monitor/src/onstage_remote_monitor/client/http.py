@@ -1,4 +1,4 @@
-"""Transport: one POST at a time, to one address, that can be broken off."""
+"""Transport: one POST at a time, to one address, that another thread can abort."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ProtocolError
 
 from onstage_remote_monitor.client.disk_queue import Entry
 from onstage_remote_monitor.validation import RUN_HEADER, SEQUENCE_HEADER, is_loopback
 
 _ANSWER = 1 << 16
-"""Bytes of an answer that are read, so that its connection serves again."""
+"""Bytes of an answer that are read, so that its connection can be reused."""
 _LATER = {401, 403, 404, 405, 408, 425, 429}
-"""Statuses that somebody can put right; with others from 400 to 499 the event itself is at fault."""
+"""Statuses that can be fixed at the server; others from 400 to 499 are the event's own fault."""
 
 
 class Outcome(NamedTuple):
-    """What came of a POST."""
+    """Result of a POST."""
 
     kind: Literal["sent", "refused", "later"]
-    """``refused``: these events will never be taken; ``later``: try again."""
+    """``refused``: these events will never be accepted; ``later``: try again."""
     cause: str = ""
     wait: float = 0.0
     """Seconds that the server asks for."""
@@ -44,52 +45,50 @@ class Transport:
     Parameters
     ----------
     url
-        Without credentials.
+        Address without credentials.
     headers
         Sent with each request.
     token
-        Goes into the header ``Authorization``; kept nowhere else.
+        Sent in the header ``Authorization``; stored nowhere else.
     field
-        Events are the form's field of this name; None: they are the JSON body.
+        Form field that holds the events; None: they are the JSON body.
     timeout
         Seconds for the connection, and for each wait for an answer; a request
         takes three times as long at most.
+
+    Attributes
+    ----------
+    reached
+        Whether the server has ever answered, or accepted a request.
     """
 
     def __init__(
         self, url: str, headers: Mapping[str, str], token: str | None, field: str | None, timeout: float
     ) -> None:
+        self.reached = False
         self._url = url
         self._field = field
         self._timeout = timeout
         self._began: float | None = None
-        self._broken_off = False
-        self._socket: socket.socket | None = None
+        self._aborted = False
+        self._adapter = _Adapter()
         self._session = requests.Session()
         self._session.headers.update(headers)
         self._session.auth = _authorization(token)
         self._session.trust_env = not is_loopback(urlsplit(url).hostname or "")
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Adapter(self._connected))
-
-    @property
-    def reached(self) -> bool:
-        """Whether there ever was a connection."""
-        return self._socket is not None
-
-    def _connected(self, connection: socket.socket) -> None:
-        self._socket = connection
+            self._session.mount(scheme, self._adapter)
 
     def post(self, entries: Sequence[Entry], many: bool) -> Outcome:
-        """Send events, a JSON list of them if `many`; gives what came of it."""
+        """Send events, as a JSON list if `many`, and return the outcome."""
         text = f"[{','.join(entry.text for entry in entries)}]" if many else entries[0].text
         headers = {RUN_HEADER: entries[0].run, SEQUENCE_HEADER: str(entries[0].sequence)}
         body: Any = {self._field: text}
         if self._field is None:
             headers["Content-Type"] = "application/json"
             body = text.encode()
-        self._broken_off, self._began = False, time.monotonic()
+        self._aborted, self._began = False, time.monotonic()
         try:
             with self._session.post(
                 self._url,
@@ -99,34 +98,41 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
+                self.reached = True
                 next(answer.iter_content(_ANSWER), None)
-                # A status line that was cut off reads like a whole one.
-                return _LATE if self._broken_off else _outcome(answer)
+                # A status line that was cut off parses like a whole one.
+                return _LATE if self._aborted else _outcome(answer)
         except (requests.RequestException, OSError) as error:
-            if self._broken_off:
-                return _LATE
-            return Outcome("later", f"{type(error).__name__}: {_short(error)}")
+            self.reached |= self._aborted or _is_after_connect(error)
+            return _LATE if self._aborted else Outcome("later", f"{type(error).__name__}: {_short(error)}")
         finally:
             self._began = None
 
-    def break_off(self, after: float | None = None) -> None:
-        """End a request that takes too long; called from another thread.
+    def abort_late(self, after: float | None = None) -> None:
+        """Abort a request that takes too long; called from another thread.
+
+        The timeouts of requests bound each wait, not the whole: a server that
+        sends a byte now and then would hold the thread for hours.
 
         Parameters
         ----------
         after
-            Seconds since it began; None: three times the timeout.
+            Seconds since it began; three times the timeout by default.
         """
-        began = self._began
+        began, connection = self._began, self._adapter.connection
         limit = 3 * self._timeout if after is None else after
-        if began is not None and time.monotonic() - began > limit and self._socket is not None:
-            self._broken_off = True
+        if began is None or time.monotonic() - began <= limit:
+            return
+        if isinstance(reached := getattr(connection, "sock", None), socket.socket):
+            self._aborted = True
             with contextlib.suppress(OSError):
-                # Not SSLSocket.shutdown: it takes the socket apart under its reader.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                # Not SSLSocket.shutdown, which dismantles the socket under its reader.
+                socket.socket.shutdown(reached, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection."""
+        if self._adapter.connection is not None:
+            self._adapter.connection.close()  # now: urllib3 waits for the garbage collector
         self._session.close()
 
 
@@ -136,15 +142,19 @@ def _outcome(answer: requests.Response) -> Outcome:
         return Outcome("sent")
     cause = f"the server answered {status} {answer.reason}"
     if 300 <= status < 400:
-        return Outcome("later", f"{cause}; redirects are not followed, give the address it leads to")
+        return Outcome("later", f"{cause}; redirects are not followed, pass the address that it leads to")
     if status < 500 and status not in _LATER:
         return Outcome("refused", cause)
     wait = answer.headers.get("Retry-After", "")
     return Outcome("later", cause, float(wait) if wait.isdecimal() else 0.0)
 
 
+def _is_after_connect(error: Exception) -> bool:
+    return isinstance(error, requests.ReadTimeout) or isinstance(next(iter(error.args), None), ProtocolError)
+
+
 def _short(error: Exception) -> str:
-    """Give the innermost reason: urllib3's own text repeats address and objects."""
+    """Return the innermost reason: urllib3's text repeats address and objects."""
     reason: Any = error
     while (inner := getattr(reason, "reason", None)) is not None or (
         inner := reason.args[0] if reason.args and isinstance(reason.args[0], Exception) else None
@@ -156,7 +166,7 @@ def _short(error: Exception) -> str:
 
 
 def _authorization(token: str | None) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """Add the token. Without one too there is this function, or requests looks into netrc."""
+    """Return a function that adds the token; without any function, requests reads netrc."""
 
     def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
         if token is not None:
@@ -167,39 +177,18 @@ def _authorization(token: str | None) -> Callable[[requests.PreparedRequest], re
 
 
 class _Adapter(HTTPAdapter):
-    """Tells of each socket that is connected."""
+    """Keeps the connection in use, whose socket another thread can shut down."""
 
-    def __init__(self, connected: Callable[[socket.socket], None]) -> None:
-        self._connected = connected
+    def __init__(self) -> None:
+        self.connection: Any = None
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self._tell(self.poolmanager)
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        self._tell(manager)
-        return manager
+        def connection(*args: Any, **kwargs: Any) -> Any:
+            self.connection = type(pool).ConnectionCls(*args, **kwargs)
+            return self.connection
 
-    def close(self) -> None:
-        """Close the connections now: urllib3 waits for the garbage collector."""
-        for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in manager.pools.keys():  # noqa: SIM118  # a mapping that can't be iterated
-                manager.pools[key].close()
-        super().close()
-
-    def _tell(self, manager: Any) -> None:
-        connected = self._connected
-
-        def told(pool: Any) -> Any:
-            class Connection(pool.ConnectionCls):  # type: ignore[misc]  # a class made of another
-                def connect(self) -> None:
-                    super().connect()
-                    connected(self.sock)
-
-            return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
-
-        manager.pool_classes_by_scheme = {
-            scheme: told(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
-        }
+        pool.ConnectionCls = connection
+        return pool

@@ -1,22 +1,24 @@
-"""Sender: takes events in a microsecond, and sends them from a thread of its own."""
+"""Sender: queues events in under a microsecond, and sends them in a background thread."""
 
 from __future__ import annotations
 
-import os
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from onstage.state.background import BackgroundQueue
 from onstage_remote_monitor.client import encoding
 from onstage_remote_monitor.client.disk_queue import Entry, Spool
 from onstage_remote_monitor.client.http import Outcome, Transport
 
-_PAUSE = 0.1
-"""Seconds between two looks at what waits; what has come meanwhile goes together."""
+_Event: TypeAlias = tuple[str, int, Mapping[str, Any]]
+"""Run, number in it, fields."""
+
+_INTERVAL = 0.1
+"""Seconds between two requests; the events put meanwhile go into one."""
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 30.0
 _LONGEST_LOOK_UP = 30.0
 _AT_ONCE = 256
@@ -56,115 +58,106 @@ class Sender:
         self._queue_size = queue_size
         self.sent = self.retried = self.spooled = 0
         self._lost = self._overflow = 0
-        self._process = os.getpid()
         self.notices: deque[str] = deque()
         self._noticed: set[str] = set()
-        # A deque, looked at ten times a second: an append takes 0.1 µs, and waking
-        # a thread that waits in a queue takes the training 20.
-        self._given: deque[tuple[str, int, Mapping[str, Any]]] = deque()
         self._ready: deque[Entry] = deque()
-        self._wake = threading.Event()
         self._deadline: float | None = None
         self._failures = 0
         self._one_by_one = 0
         self._next_attempt = 0.0
         self._cause = "not reached in time"
-        self._last_failures: int | None = None
+        self._is_adopting = True
         self._broken = False
-        self._thread = threading.Thread(target=self._work, name="onstage-remote-monitor", daemon=True)
-        self._thread.start()
+        self._queue = BackgroundQueue("onstage-remote-monitor", self._work, queue_size, interval=_INTERVAL)
+        self._queue.start()
 
     def put(self, run: str, sequence: int, fields: Mapping[str, Any]) -> bool:
-        """Have an event sent; its values must not change any more.
+        """Send an event, whose values must not change any more.
 
-        False when it is dropped. Its number is for the next one then: events
-        go together as long as their numbers have no gap.
+        Return False if it is dropped. The next event then takes its number:
+        events are sent together as long as their numbers have no gap.
         """
-        if os.getpid() != self._process:
-            return False  # a forked child: the parent sends
-        self._transport.break_off()
-        if len(self._given) < self._queue_size and not self._broken:
-            self._given.append((run, sequence, fields))
+        if self._queue.is_forked:
+            return False  # the parent sends
+        self._transport.abort_late()
+        if not self._broken and self._queue.put((run, sequence, fields), wait=False):
             return True
         self._overflow += 1
-        self._notice(f"events are lost: more than {self._queue_size} waited; give a larger queue_size")
+        self._notice(f"events are lost: more than {self._queue_size} waited; pass a larger queue_size")
         return False
 
     @property
     def dropped(self) -> int:
-        """Events that are lost."""
+        """Number of events that are lost."""
         return self._lost + self._overflow  # each is counted by one thread alone
 
     def close(self, seconds: float) -> Path | None:
-        """Send what waits, for so long at most, and end the thread.
+        """Send the events that wait, for `seconds` at most, and end the thread.
 
         Returns
         -------
         Path or None
-            Where the events are that could not be sent.
+            File of the events that could not be sent.
         """
-        if os.getpid() != self._process:
+        if self._queue.is_forked:
             return None
         self._deadline = time.monotonic() + seconds
-        self._wake.set()
-        self._thread.join(seconds)
+        ended = self._queue.close(seconds)
         patience = time.monotonic() + _LONGEST_LOOK_UP
-        while self._thread.is_alive() and time.monotonic() < patience:
-            self._transport.break_off(after=0.0)
-            self._thread.join(_PAUSE)
-        if self._thread.is_alive():
-            self._notice("the server's name is still being looked up; what waited is lost")
+        while not ended and time.monotonic() < patience:
+            self._transport.abort_late(after=0.0)
+            ended = self._queue.close(_INTERVAL)
+        if not ended:
+            self._notice("the server's name is still being looked up; the events that waited are lost")
             return None
         self._transport.close()
         return self._spool.close()
 
     # -- the thread
 
-    def _work(self) -> None:
+    def _work(self, events: list[_Event]) -> None:
+        if self._broken:
+            self._lost += len(events)
+            return
         try:
-            self._adopt()
-            while not self._is_over():
-                self._take()
-                self._send()
-            self._take()
-            self._to_disk()
-            if len(self._spool):
-                self._notice(f"the server is away ({self._cause}); events wait on disk")
+            if self._is_adopting:
+                self._is_adopting = False
+                self._adopt()
+            self._encode(events)
+            self._send()
+            if self._deadline is not None:
+                self._finish(self._deadline)
         except Exception as error:  # shown at the training's next stage
             self._broken = True
-            waited = len(self._given) + len(self._ready) + len(self._spool)
-            self._drop(waited, f"{type(error).__name__}: {error}")
+            self._drop(len(self._ready) + len(self._spool), f"{type(error).__name__}: {error}")
 
-    def _is_over(self) -> bool:
-        """Wait until there is something to do; True at the end.
+    def _finish(self, deadline: float) -> None:
+        """Send the rest until the deadline, then write it to disk.
 
-        At the end there is one attempt more, and those after it only when there
-        ever was a connection: a server that was never there is not waited for.
+        A last attempt is always made. It is repeated only if the server was
+        ever reached: one that was never there is not waited for.
         """
-        if self._deadline is None:
-            self._wake.wait(_PAUSE)
-            self._wake.clear()
-            return False
-        if self._last_failures is None:
-            self._last_failures = self._failures + (self._retries if self._transport.reached else 0)
-            if self._failures > self._retries:
-                self._next_attempt = 0.0
-        waits = self._given or self._ready or len(self._spool)
-        if not waits or self._failures > self._last_failures or time.monotonic() >= self._deadline:
-            return True
-        time.sleep(max(0.0, min(self._next_attempt, self._deadline) - time.monotonic()))
-        return False
+        last_failures = self._failures + (self._retries if self._transport.reached else 0)
+        if self._failures > self._retries:
+            self._next_attempt = 0.0
+        while self._ready or len(self._spool):
+            if self._failures > last_failures or time.monotonic() >= deadline:
+                break
+            time.sleep(max(0.0, min(self._next_attempt, deadline) - time.monotonic()))
+            self._send()
+        self._to_disk()
+        if len(self._spool):
+            self._notice(f"the server is away ({self._cause}); events wait on disk")
 
     def _adopt(self) -> None:
         try:
             self._spool.adopt()
         except OSError as error:
-            self._notice(f"what an earlier training left could not be read: {error}")
+            self._notice(f"events of an earlier training could not be read: {error}")
 
-    def _take(self) -> None:
-        """Write as JSON what was given; to disk when the server is away."""
-        for _ in range(len(self._given)):  # not until it is empty: it may fill faster
-            run, sequence, fields = self._given.popleft()
+    def _encode(self, events: list[_Event]) -> None:
+        """Make JSON of events; write it to disk while the server is away."""
+        for run, sequence, fields in events:
             try:
                 text = encoding.encode(fields)
             except Exception as error:  # raised by a value: its str may do anything
@@ -213,8 +206,8 @@ class Sender:
             else:
                 self._drop(1, outcome.cause)
             self._off(len(entries))
-            if len(self._given) > self._queue_size // 2:
-                self._take()
+            if len(self._queue) > self._queue_size // 2:
+                self._encode(self._queue.take())
 
     def _failed(self, outcome: Outcome) -> None:
         self._failures += 1
