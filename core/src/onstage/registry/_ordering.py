@@ -1,17 +1,18 @@
-"""Relative order: a callback that says ``before`` or ``after`` whom it runs."""
+"""Order callbacks by their ``before`` and ``after`` attributes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from heapq import heapify, heappop, heappush
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 
 from onstage.registry import _discovery
 
 
 def order_names(callback: object) -> tuple[str, ...]:
-    """Give the names under which others may refer to a callback.
+    """Return the names by which ``before`` and ``after`` may refer to a callback.
 
-    Its class, and its entry point where it has one.
+    The name of its class, and its entry point if it has one.
     """
     entry_point = _discovery.provenance(callback)[0]
     kind = type(callback).__name__
@@ -21,19 +22,20 @@ def order_names(callback: object) -> tuple[str, ...]:
 def sort_callbacks(
     callbacks: Sequence[object], names: Callable[[object], Sequence[str]] = order_names
 ) -> list[object]:
-    """Put callbacks into an order that honours their ``before`` and ``after``.
+    """Return the callbacks in an order that satisfies their ``before`` and ``after``.
 
-    List order, but for those that have such an attribute: they move no further
-    than they must, to just before or just after the ones that they name. A name
-    that no callback here has asks for nothing.
+    The order is that of the list, except for callbacks with one of these
+    attributes: each moves as little as possible, to directly before or after
+    the callbacks that it names. Names that no callback in the list has are
+    ignored.
 
     Parameters
     ----------
     callbacks
-        In list order. ``before`` and ``after`` are optional attributes, a name
-        or several: of an entry point (``"csv_logger"``) or a class.
+        In list order. ``before`` and ``after`` are optional attributes: one or
+        several names of entry points (``"csv_logger"``) or classes.
     names
-        Gives the names of a callback.
+        Returns the names of a callback.
 
     Returns
     -------
@@ -43,37 +45,35 @@ def sort_callbacks(
     Raises
     ------
     ValueError
-        No order fits; the message names the callbacks of the cycle.
+        If the constraints form a cycle; the message names its callbacks.
     TypeError
-        ``before`` or ``after`` is not a name or a sequence of names.
+        If ``before`` or ``after`` is not a name or a sequence of names.
     """
-    wishes = [(_wishes(one, "before"), _wishes(one, "after")) for one in callbacks]
-    if not any(before or after for before, after in wishes):
+    constraints = [(_named(one, "before"), _named(one, "after")) for one in callbacks]
+    if not any(before or after for before, after in constraints):
         return list(callbacks)
-    followers = _followers([tuple(names(one)) for one in callbacks], wishes)
-    _refuse_cycle(callbacks, followers)
-    ranks = _ranks(followers, [bool(before) for before, _ in wishes])
-    return [callbacks[n] for n in _sorted(followers, ranks)]
+    followers = _followers([tuple(names(one)) for one in callbacks], constraints)
+    sorter = _prepared(callbacks, followers)
+    ranks = _ranks(followers, [bool(before) for before, _ in constraints])
+    return [callbacks[n] for n in _by_rank(sorter, ranks)]
 
 
-def _wishes(callback: object, attribute: str) -> tuple[str, ...]:
-    wished = getattr(callback, attribute, ()) or ()
-    wished = (wished,) if isinstance(wished, str) else wished
-    if not isinstance(wished, (list, tuple, set, frozenset)) or not all(
-        isinstance(one, str) for one in wished
-    ):
+def _named(callback: object, attribute: str) -> tuple[str, ...]:
+    value = getattr(callback, attribute, ()) or ()
+    value = (value,) if isinstance(value, str) else value
+    if not isinstance(value, (list, tuple, set, frozenset)) or not all(isinstance(one, str) for one in value):
         raise TypeError(
-            f"{type(callback).__name__}.{attribute} must be the name of a callback or several, got {wished!r}"
+            f"{type(callback).__name__}.{attribute} must be the name of a callback or several, got {value!r}"
         )
-    return tuple(wished)
+    return tuple(value)
 
 
 def _followers(
-    names: Sequence[Sequence[str]], wishes: Sequence[tuple[Sequence[str], Sequence[str]]]
+    names: Sequence[Sequence[str]], constraints: Sequence[tuple[Sequence[str], Sequence[str]]]
 ) -> list[set[int]]:
-    """Give, for each callback, the indices of those that must come later."""
+    """Return, for each callback, the indices of those that must come later."""
     followers: list[set[int]] = [set() for _ in names]
-    for n, (before, after) in enumerate(wishes):
+    for n, (before, after) in enumerate(constraints):
         for other, its_names in enumerate(names):
             if other == n:
                 continue
@@ -84,56 +84,48 @@ def _followers(
     return followers
 
 
-def _refuse_cycle(callbacks: Sequence[object], followers: Sequence[set[int]]) -> None:
-    done: set[int] = set()
-
-    def visit(n: int, path: list[int]) -> None:
-        if n in path:
-            cycle = " before ".join(type(callbacks[one]).__name__ for one in [*path[path.index(n) :], n])
-            raise ValueError(
-                f"before and after must leave the callbacks an order, got the cycle {cycle}; drop one of them"
-            )
-        if n not in done:
-            for follower in sorted(followers[n]):
-                visit(follower, [*path, n])
-            done.add(n)
-
-    for n in range(len(callbacks)):
-        visit(n, [])
+def _prepared(callbacks: Sequence[object], followers: Sequence[set[int]]) -> TopologicalSorter[int]:
+    sorter: TopologicalSorter[int] = TopologicalSorter(dict.fromkeys(range(len(followers)), ()))
+    for n, later in enumerate(followers):
+        for follower in later:
+            sorter.add(follower, n)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        cycle = " before ".join(type(callbacks[n]).__name__ for n in error.args[1])
+        raise ValueError(
+            f"before and after must leave the callbacks an order, got the cycle {cycle}; drop one of them"
+        ) from None
+    return sorter
 
 
 def _ranks(followers: Sequence[set[int]], moves_ahead: Sequence[bool]) -> list[tuple[int, int, int]]:
-    """Give the places that callbacks would like, as keys to sort by.
+    """Return the preferred position of each callback, a sort key that ends in its index.
 
-    One with ``before`` wants to be just ahead of the first that it must
-    precede; the others want their place in the list.
+    A callback with ``before`` prefers to be directly ahead of the first that it
+    must precede; the others prefer their position in the list.
     """
     ranks: dict[int, tuple[int, int, int]] = {}
 
     def rank(n: int) -> tuple[int, int, int]:
         if n not in ranks:
-            wanted = [(n, 0, n)]
+            preferred = [(n, 0, n)]
             if moves_ahead[n]:
-                wanted += [(place, depth - 1, n) for place, depth, _ in map(rank, followers[n])]
-            ranks[n] = min(wanted)
+                preferred += [(position, depth - 1, n) for position, depth, _ in map(rank, followers[n])]
+            ranks[n] = min(preferred)
         return ranks[n]
 
     return [rank(n) for n in range(len(followers))]
 
 
-def _sorted(followers: Sequence[set[int]], ranks: Sequence[tuple[int, int, int]]) -> list[int]:
-    waiting_for = [0] * len(followers)
-    for later in followers:
-        for n in later:
-            waiting_for[n] += 1
-    ready = [(ranks[n], n) for n, count in enumerate(waiting_for) if not count]
-    heapify(ready)
+def _by_rank(sorter: TopologicalSorter[int], ranks: Sequence[tuple[int, int, int]]) -> list[int]:
+    """Return the nodes in topological order, the lowest rank first."""
+    ready: list[tuple[int, int, int]] = []
     result = []
-    while ready:
-        _, n = heappop(ready)
+    while sorter:
+        for n in sorter.get_ready():
+            heappush(ready, ranks[n])
+        _, _, n = heappop(ready)
         result.append(n)
-        for follower in followers[n]:
-            waiting_for[follower] -= 1
-            if not waiting_for[follower]:
-                heappush(ready, (ranks[follower], follower))
+        sorter.done(n)
     return result
