@@ -7,6 +7,9 @@ import threading
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.utils import canonicalize_name as packaging_canonicalize_name
 
 from onstage.errors import PluginError
 from onstage.registry import _discovery, _distributions
@@ -280,7 +283,10 @@ def test_of_one_distribution_twice_the_first_on_the_path_wins_and_the_other_is_r
     assert "hidden by version 1.0" in plugins[0].reason
 
 
-@pytest.mark.parametrize(("left", "current"), [("0.9", "0.10"), ("1.2", "2.0"), ("9", "10")])
+@pytest.mark.parametrize(
+    ("left", "current"),
+    [("0.9", "0.10"), ("1.2", "2.0"), ("9", "10"), ("1.0rc1", "1.0"), ("1.0", "1!0.1"), ("odd", "0.1")],
+)
 def test_an_old_version_left_behind_in_the_same_folder_is_reported(plugin_site, left, current):
     plugin_site.add("up", left, callbacks={"up": "up_mod:Good", "old": "up_mod:Old"})
     plugin_site.add("up", current, callbacks={"up": "up_mod:Good"}, modules={"up_mod": GOOD})
@@ -290,6 +296,11 @@ def test_an_old_version_left_behind_in_the_same_folder_is_reported(plugin_site, 
     ]
     assert _discovery.find("up").version == current
     assert _discovery.load("up").__name__ == "Good"
+
+
+@given(st.text("aB3-_.", min_size=1))
+def test_names_are_canonical_as_in_packaging(name):
+    assert _distributions.canonicalize_name(name) == packaging_canonicalize_name(name)
 
 
 def test_the_name_of_a_version_left_behind_alone_is_unknown(plugin_site):

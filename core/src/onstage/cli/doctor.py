@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -11,9 +10,10 @@ from importlib import metadata
 from pathlib import Path
 
 import click
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import Version
 
 import onstage
-from onstage.cli.ranges import allows
 from onstage.errors import PluginError, SettingsError
 from onstage.registry import _discovery, _selection
 from onstage.registry._config import VARIABLES, Settings, settings
@@ -65,7 +65,7 @@ def doctor(ctx: click.Context) -> None:
 
 def _versions() -> str:
     rows = [("Python", platform.python_version(), sys.executable), ("onstage-core", onstage.__version__, "")]
-    rows += [(name, metadata.version(name), "") for name in ("pluggy", "numpy", "click")]
+    rows += [(name, metadata.version(name), "") for name in ("pluggy", "numpy", "click", "packaging")]
     return format_table(("what", "version", "where"), rows)
 
 
@@ -141,16 +141,26 @@ def _problems_of_plugins(chosen: Settings) -> Iterator[str]:
 
 
 def _outdated(plugin: Plugin) -> Iterator[str]:
-    """Say where a distribution asks for another version of the core."""
+    """Yield a problem if a distribution requires another version of the core."""
     found = metadata.Distribution.at(Path(plugin.location))
-    for requirement in found.requires or ():
-        name = re.match(r"[\w.-]+", requirement)
-        if (
-            name
-            and canonicalize_name(name[0]) == "onstage-core"
-            and not allows(requirement, onstage.__version__)
-        ):
-            yield f"{plugin.distribution} needs {requirement}, installed is {onstage.__version__}"
+    for text in found.requires or ():
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            yield f"{plugin.distribution} has the invalid requirement {text!r}: {error}"
+            continue
+        if canonicalize_name(requirement.name) == "onstage-core" and not admits_core(requirement):
+            yield f"{plugin.distribution} requires {text}, installed is {onstage.__version__}"
+
+
+def admits_core(requirement: Requirement, version: str = onstage.__version__) -> bool:
+    """Return whether a requirement on the core admits the installed version.
+
+    A pre-release counts as the release that it precedes: whoever has installed
+    1.0rc1 wants to try it with the plugins for 1.0.
+    """
+    applies = requirement.marker is None or requirement.marker.evaluate()
+    return not applies or requirement.specifier.contains(Version(version).base_version, prereleases=True)
 
 
 def _problems_of_settings(chosen: Settings) -> Iterator[str]:

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import click
+from packaging.version import Version
 
 import onstage
 from onstage.cli import template
-from onstage.cli.ranges import numbers
 from onstage.registry import _discovery
 
 
@@ -54,13 +54,13 @@ def snake_case(name: str) -> str:
 
 def package_files(snake: str) -> dict[str, str]:
     """Give path and text of every file of a package."""
-    major, minor = numbers(onstage.__version__)[:2]
+    core = Version(onstage.__version__)
     words = {
         "NAME": snake,
         "CLASS": "".join(word.capitalize() for word in snake.split("_")),
         "MODULE": f"onstage_{snake}",
         "DISTRIBUTION": f"onstage-{snake.replace('_', '-')}",
-        "CORE": f"onstage-core>={major}.{minor},<{major}.{minor + 1}",
+        "CORE": f"onstage-core>={core.major}.{core.minor},<{core.major}.{core.minor + 1}",
     }
     files = {
         "pyproject.toml": template.PYPROJECT,

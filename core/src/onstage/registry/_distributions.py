@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import importlib.metadata
 
+    from packaging.version import Version
+
 _MARK = b"[onstage."
 _SEPARATORS = re.compile(r"[-_.]+")
 
@@ -48,9 +50,11 @@ class Scan:
 
 
 def canonicalize_name(name: str) -> str:
-    """Give the form in which two spellings of a distribution's name are equal.
+    """Return the form in which two spellings of a distribution's name are equal.
 
     ``Onstage.CSV_logger`` and ``onstage-csv-logger`` are one name (PEP 503).
+    Equal to `packaging.utils.canonicalize_name`, whose import takes longer than
+    the scan of a whole environment.
     """
     return _SEPARATORS.sub("-", name).lower()
 
@@ -115,10 +119,14 @@ def _split(info: str) -> tuple[str, str]:
     return canonicalize_name(name), version.partition("-")[0]
 
 
-def _version_key(info: str) -> tuple[bool, list[tuple[int, str]]]:
-    parts = re.split(r"(\d+)", _split(info)[1])
-    numbers = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-    return info.endswith(".dist-info"), numbers
+def _version_key(info: str) -> tuple[bool, Version]:
+    from packaging.version import InvalidVersion, Version  # imported late: a second version is rare
+
+    try:
+        version = Version(_split(info)[1])
+    except InvalidVersion:
+        version = Version("0.dev0")  # older than every other
+    return info.endswith(".dist-info"), version
 
 
 def _read(folder: str, name: str) -> Distribution:
