@@ -1,25 +1,22 @@
-"""The table that ``model.summary()`` prints."""
+"""The text that ``model.summary()`` prints."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from onstage.nn.layers import Layer, Variable
+from onstage.reporting import format_table
 
 
 def table(name: str, layers: Sequence[Layer], trainable: Sequence[Variable]) -> str:
-    """Write a model as a table of its layers, and the numbers of its weights."""
-    head = ("Layer (type)", "Output shape", "Weights")
-    rows = [head, *(_row(layer) for layer in layers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = [
-        f"{layer:<{widths[0]}}  {shape:<{widths[1]}}  {count:>{widths[2]}}" for layer, shape, count in rows
-    ]
-    rule = "-" * len(lines[0])
+    """Return a table of a model's layers, and the number of its weights."""
+    header = ("Layer (type)", "Output shape", "Weights")
+    head, *rows = format_table(header, [_row(layer) for layer in layers], right=(2,)).splitlines()
+    rule = "-" * len(head)
     total = sum(variable.value.size for layer in layers for variable in layer.weights)
     trained = sum(variable.value.size for variable in trainable)
     counts = f"Total weights: {total:,} (trainable {trained:,}, others {total - trained:,})"
-    return "\n".join([f"Model: {name}", rule, lines[0], rule, *lines[1:], rule, counts])
+    return "\n".join([f"Model: {name}", rule, head, rule, *rows, rule, counts])
 
 
 def _row(layer: Layer) -> tuple[str, str, str]:
