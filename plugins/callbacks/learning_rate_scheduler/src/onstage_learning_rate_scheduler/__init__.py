@@ -53,9 +53,7 @@ class LearningRateScheduler(Callback):
         self.verbose = validate_verbosity(verbose)
         self.on = validate_choice("on", on, ("epoch", "batch"))
         self._batches = 0
-        if self.on == "batch":
-            # On the instance: a schedule by epochs costs no batch a call.
-            self.on_train_batch_begin = self._before_batch  # type: ignore[method-assign]  # meant
+        self.skips = ("on_train_batch_begin",) if self.on == "epoch" else ("on_epoch_begin",)
 
     def on_train_begin(self) -> None:
         """Begin counting, and check the optimizer."""
@@ -63,11 +61,11 @@ class LearningRateScheduler(Callback):
         check_settable(self)
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Set the rate of the epoch."""
-        if self.on == "epoch":
-            self._set(epoch, f"Epoch {epoch + 1}")
+        """Set the rate of the epoch, unless it is set before each batch."""
+        self._set(epoch, f"Epoch {epoch + 1}")
 
-    def _before_batch(self) -> None:
+    def on_train_batch_begin(self) -> None:
+        """Set the rate of the batch, unless it is set before each epoch."""
         self._set(self._batches, f"Batch {self._batches + 1}")
         self._batches += 1
 
