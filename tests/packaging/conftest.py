@@ -1,4 +1,4 @@
-"""What the packages of this repository are, for the tests beside this file."""
+"""The packages of this repository, as fixtures."""
 
 import ast
 import tomllib
@@ -28,7 +28,7 @@ def plugins():
 
 @pytest.fixture(scope="session")
 def folder_of():
-    """Plugin to its folder: ``plugins/<group>/<name>``."""
+    """Return a function from a plugin's name to its folder, ``plugins/<group>/<name>``."""
     return FOLDERS.__getitem__
 
 
@@ -43,9 +43,9 @@ def imports():
 
 
 def _imports(path, *, for_types=False):
-    """Name the modules that a file imports; with `for_types` those for type checkers too.
+    """Return the modules that a file imports; with `for_types` also those under TYPE_CHECKING.
 
-    ``from a import b`` gives ``a.b``, module or not.
+    ``from a import b`` counts as ``a.b``, whether or not that is a module.
     """
     found = set()
     waiting = [ast.parse(path.read_text(encoding="utf-8"))]
@@ -57,7 +57,7 @@ def _imports(path, *, for_types=False):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports are not used here"
+            assert node.level == 0, f"{path}: imports must be absolute"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
         waiting += ast.iter_child_nodes(node)
     return found

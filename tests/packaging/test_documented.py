@@ -1,4 +1,4 @@
-"""What can be named from outside is documented under its exact name."""
+"""Every stage, setting and variable is documented under its exact name."""
 
 import inspect
 import re
@@ -18,7 +18,7 @@ VARIABLES = sorted(set(re.findall(r"ONSTAGE_[A-Z]+(?:_[A-Z]+)*", Path(_config.__
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_each_stage_says_when_it_fires(stage):
+def test_each_stage_documents_when_it_fires(stage):
     text = inspect.getdoc(getattr(Stages, stage))
 
     assert text.startswith("Fire")

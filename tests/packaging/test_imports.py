@@ -1,4 +1,4 @@
-"""Imports run downward only; core knows no plugin, a plugin only its own libraries."""
+"""Imports run downward only; core imports no plugin, a plugin only its own dependencies."""
 
 import sys
 from importlib.metadata import packages_distributions
@@ -8,7 +8,7 @@ import pytest
 import onstage
 from onstage.registry._distributions import canonicalize_name
 
-# From the bottom up: a folder, or a file beside them, imports itself and what stands on earlier lines.
+# From the bottom up: a folder, or a file beside them, imports only itself and earlier lines.
 LAYERS = [
     {"errors"},
     {"logs", "metric_names", "validation"},
@@ -24,7 +24,7 @@ LAYERS = [
     {"testing", "cli"},
 ]
 
-# What a plugin may import of core; core/README.md says the same.
+# The modules of core that a plugin may import; core/README.md has the same list.
 STABLE = {
     "onstage",
     "onstage.callbacks.learning_rate",
@@ -49,16 +49,16 @@ STABLE = {
 # The public modules that `onstage` offers as attributes; all their names are in ``__all__``.
 PUBLIC = {f"onstage.{name}" for name in onstage.__all__}
 
-# The part that knows where a training is, and nothing of numbers.
+# The modules that drive a training and do no mathematics.
 NO_MATHEMATICS = ("context", "hookspecs", "registry", "bus", "run", "callbacks._base")
 
-# What the layers, losses and metrics of a network know nothing of.
+# The modules that the layers, losses and metrics of a network must not import.
 EVENTS = ("hookspecs", "context", "registry", "bus", "callbacks", "run", "backend", "trainer")
 
 
 @pytest.fixture(scope="module")
 def modules(root):
-    """Module name below onstage to its file; the package itself is ''."""
+    """Return a dict from module names below onstage to files; the package itself is ''."""
     return _modules(root / "core/src/onstage")
 
 
@@ -72,7 +72,7 @@ def _modules(folder):
 
 @pytest.fixture(scope="module")
 def core_imports(modules, imports):
-    """Module name to the core modules that it imports, for types too."""
+    """Return a dict from module names to the core modules they import, type-only imports included."""
     return _graph(modules, imports, "onstage")
 
 
@@ -84,7 +84,7 @@ def _graph(modules, imports, package):
 
 
 def _known(names, modules, package):
-    """Keep what is of the package; ``run._session.Run`` becomes its module, ``run._session``."""
+    """Return the package's own modules among `names`; ``run._session.Run`` becomes ``run._session``."""
     below = {name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")}
     return {name if name in modules else name.rpartition(".")[0] for name in below} - {""}
 
@@ -101,7 +101,7 @@ def test_every_folder_of_core_has_its_layer(modules):
 
 def test_imports_run_downward_from_folder_to_folder(core_imports):
     upward = [
-        f"{name} imports {imported}, which does not lie below it"
+        f"{name} imports {imported}, which is not below it"
         for name, its_imports in core_imports.items()
         for imported in its_imports
         if name and name.partition(".")[0] != imported.partition(".")[0] and _layer(imported) >= _layer(name)
@@ -122,7 +122,7 @@ def test_no_modules_of_a_plugin_import_each_other_in_a_circle(plugin, folder_of,
 
 
 def _circle(graph):
-    """Find modules that import each other, types counted; the front door itself hands on only."""
+    """Return a circle of imports, or None; the package's own ``__init__`` only re-exports and is left out."""
     done = set()
 
     def visit(name, path):
@@ -139,7 +139,7 @@ def _circle(graph):
     return next(filter(None, (visit(name, []) for name in graph)), None)
 
 
-def test_few_files_lie_beside_the_folders_and_none_is_long(modules):
+def test_core_has_at_most_12_flat_modules_and_no_file_above_300_lines(modules):
     flat = [path for path in modules.values() if path.parent.name == "onstage" and path.stem != "__init__"]
     long = [path.name for path in modules.values() if len(path.read_text().splitlines()) > 300]
 
@@ -147,13 +147,13 @@ def test_few_files_lie_beside_the_folders_and_none_is_long(modules):
     assert long == []
 
 
-def test_the_run_knows_no_mathematics(modules, imports):
+def test_the_run_imports_no_numpy(modules, imports):
     for name in [name for name in modules if name.startswith(NO_MATHEMATICS)]:
         known = {imported.partition(".")[0] for imported in imports(modules[name])}
         assert "numpy" not in known, name
 
 
-def test_the_layers_of_a_network_know_no_event(core_imports):
+def test_the_layers_of_a_network_import_no_event(core_imports):
     for name in [name for name in core_imports if name.startswith("nn.") and name != "nn.sequential"]:
         assert not [one for one in core_imports[name] if one.partition(".")[0] in EVENTS], name
 
@@ -163,7 +163,7 @@ def test_core_imports_no_plugin(modules, imports):
         assert not [one for one in imports(path) if one.startswith("onstage_")], name
 
 
-def test_a_plugin_imports_only_what_is_stable_of_core(plugin, folder_of, modules, imports):
+def test_a_plugin_imports_only_stable_modules_of_core(plugin, folder_of, modules, imports):
     for path in (folder_of(plugin) / "src").rglob("*.py"):
         used = {
             f"onstage.{name}" if name else "onstage"
@@ -172,17 +172,17 @@ def test_a_plugin_imports_only_what_is_stable_of_core(plugin, folder_of, modules
         assert used <= STABLE | PUBLIC, f"{path.name}: {sorted(used - STABLE)}"
 
 
-def test_the_readme_lists_what_is_stable(root):
+def test_the_readme_lists_the_stable_modules(root):
     readme = (root / "core/README.md").read_text()
 
     assert [name for name in sorted(STABLE) if f"`{name}`" not in readme] == []
 
 
-def test_a_plugin_imports_only_onstage_and_what_it_declares(plugin, folder_of, pyproject, imports):
+def test_a_plugin_imports_only_onstage_and_its_declared_dependencies(plugin, folder_of, pyproject, imports):
     project = pyproject(folder_of(plugin))["project"]
     optional = [one for extra in project.get("optional-dependencies", {}).values() for one in extra]
     declared = {_distribution(one) for one in [*project["dependencies"], *optional]}
-    # numpy's arrays are part of the contract of a model, which onstage-core brings along.
+    # numpy's arrays are part of a model's contract, and onstage-core depends on numpy.
     allowed = {"onstage", f"onstage_{plugin}", "numpy"} | _modules_of(declared) | sys.stdlib_module_names
 
     for path in (folder_of(plugin) / "src").rglob("*.py"):
@@ -198,7 +198,7 @@ def _distribution(requirement):
 
 
 def _modules_of(distributions):
-    # Where it isn't installed here, a distribution is taken to be called like its module.
+    # If a distribution isn't installed here, assume that its module has the same name.
     found = {name.replace("-", "_") for name in distributions}
     for module, owners in packages_distributions().items():
         if distributions & {canonicalize_name(owner) for owner in owners}:

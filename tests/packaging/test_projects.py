@@ -1,4 +1,4 @@
-"""One template for every plugin's pyproject, one version everywhere."""
+"""Every plugin's pyproject follows one template, and all packages share one version."""
 
 import re
 
@@ -7,17 +7,18 @@ import pytest
 import onstage
 from onstage.registry import _discovery
 
-CORE_RANGE = "onstage-core>=0.1,<0.2"
+MAJOR, MINOR = map(int, onstage.__version__.split(".")[:2])
+CORE_RANGE = f"onstage-core>={MAJOR}.{MINOR},<{MAJOR}.{MINOR + 1}"
 
 
 @pytest.fixture
 def folders(plugins, folder_of):
-    """Every folder with a package, from the root."""
+    """Return every folder with a package, relative to the root."""
     return [".", "core", *map(folder_of, plugins)]
 
 
 def template(plugin, project):
-    """Give the whole pyproject.toml of a plugin, but for what is its own."""
+    """Return a plugin's pyproject.toml, with its own entries taken from `project`."""
     own = project["project"]
     described = {
         "name": f"onstage-{plugin.replace('_', '-')}",
@@ -25,6 +26,7 @@ def template(plugin, project):
         "description": own["description"],
         "readme": "README.md",
         "license": "MIT",
+        "license-files": ["LICENSE"],
         "requires-python": ">=3.11",
         "classifiers": ["Typing :: Typed"],
         "dependencies": own["dependencies"],
@@ -47,14 +49,14 @@ def test_a_plugins_pyproject_equals_the_template(plugin, folder_of, pyproject):
     assert project == template(plugin, project)
 
 
-def test_a_plugin_depends_on_the_core_range_first_then_on_its_own_by_name(plugin, folder_of, pyproject):
+def test_a_plugin_depends_on_the_core_range_first_then_on_others_sorted_by_name(plugin, folder_of, pyproject):
     dependencies = pyproject(folder_of(plugin))["project"]["dependencies"]
 
     assert dependencies[0] == CORE_RANGE
     assert dependencies[1:] == sorted(dependencies[1:], key=str.lower)
 
 
-def test_a_plugins_entry_point_is_its_folder_and_its_class_has_the_folders_name(plugin, folder_of, pyproject):
+def test_the_names_of_a_plugins_entry_point_and_class_are_its_folders(plugin, folder_of, pyproject):
     groups = pyproject(folder_of(plugin))["project"].get("entry-points", {})
     if "onstage.callbacks" not in groups:
         assert folder_of(plugin).parent.name == "backends", "a plugin without a callback is a backend"
@@ -76,28 +78,49 @@ def test_a_plugin_is_described_typed_and_has_a_readme(plugin, folder_of, pyproje
     assert not project["description"].endswith(".")
 
 
-def test_the_files_of_a_plugin_are_its_pyproject_readme_and_package(plugin, folder_of):
+def test_the_files_of_a_plugin_are_its_pyproject_readme_license_and_package(plugin, folder_of):
     folder = folder_of(plugin)
     kept = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {"dist", "build"}
 
-    assert kept == {"pyproject.toml", "README.md", "src"}
+    assert kept == {"pyproject.toml", "README.md", "LICENSE", "src"}
     packages = {path.name for path in (folder / "src").iterdir() if not path.name.endswith(".egg-info")}
     assert packages == {f"onstage_{plugin}"}
 
 
-def test_there_is_one_version(folders, pyproject):
+def test_every_package_carries_the_license(root, folders):
+    for folder in folders:
+        assert (root / folder / "LICENSE").read_bytes() == (root / "LICENSE").read_bytes(), folder
+
+
+def test_all_packages_have_one_version(root, folders, pyproject):
     versions = {folder: pyproject(folder)["project"]["version"] for folder in folders}
+    for path in [*root.glob("core/src/**/*.py"), *root.glob("plugins/*/*/src/**/*.py")]:
+        if found := re.search(r'^__version__ = "(.*)"$', path.read_text(encoding="utf-8"), re.MULTILINE):
+            versions[path] = found.group(1)
 
     assert set(versions.values()) == {onstage.__version__}, versions
 
 
-def test_the_core_range_admits_this_version_and_no_next_one():
-    major, minor = onstage.__version__.split(".")[:2]
+def test_every_pin_names_this_version(root, folders):
+    for folder in folders:
+        text = (root / folder / "pyproject.toml").read_text(encoding="utf-8")
+        assert set(re.findall(r"==([\w.]+)", text)) <= {onstage.__version__}, folder
 
-    assert f"onstage-core>={major}.{minor},<{major}.{int(minor) + 1}" == CORE_RANGE
+
+def test_every_range_of_the_core_admits_this_minor_version_alone(root, folders):
+    documents = [root / folder / "pyproject.toml" for folder in [*folders, "examples/third_party_plugin"]]
+    for path in [*documents, root / "core/README.md"]:
+        ranges = re.findall(r"onstage-core>=[^\s\"]+", path.read_text(encoding="utf-8"))
+        assert set(ranges) <= {CORE_RANGE}, path
 
 
-def test_onstage_depends_on_the_core_and_the_built_in_plugins_of_its_own_version(
+def test_the_changelog_has_an_entry_for_this_version(root):
+    changelog = (root / "core/docs/CHANGELOG.md").read_text(encoding="utf-8")
+
+    assert f"\n## [{onstage.__version__}] - " in changelog
+
+
+def test_onstage_depends_on_the_core_and_the_built_in_callbacks_of_its_own_version(
     plugins, folder_of, pyproject
 ):
     dependencies = pyproject(".")["project"]["dependencies"]
@@ -116,7 +139,7 @@ def test_the_workspace_knows_every_package(folders, pyproject):
     assert set(names) - {"onstage"} - {"onstage-torch"} <= set(root["tool"]["uv"]["sources"])
 
 
-def test_what_is_declared_is_what_discovery_finds(plugins, folder_of):
+def test_discovery_finds_every_plugin_that_is_declared(plugins, folder_of):
     found = {
         plugin.name: plugin for plugin in _discovery.installed() if plugin.distribution.startswith("onstage-")
     }
@@ -125,7 +148,7 @@ def test_what_is_declared_is_what_discovery_finds(plugins, folder_of):
         assert (found[name].status, found[name].version) == ("installed", onstage.__version__)
 
 
-def test_no_line_holds_an_absolute_path_or_an_address_of_a_registry(root, folders):
+def test_no_pyproject_names_an_absolute_path_or_a_registry(root, folders):
     for folder in folders:
         text = (root / folder / "pyproject.toml").read_text(encoding="utf-8")
         assert not re.search(r"file://|index-url|simple/?\"", text), folder

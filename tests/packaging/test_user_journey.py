@@ -1,6 +1,6 @@
-"""What a user does with plugins, from built wheels in a venv without the checkout.
+"""A user's session with plugins, from built wheels in a venv without the checkout.
 
-Set ONSTAGE_TRANSCRIPT to a file's name to have the whole session written there.
+If ONSTAGE_TRANSCRIPT names a file, the whole session is written there.
 """
 
 import json
@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import onstage
+
+VERSION = onstage.__version__
 ROOT = Path(__file__).parents[2]
 THIRD_PARTY = ROOT / "examples/third_party_plugin"
 
@@ -40,13 +43,13 @@ class Session:
         self.venv, self.project, self.wheels = folder / "venv", folder / "project", folder / "wheels"
         self.project.mkdir()
         self.lines = []
-        # Nothing of this checkout, of an active venv or of a user's settings reaches the session.
+        # Keep this checkout, an active venv and the user's settings out of the session.
         self.environment = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("ONSTAGE_", "PYTHON", "VIRTUAL_ENV"))
         }
-        # uv parts them by commas, pip by spaces.
+        # uv separates them by commas, pip by spaces.
         local = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS", "").replace(" ", ",")
         self.environment["UV_FIND_LINKS"] = local
 
@@ -58,7 +61,7 @@ class Session:
         return self.uv("pip", "install", "--quiet", *here, *packages)
 
     def __call__(self, program, *args, fails=False, **variables):
-        """Run a program of the venv; give what it printed, both streams."""
+        """Run a program of the venv and return its output, both streams."""
         shown = " ".join([*(f"{name}={value}" for name, value in variables.items()), program, *args])
         return self._run([str(self.venv / "bin" / program), *args], shown, variables, fails)
 
@@ -106,7 +109,7 @@ def test_lists_what_is_installed(session):
     assert "Nothing is wrong." in session("onstage", "doctor")
 
 
-def test_then_installs_a_third_partys_package_and_sees_it(session):
+def test_then_installs_a_third_party_package_and_finds_it(session):
     session.install(THIRD_PARTY)
 
     shown = json.loads(session("onstage", "callbacks", "time_budget", "--json"))
@@ -131,11 +134,12 @@ def test_then_uses_it_by_name_with_options_from_the_settings(session):
     assert printed.startswith("1 epochs; 0 of 0 s spent")
     assert "by TimeBudget" in printed
     assert (
-        "EarlyStopping onstage-early-stopping 0.1.0; TimeBudget onstage-time-budget 1.0.0; History" in printed
+        f"EarlyStopping onstage-early-stopping {VERSION}; TimeBudget onstage-time-budget 1.0.0; History"
+        in printed
     )
 
 
-def test_then_misspells_it_and_reads_the_help(session):
+def test_then_misspells_it_and_is_told_the_right_name(session):
     assert "no callback is called 'time_bugdet'; did you mean 'time_budget'?" in session(
         "python", "train.py", "time_bugdet", fails=True
     )
@@ -148,7 +152,7 @@ def test_then_misspells_it_and_reads_the_help(session):
     assert "time_budget has no option 'second'" in session("onstage", "doctor", fails=True)
 
 
-def test_then_blocks_it_by_the_environment(session):
+def test_then_blocks_it_in_the_environment(session):
     (session.project / "pyproject.toml").write_text(
         "[tool.onstage]\ncallbacks = [{time_budget = {seconds = 1e-9}}]\n"
     )
@@ -160,7 +164,7 @@ def test_then_blocks_it_by_the_environment(session):
     assert "blocked" in session("onstage", "callbacks", ONSTAGE_DISABLE="time_budget")
 
 
-def test_then_breaks_it_and_sees_training_stop_or_go_on_as_its_policy_says(session):
+def test_then_breaks_it_and_training_stops_or_goes_on_as_its_policy_says(session):
     module = installed_module(session)
     module.write_text(module.read_text().replace("took = monotonic() - self._began", "took = 1 / 0"))
 
@@ -177,11 +181,11 @@ def test_then_breaks_it_and_sees_training_stop_or_go_on_as_its_policy_says(sessi
     assert "TimeBudget" in went_on
 
 
-def test_then_it_does_not_even_import_and_nobody_else_is_hurt(session):
+def test_then_its_import_fails_and_no_other_plugin_is_affected(session):
     installed_module(session).write_text("import sys\nsys.exit('no licence')\n")
 
-    unhurt = session("python", "train.py", "early_stopping", ONSTAGE_DISABLE="time_budget")
-    assert "EarlyStopping onstage-early-stopping 0.1.0; History onstage-core 0.1.0" in unhurt
+    unaffected = session("python", "train.py", "early_stopping", ONSTAGE_DISABLE="time_budget")
+    assert f"EarlyStopping onstage-early-stopping {VERSION}; History onstage-core {VERSION}" in unaffected
     used = session("python", "train.py", fails=True)
     assert "callback 'time_budget' of onstage-time-budget 1.0.0 is broken" in used
     assert "SystemExit: no licence" in used
@@ -192,7 +196,7 @@ def test_then_it_does_not_even_import_and_nobody_else_is_hurt(session):
     ]
 
 
-def test_the_tests_of_the_third_partys_package_pass(session, tmp_path):
+def test_the_tests_of_the_third_party_package_pass(session, tmp_path):
     copy = shutil.copytree(
         THIRD_PARTY, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__", ".*")
     )
