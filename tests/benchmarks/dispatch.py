@@ -1,4 +1,4 @@
-"""What a pair of batch events costs: compiled, a plain loop of bound methods, pluggy.
+"""Cost of a pair of batch events: compiled, a plain loop of bound methods, pluggy.
 
 ``uv run --group bench python tests/benchmarks/dispatch.py [FOLDER]``
 """
@@ -16,7 +16,7 @@ REPEATS = 201
 
 
 class Active(Callback):
-    """Takes part in both batch stages."""
+    """Acts in both batch stages."""
 
     @hookimpl
     def on_train_batch_begin(self, batch, logs=None):
@@ -28,7 +28,7 @@ class Active(Callback):
 
 
 class Idle(Callback):
-    """Takes part in no batch stage."""
+    """Acts in no batch stage."""
 
     def on_epoch_end(self, epoch, logs=None):
         pass

@@ -1,9 +1,9 @@
-"""Training loops written by hand for one network each: what `fit` is measured against.
+"""Training loops written by hand for one network each, the baselines of `fit`.
 
-Each does all that `fit` does in numbers: shuffles, gathers the batch into one
-hot buffer, keeps loss and accuracy, updates one flat buffer of parameters.
-Everything is allocated once and every result has its ``out``. The floors do
-the gathering and the products of matrices alone.
+Each does the same arithmetic as `fit`: it shuffles, gathers the batch into a
+reused buffer, accumulates loss and accuracy, and updates one flat buffer of
+parameters. Everything is allocated once and every result has its ``out``. The
+floors only gather and compute the matrix products.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Step = Callable[[Array], None]
 
 
 class Batch:
-    """The hot buffers of a batch, and the class numbers as places in the logits."""
+    """Reused buffers of a batch, and the labels as flat indices into the logits."""
 
     def __init__(self, x: Array, y: Array, size: int) -> None:
         self.x_take, self.y_take = x.take, y.take
@@ -70,7 +70,7 @@ class Head:
 
 
 def flat(*shapes: tuple[int, ...], rng: np.random.Generator) -> tuple[Array, list[Array]]:
-    """Give one buffer, and views of it in the given shapes."""
+    """Return one buffer, and views of it in the given shapes."""
     sizes = [math.prod(shape) for shape in shapes]
     buffer = np.zeros(sum(sizes), F)
     ends = np.cumsum(sizes)
@@ -84,7 +84,7 @@ def flat(*shapes: tuple[int, ...], rng: np.random.Generator) -> tuple[Array, lis
 
 
 def sgd(parameters: Array, gradients: Array) -> Callable[[], None]:
-    # The learning rate is in the delta already: see `Head.share`.
+    # `Head.share` has already multiplied the delta by the learning rate.
     return lambda: np.subtract(parameters, gradients, parameters)
 
 
@@ -183,7 +183,7 @@ def dense(
 
 
 def dense_floor(x: Array, y: Array, size: int, widths: list[int]) -> Step:
-    """Gather, and make the products that training needs."""
+    """Gather the batches and compute the matrix products of training, nothing else."""
     rng = np.random.default_rng(0)
     sizes = [x.shape[1], *widths, CLASSES]
     weights = [rng.normal(size=shape).astype(F) for shape in itertools.pairwise(sizes)]
@@ -217,7 +217,7 @@ def convolution(x: Array, y: Array, size: int, optimizer: Callable[..., Callable
     pool1 = Pool(first.out)
     second = Filter(pool1.out, k2, b2, gk2, gb2)
     pool2 = Pool(second.out)
-    # The weights of the last layer belong to (rows, columns, channels).
+    # The last layer's weights are ordered by (rows, columns, channels).
     features = np.empty((5, 5, 32, size), F)
     feature_rows = features.reshape(800, size)
     back = np.empty((800, size), F)
@@ -246,7 +246,7 @@ def convolution(x: Array, y: Array, size: int, optimizer: Callable[..., Callable
 
 
 class Filter:
-    """A 3 x 3 convolution and relu: nine copies, one product."""
+    """A 3 x 3 convolution and relu: nine copies and one matrix product."""
 
     def __init__(self, image: Array, kernel: Array, bias: Array, gk: Array, gb: Array) -> None:
         channels, rows, columns, size = image.shape
@@ -284,7 +284,7 @@ class Filter:
 
 
 class Pool:
-    """The greatest of 2 x 2 values of a relu, and the gradient of both together."""
+    """Max pooling 2 x 2 after a relu, and the joint gradient."""
 
     def __init__(self, x: Array) -> None:
         channels, rows, columns, size = x.shape
@@ -305,7 +305,7 @@ class Pool:
         np.maximum(self.out, self.other, out=self.out)
 
     def backward(self) -> Array:
-        # Where the greatest value is 0 the relu gives nothing back.
+        # If the maximum is 0, the relu passes no gradient.
         np.greater(self.out, 0, self.hits)
         np.multiply(self.delta, self.hits, self.delta)
         for corner, received in zip(self.corners, self.delta_corners, strict=True):
@@ -316,7 +316,7 @@ class Pool:
 
 
 def convolution_floor(x: Array, y: Array, size: int) -> Step:
-    """Gather, and make the products that training needs."""
+    """Gather the batches and compute the matrix products of training, nothing else."""
     rng = np.random.default_rng(0)
     batch = Batch(x, y, size)
     small = [

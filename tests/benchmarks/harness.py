@@ -1,7 +1,7 @@
-"""What the benchmarks share: interleaved medians, a table, a JSON file.
+"""Shared parts of the benchmarks: interleaved medians, a table, a JSON file.
 
-All figures are compared within one run: the candidates take turns, so that a
-slow phase of the machine hits them all.
+Figures are compared within one run only: the candidates take turns, so that a
+slow phase of the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Work = Callable[[], Any]
 
 
 def interleaved(candidates: Mapping[str, Work], repeats: int = 15) -> dict[str, float]:
-    """Give the median seconds of each candidate's call, all taking turns."""
+    """Return the median seconds of each candidate's call, all taking turns."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for work in candidates.values():
         work()
@@ -33,7 +33,7 @@ def interleaved(candidates: Mapping[str, Work], repeats: int = 15) -> dict[str, 
 
 
 def machine() -> dict[str, str]:
-    """Name processor, interpreter, numpy and its BLAS kernel."""
+    """Return processor, interpreter, numpy and its BLAS kernel."""
     import numpy
 
     facts = {
@@ -64,7 +64,7 @@ def _processor() -> str:
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table, the first column to the left, the others to the right."""
+    """Print a table, the first column left-aligned, the others right-aligned."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(row[n]) for row in [list(columns), *cells]) for n in range(len(columns))]
     print(f"\n{title}")
@@ -86,7 +86,7 @@ def _cell(value: object) -> str:
 
 
 def write(name: str, figures: Any) -> None:
-    """Write the figures to ``benchmarks/NAME.json`` under the folder given, or here."""
+    """Write the figures to ``benchmarks/NAME.json`` in the given folder, or in ``runs``."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/benchmarks")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"

@@ -1,9 +1,9 @@
-"""What memory training takes: from arrays, from a file under a limit, over a thousand trainings.
+"""Memory of training: from arrays, from a file under a limit, over a thousand trainings.
 
 ``uv run --group bench python tests/benchmarks/memory.py [FOLDER]``
 
-Each row is a process of its own; what it takes is what Linux says (resident
-memory and its peak), so this runs on Linux alone.
+Each row is a process of its own. Figures are Linux's resident memory and its
+peak, so the program runs only on Linux.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def model_for(features, hidden=()):
 
 
 def status(key):
-    """Read a line of /proc/self/status, in bytes."""
+    """Return an entry of /proc/self/status, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) * 1024
@@ -44,11 +44,11 @@ def status(key):
 
 
 def reset_peak():
-    """Make the peak of the resident memory what is resident now."""
+    """Reset the peak of the resident memory to its present value."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
-# -- each of these is the work of one process; they give what is printed
+# -- each of these runs in a process of its own and returns its figures
 
 SAMPLES, FEATURES = 1_000_000, 100
 OPTIONS = {
@@ -61,11 +61,11 @@ OPTIONS = {
 
 
 def arrays(which):
-    """Train on 400 MB of x; megabytes of the data, and what fit adds at its peak."""
+    """Train on 400 MB of x; return the data's megabytes, and those that fit adds at its peak."""
     x = np.random.default_rng(0).random((SAMPLES, FEATURES), np.float32)
     y = np.arange(SAMPLES) % 10
     model = model_for(FEATURES)
-    model.fit(x[:500], y[:500], 250, verbose=0)  # BLAS takes its buffers once
+    model.fit(x[:500], y[:500], 250, verbose=0)  # BLAS allocates its buffers once
     data = x.nbytes + y.nbytes
     reset_peak()
     before = status("VmRSS")
@@ -75,7 +75,7 @@ def arrays(which):
 
 
 def limited(times):
-    """Train from a file so many times larger than the limit; None: without one."""
+    """Train from a file `times` larger than the memory limit; None sets no limit."""
     features = 256
     model = model_for(features)
     model.fit(np.ones((9, features)), np.ones(9, int), verbose=0)
@@ -86,7 +86,7 @@ def limited(times):
         y = np.memmap(Path(folder, "y"), np.uint8, "w+", shape=rows)
         x[:] = np.random.default_rng(0).random((1, features), np.float32)
         x = np.memmap(Path(folder, "x"), np.float32, "r", shape=(rows, features))
-        # RLIMIT_AS would count the mapped file, which takes addresses and no memory.
+        # RLIMIT_AS would count the mapped file, which takes addresses but no memory.
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         began = perf_counter()
         model.fit(x, y, 1024, verbose=0)
@@ -106,7 +106,7 @@ def limited(times):
 
 
 def repeated(new_models):
-    """Train 1 000 times; objects and kilobytes more than after the first 100."""
+    """Train 1 000 times; return the objects and kilobytes added since the first 100."""
     x, y = np.ones((8, 3), np.float32), np.zeros(8, np.int64)
     model = model_for(3)
     figures = []
@@ -120,7 +120,7 @@ def repeated(new_models):
 
 
 def in_a_process(function, argument):
-    """Run one of the above in a process of its own."""
+    """Run one of the functions above in a process of its own."""
     program = f"import json, memory; print(json.dumps(memory.{function.__name__}({argument!r})))"
     done = subprocess.run(
         [sys.executable, "-c", program],

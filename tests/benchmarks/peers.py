@@ -1,12 +1,12 @@
-"""What a training step costs elsewhere: `fit` beside scikit-learn, PyTorch, Keras and Lightning.
+"""Cost of a training step: `fit` beside scikit-learn, PyTorch, Keras and Lightning.
 
-``python tests/benchmarks/peers.py [FOLDER [ROW…]]``, with those of them that are installed:
+``python tests/benchmarks/peers.py [FOLDER [ROW…]]`` measures those that are installed:
 ``onstage-core``, ``torch``, ``keras`` with ``jax`` or torch, ``scikit-learn``, ``lightning``.
-For one core put ``OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 taskset -c 0`` before it.
+To use one core, put ``OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 taskset -c 0`` before it.
 
-Each trains in a process of its own, over the same shuffled samples, with loss
-and accuracy kept. The processes take turns of one epoch; while one trains the
-others wait. Of each epoch, its own begin and end are the limits.
+Each trains in a process of its own, over the same shuffled samples, and
+accumulates loss and accuracy. The processes take turns of one epoch; while one
+trains, the others wait. An epoch is timed from its own begin to its end.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ ROWS: dict[str, dict[str, Any]] = {
     },
 }
 RATES = {"sgd": 0.01, "rmsprop": 0.001, "adam": 0.001}
-"""Keras's, for all."""
+"""Keras's defaults, used by all."""
 
 
 class Turn:
-    """One epoch when asked for: waits for the word, gives the microseconds of a step."""
+    """Times the epochs: waits for a line on stdin before each, prints its microseconds a step."""
 
     def __init__(self, row: dict[str, Any]) -> None:
         self.steps = row["samples"] // row["size"]
@@ -140,7 +140,7 @@ def scikit_learn(row: dict[str, Any], turn: Turn) -> None:
     from sklearn.neural_network import MLPClassifier
 
     class TakesTurns(MLPClassifier):
-        """Its epochs have no callback; at the end of each it looks whether the loss still falls."""
+        """Times epochs by a hook in MLPClassifier, which has no callbacks: its check of the loss."""
 
         def _update_no_improvement_count(self, *args: Any) -> None:
             turn.end()
@@ -243,7 +243,7 @@ def lightning(row: dict[str, Any], turn: Turn) -> None:
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     samples = TensorDataset(*_tensors(row))
-    # Whole batches from the dataset: sample by sample its collating would cost more than the step.
+    # Whole batches from the dataset: collating sample by sample would cost more than the step.
     batches = BatchSampler(RandomSampler(samples), row["size"], drop_last=True)
     trainer = L.Trainer(
         accelerator="cpu",
@@ -277,7 +277,7 @@ def takes_part(name: str, row: dict[str, Any]) -> bool:
 
 
 def measure(title: str) -> dict[str, float]:
-    """Give the median microseconds of a step for each that takes part."""
+    """Return the median microseconds of a step for each peer."""
     command = [sys.executable, "-W", "ignore", __file__, "--worker", title]
     workers = {
         name: subprocess.Popen(
@@ -307,7 +307,7 @@ def measure(title: str) -> dict[str, float]:
 
 
 def fastest(taken: dict[str, float]) -> list[str]:
-    """Compare `fit` with the loop by hand, the fastest peer as it comes, and as it can be tuned."""
+    """Compare `fit` with the handwritten loop, and the fastest peer untuned and tuned."""
     fit, hand, *others = (taken[name] for name in taken if name != TUNED)
     peers = min(others, default=math.nan)
     tuned = min(peers, taken.get(TUNED, math.nan))
@@ -315,7 +315,7 @@ def fastest(taken: dict[str, float]) -> list[str]:
 
 
 def work(title: str, name: str) -> None:
-    """Train as one of them, an epoch for each line that comes."""
+    """Train as one of the peers, one epoch for each line on stdin."""
     warnings.simplefilter("ignore")
     PEERS[name][0](ROWS[title], Turn(ROWS[title]))
 

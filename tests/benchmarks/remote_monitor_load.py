@@ -1,8 +1,8 @@
 """Load on the receiving server: many trainings at once, nothing lost, order kept.
 
 Each training is a process (or a thread) that sends an event for each of its
-batches through `RemoteMonitor`; the server, in this process, is asked afterwards
-what it has::
+batches through `RemoteMonitor`. The server runs in this process; afterwards the
+program checks which events it received::
 
     python tests/benchmarks/remote_monitor_load.py --senders 8 --rate 2000 --seconds 30
 """
@@ -20,7 +20,7 @@ from onstage import Run
 
 
 def train(url, events_per_second, seconds, results):
-    """Send an event for each batch, as evenly as sleeping allows."""
+    """Send an event for each batch, at an even rate."""
     monitor = RemoteMonitor(url, events="all", flush_timeout=30)
     delays = []
     count = round(events_per_second * seconds)
@@ -48,7 +48,7 @@ def train(url, events_per_second, seconds, results):
 
 
 def load(senders, rate, seconds, threads):
-    """Run the trainings; give what they sent and what arrived."""
+    """Run the trainings; return the events sent and received."""
     context = multiprocessing.get_context("spawn")
     results = queue.Queue() if threads else context.Queue()
     kind = threading.Thread if threads else context.Process
@@ -82,7 +82,7 @@ def load(senders, rate, seconds, threads):
 
 
 def main():
-    """Print the counts; fail when an event is lost or out of order."""
+    """Print the counts; fail if an event is lost or out of order."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--senders", type=int, default=8)
     parser.add_argument("--rate", type=float, default=2000, help="events in a second, of all together")

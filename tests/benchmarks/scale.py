@@ -1,4 +1,4 @@
-"""What a step costs in long trainings, over much data, among many callbacks; with a plot.
+"""Cost of a step in long trainings, over much data, with many callbacks; and a plot.
 
 ``uv run --group bench python tests/benchmarks/scale.py [FOLDER]``
 """
@@ -37,14 +37,14 @@ _STEPS = 10_000
 
 
 def made():
-    """Make a small network, whose steps take little beside what is measured."""
+    """Make a network so small that its steps don't hide the measured cost."""
     model = Sequential([layers.Input((FEATURES,)), layers.Dense(16, "relu"), layers.Dense(1)], seed=0)
     model.compile("sgd", "mse", metrics=["mae"])
     return model
 
 
 def five():
-    """Make callbacks of which none stops the training, or waits for a disk."""
+    """Make callbacks that neither stop the training nor wait for a disk."""
     return [
         EarlyStopping("loss", patience=10**6),
         ReduceLROnPlateau("loss", patience=10**6),
@@ -55,7 +55,7 @@ def five():
 
 
 def by_epochs():
-    """Microseconds of a step by the number of epochs; without and with five callbacks."""
+    """Measure the microseconds of a step by number of epochs, without and with five callbacks."""
     rng = np.random.default_rng(0)
     x, y = rng.random((EPOCH * BATCH, FEATURES), np.float32), rng.random((EPOCH * BATCH, 1), np.float32)
     figures = {}
@@ -74,7 +74,7 @@ def by_epochs():
 
 
 def by_samples():
-    """Microseconds of a step by the number of samples: in order, shuffled, and the gathering alone."""
+    """Measure the microseconds of a step by number of samples: in order, shuffled, gathering alone."""
     rng = np.random.default_rng(0)
     x, y = rng.random((max(SAMPLES), FEATURES), np.float32), rng.random((max(SAMPLES), 1), np.float32)
     figures = {}
@@ -101,7 +101,7 @@ def fit(x, y, epochs, shuffle):
 
 
 def gather(rng, x, y, epochs):
-    """Draw the order and copy the batches out: the least that shuffling takes."""
+    """Draw an order and copy the batches out: the minimum cost of shuffling."""
     buffer_x, buffer_y = np.empty((BATCH, *x.shape[1:]), x.dtype), np.empty((BATCH, 1), y.dtype)
     for _ in range(epochs):
         for rows in rng.permutation(len(x)).reshape(-1, BATCH):
@@ -110,7 +110,7 @@ def gather(rng, x, y, epochs):
 
 
 def by_callbacks():
-    """Nanoseconds of a pair of batch events by the number of active callbacks."""
+    """Measure the nanoseconds of a pair of batch events by number of active callbacks."""
     figures = {}
     for active in CALLBACKS:
         callbacks = [Active() for _ in range(active)]
@@ -130,12 +130,12 @@ def by_callbacks():
 
 
 def slopes(figures):
-    """Fit a line through the costs by callbacks: nanoseconds for one, and the worst relative residual."""
+    """Fit a line to the costs; return nanoseconds a callback and the worst relative residual."""
     counts = np.array(list(figures), float)
     lines = {}
     for name in ("onstage", "plain loop"):
         costs = np.array([figures[count][name] for count in figures])
-        many = counts >= 5  # below, the empty loop's own time decides
+        many = counts >= 5  # below that, the empty loop's own time dominates
         slope, start = np.polyfit(counts[many], costs[many], 1)
         fitted = slope * counts[many] + start
         lines[name] = {"slope": slope, "residual": float(np.abs(costs[many] / fitted - 1).max())}
@@ -143,7 +143,7 @@ def slopes(figures):
 
 
 def plot(figures, path):
-    """Draw the three, each from zero, so that flat looks flat."""
+    """Plot all three with axes from zero, so that a constant cost looks constant."""
     mpl.use("Agg")
     panels = (
         ("epochs", "a step, µs", "epochs", True),

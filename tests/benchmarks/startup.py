@@ -1,9 +1,9 @@
-"""What it takes to start: imports, finding plugins, opening a run with ten callbacks.
+"""Start-up time: imports, finding plugins, opening a run with ten callbacks.
 
 ``uv run --group bench python tests/benchmarks/startup.py [FOLDER]``
 
-Each import is measured in a process of its own, with bytecode that is written
-already, as installed packages have it.
+Each import is measured in a process of its own, with bytecode already compiled,
+as installed packages have it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ print(after - began, perf_counter() - after)
 
 
 def imports(cache):
-    """Measure each import behind numpy's, all taking turns; milliseconds."""
+    """Measure each import after numpy's, all taking turns, in milliseconds."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = cache
     taken = {name: [] for name in ("import numpy", *IMPORTS)}
@@ -68,7 +68,7 @@ def imports(cache):
             printed = subprocess.run(
                 [sys.executable, "-c", program], env=environment, capture_output=True, check=True
             )
-            if repeat:  # the first writes the bytecode
+            if repeat:  # the first call compiles the bytecode
                 numpy, other = map(float, printed.stdout.split())
                 taken["import numpy"].append(numpy * 1e3)
                 taken[name].append(other * 1e3)
@@ -76,7 +76,7 @@ def imports(cache):
 
 
 def two_hundred(folder):
-    """Write 200 distributions with a plugin each."""
+    """Write 200 distributions with one plugin each."""
     site = PluginSite(folder)
     for n in range(200):
         module = f"crowd_{n}"
@@ -126,16 +126,16 @@ def finding(folder):
 
 
 class Own(Callback):
-    """A callback of the user's."""
+    """A callback that a user wrote."""
 
     def on_epoch_end(self, epoch, logs=None):
-        """Take part."""
+        """Act in one stage."""
 
 
 def ten(folder):
     """Make ten callbacks, as a real training might have them.
 
-    Not BackupAndRestore: its start writes a file, and waits for the disk.
+    BackupAndRestore is left out: at the start it writes a file and waits for the disk.
     """
     return [
         EarlyStopping("loss"),
@@ -155,7 +155,7 @@ PHASES = ["Run(…)", "with run", "on_train_begin"]
 
 
 def opening(folder):
-    """Time the phases of one start, the callbacks made before; seconds."""
+    """Time the phases of one start with existing callbacks, in seconds."""
     model = Sequential([layers.Input((4,)), layers.Dense(3)], seed=0)
     model.compile("sgd", "mse")
     callbacks = ten(folder)
@@ -170,7 +170,7 @@ def opening(folder):
 
 
 def registering(folder):
-    """Time pluggy alone: its manager, the specifications, ten callbacks; seconds."""
+    """Time pluggy alone in seconds: its manager, the specifications, ten callbacks."""
     callbacks = ten(folder)
     began = perf_counter()
     manager = pluggy.PluginManager(PROJECT)
@@ -181,14 +181,14 @@ def registering(folder):
 
 
 def one_process(folder):
-    """Print the times of several starts, behind the search for plugins, and of pluggy alone."""
+    """Print the times of several starts after the search for plugins, and of pluggy alone."""
     _discovery.installed()
     starts = [opening(folder) for _ in range(21)]
     print(json.dumps([starts, [registering(folder) for _ in range(5)]]))
 
 
 def starting(folder):
-    """Time the first start of a process and later ones, and pluggy alone; milliseconds."""
+    """Time the first and later starts of a process, and pluggy alone, in milliseconds."""
     program = "import sys, startup; from pathlib import Path; startup.one_process(Path(sys.argv[1]))"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     firsts, laters, alone = [], [], []
@@ -227,7 +227,7 @@ def main():
         figures["starting"], figures["pluggy alone"] = starting(folder)
     rows = [(name, taken["median"], taken["best"]) for name, taken in figures["imports"].items()]
     show(
-        "imports behind numpy's, milliseconds (goal: import onstage at most 25)",
+        "imports after numpy's, milliseconds (goal: import onstage at most 25)",
         ["", "median", "best"],
         rows,
     )

@@ -1,11 +1,11 @@
-"""What a step of ``TorchModel.fit`` costs beside a bare torch loop: at most 3 % more.
+"""Cost of a step of ``TorchModel.fit`` beside a bare torch loop; the goal is at most 3 % more.
 
-``python tests/benchmarks/torch_overhead.py [FOLDER]``, where torch is installed; Keras
-on torch, Lightning, Ignite and transformers take part where they are installed too.
+``python tests/benchmarks/torch_overhead.py [FOLDER]`` needs torch, and also measures Keras
+on torch, Lightning, Ignite and transformers if they are installed.
 
-The network is 784→32→10, batches of 128 lie ready in memory, and the loader,
-which is the same for all, notes when it is asked for each: from one time to the
-next is a step with all that belongs to it. All work on one core, and take turns.
+The network is 784→32→10 and batches of 128 are ready in memory. The loader,
+the same for all, records the time at which each batch is requested: the time
+between two requests is one whole step. All run on one core and take turns.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Fit = Callable[["Loader"], object]
 
 
 class Loader:
-    """Batches that lie ready; notes when each is asked for."""
+    """Batches in memory; records the time at which each is requested."""
 
     def __init__(self) -> None:
         self.asked: list[list[float]] = []
@@ -51,7 +51,7 @@ class Loader:
             yield batch
 
     def steps(self) -> list[float]:
-        """Give the seconds from each batch to the next of its epoch."""
+        """Return the seconds from each batch to the next of its epoch."""
         return [after - before for times in self.asked for before, after in pairwise(times)]
 
 
@@ -61,7 +61,7 @@ def network() -> nn.Sequential:
 
 
 def bare(metrics: tuple[str, ...]) -> Fit:
-    """The loop of torch's tutorials, with means of the loss, or of the accuracy too."""
+    """Run the loop of torch's tutorials, with the mean loss and optionally the mean accuracy."""
     module, loss_function = network(), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
 
@@ -204,7 +204,7 @@ PEERS = {"keras": keras, "lightning": lightning, "ignite": ignite, "transformers
 
 
 def measure(metrics: tuple[str, ...]) -> dict[str, float]:
-    """Give each candidate's median microseconds a step, all taking turns."""
+    """Return each candidate's median microseconds a step, all taking turns."""
     fits = {
         "bare loop": bare(metrics),
         "the same, nothing kept": bare(()),

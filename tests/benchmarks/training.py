@@ -1,11 +1,11 @@
-"""What a training step costs: `fit` against a loop written by hand, and the products alone.
+"""Cost of a training step: `fit`, a loop written by hand, and the matrix products alone.
 
-``uv run --group bench python tests/benchmarks/training.py [FOLDER]``, with
-``OPENBLAS_NUM_THREADS=1`` before it for one core.
+``uv run --group bench python tests/benchmarks/training.py [FOLDER]``; put
+``OPENBLAS_NUM_THREADS=1`` before it to use one core.
 
-`fit` runs through the bus, with History on, over 60 000 shuffled samples. The
-other two take their turn after each of its epochs, over batches of the same
-data, so that a slow phase of the machine hits all three.
+`fit` runs through the bus, with History, over 60 000 shuffled samples. After
+each of its epochs the other two take their turn, over batches of the same data,
+so that a slow phase of the machine affects all three.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLUMNS = ["products and gather", "by hand", "onstage fit"]
 
 
 class TakeTurns(Callback):
-    """Times the epochs of `fit`, and lets the others take as many steps after each."""
+    """Times the epochs of `fit`, and runs as many steps of the others after each."""
 
     def __init__(self, others: dict[str, Callable[[np.ndarray], None]], size: int, steps: int) -> None:
         self.others = {name: (step, passes(size)) for name, step in others.items()}
@@ -46,14 +46,14 @@ class TakeTurns(Callback):
 
 
 def passes(size: int) -> Iterator[np.ndarray]:
-    """Give the rows of one batch after another, in a new order each pass."""
+    """Yield the rows of one batch after another, in a new order each pass."""
     rng = np.random.default_rng(0)
     while True:
         yield from rng.permutation(SAMPLES)[: SAMPLES // size * size].reshape(-1, size)
 
 
 def measured(x, y, size, steps, turns, stack, optimizer, others) -> dict[str, float]:
-    """Give the median microseconds of a step, for each of the three."""
+    """Return the median microseconds of a step for each of the three."""
     model = Sequential(stack, seed=0)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     taken = TakeTurns(others, size, steps)
@@ -62,7 +62,7 @@ def measured(x, y, size, steps, turns, stack, optimizer, others) -> dict[str, fl
 
 
 def dense_rows():
-    """Give name, hidden units, optimizer, batch size, steps a turn (a part of a pass), and turns."""
+    """Yield name, hidden units, optimizer, batch size, steps a turn (part of a pass) and turns."""
     yield "784-32-10, SGD, batch 32", [32], ("sgd", sgd), 32, 375, 30
     yield "784-32-10, SGD, batch 128", [32], ("sgd", sgd), 128, 67, 50
     yield "784-10, RMSprop, batch 128", [], ("rmsprop", rmsprop), 128, 67, 50

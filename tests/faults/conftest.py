@@ -1,4 +1,4 @@
-"""What the tests of kills share: the program, and what a user sees of its end."""
+"""Shared by the kill tests: the program, and the results that a user sees."""
 
 import json
 import os
@@ -13,7 +13,7 @@ PROGRAM = Path(__file__).with_name("program.py")
 
 
 def start(folder, *arguments):
-    """Start the program; its stdout is a pipe of lines."""
+    """Start the program with its stdout as a pipe of lines."""
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), str(folder), *map(str, arguments)],
@@ -25,7 +25,7 @@ def start(folder, *arguments):
 
 
 def curves(folder):
-    """Give every value in a run's event files but the times: ``[(tag, step, bytes)]``, sorted."""
+    """Return all values in a run's event files as sorted ``(tag, step, bytes)``, without times."""
     found = []
     for path in sorted(folder.glob("events.out.tfevents.*")):
         data, at = path.read_bytes(), 0
@@ -41,7 +41,7 @@ def curves(folder):
 
 
 def seen(folder):
-    """Give all that a user sees of a training that has ended."""
+    """Return all results of a finished training that a user sees."""
     return {
         "result": json.loads((folder / "result.json").read_text()),
         "csv": (folder / "log.csv").read_bytes(),
@@ -52,11 +52,11 @@ def seen(folder):
 
 @pytest.fixture(scope="session")
 def unkilled(tmp_path_factory):
-    """What is seen of the program when nobody kills it, and it makes no backups."""
+    """Results of the program when it isn't killed and makes no backups."""
     folder = tmp_path_factory.mktemp("unkilled")
     process = start(folder)
-    _, complaint = process.communicate()
-    assert process.returncode == 0, complaint
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
     ended = seen(folder)
     assert ended["result"]["ended"][1] == "EarlyStopping"
     for run, values in ended["curves"].items():

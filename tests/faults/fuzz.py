@@ -1,19 +1,19 @@
-"""Feeds hostile files to the loaders, until told otherwise.
+"""Feed hostile files to the loaders.
 
-``python tests/faults/fuzz.py TARGET [INPUTS [SEED]]`` mutates good files at
+``python tests/faults/fuzz.py TARGET [INPUTS [SEED]]`` mutates valid files at
 random; ``python tests/faults/fuzz.py TARGET --atheris [libFuzzer's options]`` is
-guided by coverage, where the package atheris is installed. TARGET is
+guided by coverage and needs the package atheris. TARGET is
 
 ``bytes``
-    any bytes as a state file; half of them with a right length and checksum,
+    any bytes as a state file, half of them with a valid length and checksum,
 ``model``
-    a right state file of a wrong model, into `load_model` and `load_weights`,
+    a valid state file of an invalid model, for `load_model` and `load_weights`,
 ``backup``
-    a right state file of a wrong backup, into a training that resumes.
+    a valid state file of an invalid backup, for a training that resumes.
 
-Each input must load or be refused by a `StateError`, in a second and in 256 MB
-beyond what the process had. Anything else ends the program with a traceback and
-the seed. The tests in ``test_hostile_files.py`` run a sample.
+Each input must load or raise a `StateError`, within a second and 256 MB of
+additional memory. Anything else ends the program with a traceback and the seed.
+``test_hostile_files.py`` runs a sample.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ ODD += [{"function": "eval"}, {"class_name": "Dense", "config": {"units": 2**40}
 
 
 def hostile(rng):
-    """Give a value that nobody expects."""
+    """Return an unexpected value."""
     match rng.randrange(4):
         case 0:
             return rng.choice(NUMBERS)
@@ -78,7 +78,7 @@ def hostile(rng):
 
 
 def places(tree):
-    """Give ``(container, key)`` of every value in a tree."""
+    """Yield ``(container, key)`` of every value in a tree."""
     keys = tree if isinstance(tree, dict) else range(len(tree))
     for key in list(keys):
         yield tree, key
@@ -86,8 +86,8 @@ def places(tree):
             yield from places(tree[key])
 
 
-def mutated(tree, rng):
-    """Change one to three places of a copy."""
+def mutate(tree, rng):
+    """Return a copy of a tree with one to three values changed."""
     tree = copy.deepcopy(tree)
     for _ in range(rng.randint(1, 3)):
         everywhere = list(places(tree))
@@ -113,8 +113,8 @@ def mutated(tree, rng):
     return tree
 
 
-def mutated_bytes(content, rng):
-    """Change a few bytes, cut a piece, double a piece, or set a number."""
+def mutate_bytes(content, rng):
+    """Return a copy with bytes changed, cut, doubled or replaced by a number."""
     damaged = bytearray(content)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(damaged) + 1)
@@ -135,8 +135,8 @@ def mutated_bytes(content, rng):
     return bytes(damaged)
 
 
-def sealed(content):
-    """Set header length and checksum right, so that what is inside gets read."""
+def seal(content):
+    """Correct header length and checksum, so that the loader reads the contents."""
     end = content.rfind(b"}}") + 2
     while content[end : end + 1] == b" ":
         end += 1
@@ -147,11 +147,11 @@ def sealed(content):
     return length + header[:27] + digest + header[91:] + data
 
 
-# -- targets: each takes a random generator, and says whether the input was taken
+# -- targets: each takes a random generator and returns whether the input was loaded
 
 
 class Bytes:
-    """State files of any bytes."""
+    """State files of arbitrary bytes."""
 
     def __init__(self, folder):
         self.path = folder / "state"
@@ -160,8 +160,8 @@ class Bytes:
         self.content = self.path.read_bytes()
 
     def __call__(self, rng):
-        content = mutated_bytes(self.content, rng)
-        return self.load(sealed(content) if rng.random() < 0.5 else content)
+        content = mutate_bytes(self.content, rng)
+        return self.load(seal(content) if rng.random() < 0.5 else content)
 
     def load(self, content):
         self.path.write_bytes(content)
@@ -169,7 +169,7 @@ class Bytes:
 
 
 def saved_models(folder):
-    """Give the states of models of all kinds of layers."""
+    """Yield the saved states of models with all kinds of layers."""
     made = [
         [layers.Dense(4, "relu"), layers.BatchNormalization(), layers.Dropout(0.2), layers.Dense(1)],
         [layers.Reshape((2, 2)), layers.Flatten(), layers.Dense(1, "sigmoid", kernel_regularizer="l2")],
@@ -188,7 +188,7 @@ def saved_models(folder):
 
 
 class Model:
-    """Right state files of wrong models."""
+    """Valid state files of invalid models."""
 
     def __init__(self, folder):
         self.path = folder / "model"
@@ -196,9 +196,9 @@ class Model:
 
     def __call__(self, rng):
         try:
-            storage.save(self.path, mutated(rng.choice(self.states), rng))
+            storage.save(self.path, mutate(rng.choice(self.states), rng))
         except (TypeError, ValueError):
-            return False  # nothing that a file can hold
+            return False  # a file cannot hold it
         if rng.random() < 0.2:
             Sequential([layers.Input((4,)), layers.Dense(1)]).load_weights(self.path)
             return True
@@ -209,7 +209,7 @@ class Model:
 
 
 class Backup:
-    """Right state files of wrong backups."""
+    """Valid state files of invalid backups."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -241,7 +241,7 @@ class Backup:
 
     def __call__(self, rng):
         try:
-            storage.save(self.path, mutated(self.state, rng))
+            storage.save(self.path, mutate(self.state, rng))
         except (TypeError, ValueError):
             return False
         (self.folder / "log.csv").unlink(missing_ok=True)
@@ -256,11 +256,11 @@ TARGETS = {"bytes": Bytes, "model": Model, "backup": Backup}
 
 
 def expired(signum, frame):
-    raise TimeoutError(f"no answer in {SECONDS} s")
+    raise TimeoutError(f"neither loaded nor refused within {SECONDS} s")
 
 
 def bound():
-    """Let the process have no more memory than is warranted."""
+    """Limit the memory of the process to ``BYTES`` more than it has now."""
     import resource
 
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -269,7 +269,7 @@ def bound():
 
 
 def attempt(target, rng):
-    """Try one input; whether it was taken. Raises what no loader may raise."""
+    """Return whether one input loads; StateError counts as refused, other errors pass through."""
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         return target(rng)
@@ -292,7 +292,7 @@ def at_random(target, inputs, seed):
 
 
 def functions_of_onstage():
-    """Give what coverage is asked of: all of Python would take minutes to prepare."""
+    """Yield the functions to instrument; instrumenting all of Python would take minutes."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0].startswith("onstage"):
             own = [value for value in vars(module).values() if getattr(value, "__module__", "") == name]
@@ -306,7 +306,7 @@ def by_coverage(target, options):
     import atheris
 
     class Chosen(random.Random):
-        """Draws from the fuzzer's bytes, so that it can learn what they do."""
+        """Draws from the fuzzer's bytes, so that the fuzzer can steer."""
 
         def __init__(self, data):
             super().__init__(0)
@@ -320,7 +320,7 @@ def by_coverage(target, options):
 
     for function in functions_of_onstage():
         atheris.instrument_func(function)
-    # Memory is libFuzzer's to bound: what coverage takes would count as ours.
+    # libFuzzer limits memory: `bound` would count the memory of its coverage tables.
     atheris.Setup(
         [sys.argv[0], f"-rss_limit_mb={2 * BYTES >> 20}", *options],
         lambda data: attempt(target, Chosen(data)),
@@ -331,7 +331,7 @@ def by_coverage(target, options):
 def main():
     name, *rest = sys.argv[1:]
     warnings.simplefilter("ignore")
-    os.fsync = lambda descriptor: None  # no power fails here
+    os.fsync = lambda descriptor: None  # there is no power failure to survive
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         os.chdir(folder)
         target = TARGETS[name](Path(folder))

@@ -1,8 +1,8 @@
-"""The program that the tests kill: a training with every built-in callback that keeps something.
+"""The program that the tests kill: a training with every built-in callback that has state.
 
-``python program.py FOLDER [SAVE_FREQ] [--preemption]`` trains, backing up into
-FOLDER; without SAVE_FREQ it makes no backups. Says ``begun`` and ``ended`` on
-stdout, and leaves in ``result.json`` what a user sees of the end.
+``python program.py FOLDER [SAVE_FREQ] [--preemption]`` trains with backups in
+FOLDER; without SAVE_FREQ it makes no backups. It prints ``begun EPOCH`` and
+``ended``, and writes the results that a user sees to ``result.json``.
 """
 
 import json
@@ -20,14 +20,14 @@ from onstage_tensorboard import TensorBoard
 
 from onstage import Callback, Sequential, layers, optimizers
 
-EPOCHS = 60  # EarlyStopping ends it before
+EPOCHS = 60  # EarlyStopping stops earlier
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 8)).astype("float32")
 Y = (X.sum(axis=1, keepdims=True) + RNG.normal(size=(150, 1)) > 0).astype("float32")
 
 
-class SaysWhenItBegins(Callback):
-    """Lets the tests aim."""
+class PrintsEpochs(Callback):
+    """Prints the beginning of each epoch, so that the tests can time their kills."""
 
     def on_epoch_begin(self, epoch):
         print(f"begun {epoch}", flush=True)
@@ -41,7 +41,7 @@ def callbacks(folder):
         CSVLogger(folder / "log.csv"),
         ModelCheckpoint(folder / "saved" / "{epoch:02d}-{val_loss:.4f}", max_to_keep=3),
         TensorBoard(folder / "board", histogram_freq=2, update_freq=3),
-        SaysWhenItBegins(),
+        PrintsEpochs(),
     ]
 
 
@@ -64,7 +64,7 @@ def main(folder, save_freq=None, *flags):
     used = callbacks(folder)
     if save_freq is not None:
         frequency = save_freq if save_freq == "epoch" else int(save_freq)
-        # Kept, so that a program killed behind its training's end has no training to do again.
+        # Kept, so that a program killed after its training doesn't train again.
         options = {"delete_checkpoint": False, "save_before_preemption": "--preemption" in flags}
         used.append(BackupAndRestore(folder / "backup", frequency, **options))
     model = make_model()

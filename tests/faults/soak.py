@@ -1,9 +1,9 @@
-"""A long training with all built-in callbacks: memory, descriptors and time must stay level.
+"""Soak test: a long training with all built-in callbacks must not leak.
 
-``python tests/faults/soak.py [STEPS]`` trains so many steps (a million), says at
-each tenth what it took, and exits with 1 where memory has moved by more than 2 %
-since the first tenth, or a descriptor or thread stayed. Times are for people:
-the machine's other work is in them.
+``python tests/faults/soak.py [STEPS]`` trains STEPS steps (a million), prints
+memory, descriptors, threads and time for each tenth, and exits with 1 if memory
+changed by more than 2 % since the second tenth or a descriptor or thread was
+left. Times don't affect the exit code, because they include the machine's other work.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ with Server(port=0) as server:
 """
 
 
-class Watches(Callback):
-    """Notes after each epoch what the process holds, and what a step took."""
+class MeasuresEpochs(Callback):
+    """Records memory, descriptors, threads and microseconds a step after each epoch."""
 
     def __init__(self):
         self.samples = []
@@ -88,7 +88,7 @@ def train(epochs, folder, root):
         seed=0,
     )
     model.compile(optimizers.Adam(use_ema=True), "binary_crossentropy", ["accuracy"])
-    watches = Watches()
+    measures = MeasuresEpochs()
     model.fit(
         x,
         y,
@@ -97,13 +97,13 @@ def train(epochs, folder, root):
         seed=0,
         verbose=2,
         validation_data=(x[:80], y[:80]),
-        callbacks=[*callbacks(folder, root), watches],
+        callbacks=[*callbacks(folder, root), measures],
     )
-    return watches.samples
+    return measures.samples
 
 
 def level(samples):
-    """Print the tenths; whether all stayed level since the first."""
+    """Print the tenths; return whether all figures stayed level since the second."""
     tenth = max(1, len(samples) // 10)
     print(f"{'epochs':>12} {'MiB':>8} {'files':>6} {'threads':>8} {'µs/step':>8}")
     rows = []
@@ -112,7 +112,7 @@ def level(samples):
         rows.append((statistics.median(memory), max(files), max(threads), statistics.median(micros)))
         epochs, (mebibytes, most, running, step) = f"{first}-{first + tenth - 1}", rows[-1]
         print(f"{epochs:>12} {mebibytes:8.1f} {most:6} {running:8} {step:8.1f}")
-    # The first tenth still fills caches: the second is what the others are held to.
+    # The first tenth still fills caches, so compare with the second.
     (memory, files, threads, micros), last = rows[1], rows[-1]
     change = last[0] / memory - 1
     print(f"memory {change:+.2%}, a step {last[3] / micros - 1:+.1%} since the second tenth")

@@ -1,4 +1,4 @@
-"""Whatever raises, wherever: the first error comes out, everybody is told once and torn down once."""
+"""An error in any stage: the first error is raised, on_exception and on_teardown fire once."""
 
 import pytest
 
@@ -15,7 +15,7 @@ class Model:
 
 
 def whole_run(callbacks, model):
-    """Pass through all of the sixteen stages."""
+    """Fire all of the sixteen stages."""
     with Run(model, callbacks=callbacks, epochs=2) as run:
         for _ in run.epochs():
             for _ in run.batches([1.0, 2.0]):
@@ -48,7 +48,9 @@ def bomb(stage, error):
 @pytest.mark.parametrize("position", [0, 1, 2], ids=["first", "middle", "last"])
 @pytest.mark.parametrize("kind", ERRORS)
 @pytest.mark.parametrize("stage", RAISING_STAGES)
-def test_the_error_comes_out_named_and_everybody_is_told_once(stage, kind, position, new_recording):
+def test_the_error_is_raised_with_a_note_and_every_callback_is_told_once(
+    stage, kind, position, new_recording
+):
     error = kind("by design")
     others = [new_recording("a"), new_recording("b")]
     callbacks = [*others]
@@ -75,7 +77,7 @@ def test_the_error_comes_out_named_and_everybody_is_told_once(stage, kind, posit
 
 @pytest.mark.parametrize("stage", ["on_exception", "on_teardown"])
 @pytest.mark.parametrize("kind", ERRORS)
-def test_an_error_while_ending_is_a_note_on_the_first(stage, kind, new_recording):
+def test_an_error_during_the_ending_becomes_a_note_on_the_first(stage, kind, new_recording):
     first = ZeroDivisionError("the first")
     others = [new_recording("a"), new_recording("b")]
 

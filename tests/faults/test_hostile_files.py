@@ -1,7 +1,7 @@
-"""Files from strangers load or are refused: nothing is run, imported or believed about sizes.
+"""Untrusted files load or are refused; none runs code, imports a module or allocates memory at will.
 
-A sample of what ``fuzz.py`` does without end. ``ONSTAGE_FUZZ_INPUTS`` sets its
-size; see the README beside this file.
+Runs a sample of ``fuzz.py``; ``ONSTAGE_FUZZ_INPUTS`` sets its size, see the
+README beside this file.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ INPUTS = int(os.environ.get("ONSTAGE_FUZZ_INPUTS", "4000"))
 SCRIPT = Path(__file__).with_name("fuzz.py")
 
 pytestmark = pytest.mark.skipif(
-    not hasattr(signal, "setitimer"), reason="bounds each input's time by a signal"
+    not hasattr(signal, "setitimer"), reason="limits the time of each input by a signal"
 )
 
 
@@ -39,7 +39,7 @@ def fuzz():
 
 @pytest.fixture
 def folder():
-    # In memory where that is possible: thousands of files are written.
+    # In memory if possible: the tests write thousands of files.
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
         yield Path(name)
 
@@ -52,13 +52,13 @@ def test_hostile_files_load_or_are_refused(fuzz, name, inputs, folder, monkeypat
     monkeypatch.chdir(folder)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     before = signal.signal(signal.SIGALRM, fuzz.expired)
-    monkeypatch.setattr(fuzz, "SECONDS", 10)  # CI's machines take their time
+    monkeypatch.setattr(fuzz, "SECONDS", 10)  # CI machines are slow
     target = fuzz.TARGETS[name](folder)
 
     taken = sum(fuzz.attempt(target, random.Random(number)) for number in range(inputs))
 
     signal.signal(signal.SIGALRM, before)
-    assert 0 < taken < inputs, "the mutations must reach both sides"
+    assert 0 < taken < inputs, "some mutations must load and some must be refused"
 
 
 _UNDER_AUDIT = """
@@ -78,7 +78,7 @@ states = list(fuzz.saved_models(folder))
 paths = []
 for number in range(int(sys.argv[3])):
     rng = random.Random(number)
-    state = fuzz.mutated(rng.choice(states), rng) if number else states[0]
+    state = fuzz.mutate(rng.choice(states), rng) if number else states[0]
     names = [(container, key) for container, key in fuzz.places(state) if key == "class_name"]
     if number % 2 and names:
         container, key = rng.choice(names)
@@ -98,12 +98,12 @@ def load_all():
             refused += 1
     return refused
 
-load_all()  # what is imported late is here now
+load_all()  # late imports happen here
 events, watching = set(), True
 
 def hook(event, arguments):
-    if watching and event not in ("builtins.id", "object.__getattr__"):  # questions, no acts
-        # What a file's text could lead to: its own path is the only one to be opened.
+    if watching and event not in ("builtins.id", "object.__getattr__"):  # queries without effect
+        # Opening its own path is the only effect that a file may have.
         what = str(arguments[0]) if event in ("open", "import") else ""
         events.add((event, "" if what in paths else what))
 
@@ -116,7 +116,7 @@ print(json.dumps({"events": sorted(events), "modules": modules, "files": len(pat
 """
 
 
-def test_loading_opens_the_file_and_does_nothing_else(tmp_path):
+def test_loading_only_opens_the_file(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", _UNDER_AUDIT, str(SCRIPT), str(tmp_path), "300"],
         capture_output=True,
@@ -169,7 +169,7 @@ def _deep(depth):
         lambda state: state["state"].update(weights=[np.zeros((10**9, 0)), np.zeros(0)]),
     ],
 )
-def test_a_model_takes_no_more_memory_than_its_file_warrants(tmp_path, change):
+def test_a_model_allocates_memory_in_proportion_to_its_file(tmp_path, change):
     path = _saved(tmp_path / "model", change)
 
     tracemalloc.start()
@@ -181,10 +181,10 @@ def test_a_model_takes_no_more_memory_than_its_file_warrants(tmp_path, change):
     assert peak < 60 * path.stat().st_size + 300_000
 
 
-def test_two_thousand_layers_are_no_hang(tmp_path):
+def test_two_thousand_layers_are_refused_within_a_minute(tmp_path):
     dropout = {"class_name": "Dropout", "config": {"rate": 0.5}}
     path = _saved(tmp_path / "model", lambda state: state.update(layers=[dropout] * 2_000))
-    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("loading took more than a minute"))
     signal.alarm(60)
 
     with pytest.raises(StateError, match="saved weights must have the shapes"):

@@ -1,4 +1,4 @@
-"""Trainings side by side, in threads and in processes, give the bits that each gives alone."""
+"""Concurrent trainings, in threads or processes, have bitwise the results of single ones."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ SEEDS = range(8)
 
 
 def train(folder, seed):
-    """Train by this seed; give all that a user sees of it."""
+    """Train with a seed; return all results that a user sees."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(64, 6)).astype("float32")
     y = (x.sum(axis=1, keepdims=True) > 0).astype("float32")
@@ -59,8 +59,10 @@ def folder_of(tmp_path, name):
     return folder
 
 
-@pytest.mark.parametrize("same", [True, False], ids=["one seed", "eight seeds"])
-def test_eight_trainings_in_threads_give_the_bits_of_each_alone(tmp_path, same):
+@pytest.mark.parametrize(
+    "same", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["one seed", "eight seeds"]
+)
+def test_eight_trainings_in_threads_equal_single_trainings_bitwise(tmp_path, same):
     seeds = [0 for _ in SEEDS] if same else SEEDS
     alone = {seed: train(folder_of(tmp_path, f"alone-{seed}"), seed) for seed in set(seeds)}
     ended, at_once = {}, threading.Barrier(len(seeds))
@@ -82,11 +84,12 @@ def test_eight_trainings_in_threads_give_the_bits_of_each_alone(tmp_path, same):
         assert ended[number] == alone[seed], f"training {number}"
 
 
-def test_eight_trainings_in_processes_give_the_bits_of_one_alone(tmp_path, unkilled, program, seen_of):
+@pytest.mark.slow
+def test_eight_trainings_in_processes_equal_a_single_training_bitwise(tmp_path, unkilled, program, seen_of):
     processes = [program(tmp_path / str(number), "epoch") for number in SEEDS]
-    complaints = [process.communicate()[1] for process in processes]
+    errors = [process.communicate()[1] for process in processes]
 
-    assert [process.returncode for process in processes] == [0] * len(processes), complaints
+    assert [process.returncode for process in processes] == [0] * len(processes), errors
     for number in SEEDS:
         assert seen_of(tmp_path / str(number)) == unkilled, f"process {number}"
 
@@ -101,7 +104,7 @@ for count in range(150):
 """
 
 
-def test_processes_that_save_to_one_file_leave_the_whole_of_one(tmp_path):
+def test_processes_that_save_to_one_file_leave_one_complete_state(tmp_path):
     path = tmp_path / "state"
     writers = [
         subprocess.Popen([sys.executable, "-c", _SHARED, str(path), str(number)], stderr=subprocess.PIPE)
@@ -113,8 +116,8 @@ def test_processes_that_save_to_one_file_leave_the_whole_of_one(tmp_path):
             state = storage.load(path)
             assert (state["w"] == state["writer"]).all()
             seen.add(state["writer"])
-    complaints = [writer.communicate()[1] for writer in writers]
+    errors = [writer.communicate()[1] for writer in writers]
 
-    assert [writer.returncode for writer in writers] == [0, 0, 0], complaints
+    assert [writer.returncode for writer in writers] == [0, 0, 0], errors
     assert seen <= {0, 1, 2}
     assert [entry.name for entry in tmp_path.iterdir()] == ["state"]

@@ -1,4 +1,4 @@
-"""SIGTERM: the batch is finished, the place saved, and the program dies of it all the same."""
+"""On SIGTERM the batch is finished, the position saved, and the program still ends by the signal."""
 
 import os
 import random
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 TERMS = int(os.environ.get("ONSTAGE_TERMS", "4"))
 
 
-@pytest.mark.parametrize("save_freq", ["epoch", 7])
-def test_a_training_that_is_preempted_again_and_again_ends_as_if_it_had_not_been(
+@pytest.mark.parametrize("save_freq", ["epoch", pytest.param(7, marks=pytest.mark.slow)])
+def test_a_training_preempted_several_times_ends_like_an_uninterrupted_one(
     tmp_path, unkilled, program, seen_of, save_freq
 ):
     rng = random.Random(0)
@@ -30,12 +30,12 @@ def test_a_training_that_is_preempted_again_and_again_ends_as_if_it_had_not_been
         process.stdout.readline()
         time.sleep(rng.uniform(0, 0.1))
         process.send_signal(signal.SIGTERM)
-        _, complaint = process.communicate(timeout=20)
-        assert process.returncode == -signal.SIGTERM, complaint
+        _, stderr = process.communicate(timeout=20)
+        assert process.returncode == -signal.SIGTERM, stderr
     last = program(tmp_path, save_freq, "--preemption")
-    _, complaint = last.communicate()
+    _, stderr = last.communicate()
 
-    assert last.returncode == 0, complaint
+    assert last.returncode == 0, stderr
     assert seen_of(tmp_path) == unkilled
 
 
@@ -53,7 +53,7 @@ def test_a_preempted_training_loses_no_batch(tmp_path):
 
 
 class quiet_handler:
-    """Stands for a handler that a program has: it notes the signal, and goes on."""
+    """A program's own handler, which records the signal and returns."""
 
     def __enter__(self):
         self.received = []
@@ -64,12 +64,12 @@ class quiet_handler:
         self.received.append(signum)
 
     def __exit__(self, *error):
-        assert signal.getsignal(signal.SIGTERM) == self.note, "the handler must be back"
+        assert signal.getsignal(signal.SIGTERM) == self.note, "the handler must be restored"
         signal.signal(signal.SIGTERM, self._before)
 
 
 def steps(*callbacks, epochs=3, test=False):
-    """Run five batches an epoch; give those that were run."""
+    """Run five batches an epoch; return the ``(epoch, batch)`` pairs that ran."""
     done = []
     with Run(FakeModel(), list(callbacks), epochs=epochs) as run:
         for epoch in run.epochs():
@@ -83,7 +83,7 @@ def steps(*callbacks, epochs=3, test=False):
 
 
 class StopsOn(Callback):
-    """Takes SIGTERM, and sends it at one call of a stage."""
+    """Handles SIGTERM, and sends it at one call of a stage."""
 
     def __init__(self, stage, call=1):
         self.left = call
@@ -99,20 +99,20 @@ class StopsOn(Callback):
 
 
 def stages_after(stage, recording, call=1):
-    """Give the stages that still fire when the signal comes in one, and how it ends."""
+    """Return the stages that fire from a signal in `stage` on, and the Interrupted raised, or None."""
     with quiet_handler() as received:
         try:
-            # Before the recording: what the signal leaves of this very stage is seen too.
+            # Before the recording, which then also sees the stage in which the signal came.
             steps(StopsOn(stage, call), recording, epochs=2, test=True)
             ended = None
         except Interrupted as interrupted:
             ended = interrupted
-    assert received == [signal.SIGTERM], "handed on once, to the handler of before"
+    assert received == [signal.SIGTERM], "the signal must be passed once to the previous handler"
     last = len(recording.stages) - 1 - recording.stages[::-1].index(stage)
     return recording.stages[last:], ended
 
 
-def test_a_batch_that_is_open_is_ended_and_nothing_else_is(recording):
+def test_an_open_batch_ends_but_its_epoch_does_not(recording):
     stages, ended = stages_after("on_train_batch_begin", recording, call=3)
 
     assert stages == [
@@ -122,7 +122,7 @@ def test_a_batch_that_is_open_is_ended_and_nothing_else_is(recording):
     assert (ended.signum, ended.code) == (signal.SIGTERM, 143)
 
 
-def test_a_signal_that_comes_while_a_batch_ends_waits_for_the_next(recording):
+def test_a_signal_during_the_end_of_a_batch_acts_after_the_next_one(recording):
     stages, _ = stages_after("on_train_batch_end", recording)
 
     assert stages == ["on_train_batch_end", "on_exception", "on_teardown"]
@@ -143,20 +143,20 @@ def test_a_validation_and_its_epoch_are_finished_first(recording):
     ]
 
 
-def test_a_signal_between_epochs_waits_for_a_batch(recording):
+def test_a_signal_between_epochs_acts_after_the_next_batch(recording):
     stages_after("on_epoch_begin", recording, call=2)
 
     assert recording.stages.count("on_train_batch_end") == 6
 
 
-def test_a_training_that_was_ending_ends_and_hands_the_signal_on(recording):
+def test_a_training_in_its_end_finishes_and_passes_the_signal_on(recording):
     stages, ended = stages_after("on_train_end", recording)
 
     assert stages == ["on_train_end", "on_teardown"]
     assert ended is None
 
 
-def test_a_signal_in_the_last_epochs_end_keeps_the_backup(tmp_path):
+def test_a_signal_at_the_end_of_the_last_epoch_keeps_the_backup(tmp_path):
     for stage in ("on_epoch_end", "on_train_end"):
         with quiet_handler():
             steps(StopsOn(stage), BackupAndRestore(tmp_path / stage, save_before_preemption=True), epochs=1)
@@ -165,7 +165,7 @@ def test_a_signal_in_the_last_epochs_end_keeps_the_backup(tmp_path):
         assert steps(BackupAndRestore(tmp_path / stage), epochs=1) == []
 
 
-def test_nothing_is_saved_once_the_end_was_asked_for(tmp_path):
+def test_nothing_is_saved_after_a_stop_was_requested(tmp_path):
     class StopsFirst(Callback):
         def on_batch_begin(self, batch):
             if batch == 3:
@@ -181,7 +181,7 @@ def test_nothing_is_saved_once_the_end_was_asked_for(tmp_path):
     assert steps(StopsFirst(), BackupAndRestore(tmp_path)) == [(0, batch) for batch in range(4)]
 
 
-def test_an_error_puts_the_handler_back_too():
+def test_an_error_also_restores_the_handler():
     class Breaks(Callback):
         def on_epoch_begin(self):
             self.run.stop_on_signal(signal.SIGTERM, signal.SIGUSR1)
@@ -194,7 +194,7 @@ def test_an_error_puts_the_handler_back_too():
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
 
 
-def test_two_runs_in_each_other_both_end():
+def test_two_nested_runs_both_end():
     def inner():
         with Run(FakeModel(), StopsOn("on_batch_begin"), epochs=1) as run:
             for _ in run.epochs():
@@ -214,7 +214,7 @@ def test_two_runs_in_each_other_both_end():
     assert received == [signal.SIGTERM]
 
 
-def test_a_loop_without_training_is_ended_too():
+def test_a_prediction_loop_ends_too():
     done = []
 
     with quiet_handler(), pytest.raises(Interrupted), Run() as run:
@@ -227,7 +227,7 @@ def test_a_loop_without_training_is_ended_too():
     assert done == [0, 1, 2]
 
 
-def test_what_cannot_be_taken_is_refused():
+def test_a_signal_that_cannot_be_handled_is_refused():
     with Run() as run:
         with pytest.raises(ValueError, match="signum must be a signal of this system, got 4711"):
             run.stop_on_signal(4711)
@@ -237,7 +237,7 @@ def test_what_cannot_be_taken_is_refused():
         run.stop_on_signal(signal.SIGTERM)
 
 
-def test_another_thread_than_the_main_one_is_refused(tmp_path):
+def test_a_thread_other_than_the_main_one_is_refused(tmp_path):
     caught = []
 
     def train():
@@ -277,7 +277,7 @@ if "worker" in sys.argv:
         run.stop_on_signal(signal.SIGTERM)
         ready, tell = os.pipe()
         if (pid := os.fork()) == 0:
-            os.write(tell, b"!")  # Python drops what comes while it forks
+            os.write(tell, b"!")  # Python drops signals during a fork
             time.sleep(20)
             os._exit(1)
         os.read(ready, 1)
@@ -299,14 +299,14 @@ def _exit_code(*flags):
 @pytest.mark.parametrize(
     ("flag", "code"), [("dies", -signal.SIGTERM), ("exits", 3)], ids=["no handler", "a handler that exits"]
 )
-def test_the_exit_code_is_that_of_a_program_that_takes_no_signal(flag, code):
+def test_the_exit_code_is_that_of_a_program_without_stop_on_signal(flag, code):
     assert _exit_code(flag) == _exit_code(flag, "take") == (code, "")
 
 
-def test_a_program_that_ignores_the_signal_exits_as_shells_have_it():
+def test_a_program_that_ignores_the_signal_exits_with_143():
     assert _exit_code("ignores") == (0, "went on\n")
     assert _exit_code("ignores", "take") == (143, "")
 
 
-def test_a_forked_worker_dies_of_the_signal_at_once():
+def test_the_signal_ends_a_forked_worker_at_once():
     assert _exit_code("worker")[0] == 0

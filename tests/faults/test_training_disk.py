@@ -1,4 +1,4 @@
-"""A disk that fails in mid-training: the error names the file, and nothing that was there is lost."""
+"""If a disk fails during training, the error names the file and no earlier file is lost."""
 
 import errno
 import json
@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and mounts as Linux has them")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limits and mounts")
 
-# Trains in a folder that goes bad before the third epoch, mends it, and trains again.
+# Trains in a folder that fails before the third epoch, repairs it, and trains again.
 _TRAIN = """
 import json, os, resource, shutil, signal, subprocess, sys, time
 from pathlib import Path
@@ -28,9 +28,9 @@ unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
 def remount(mode):
     subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True)
 
-def spoil():
-    while what == "beside" and not (folder / what / "2.safetensors").exists():
-        time.sleep(0.01)  # it is still being written
+def break_disk():
+    while what == "background" and not (folder / what / "2.safetensors").exists():
+        time.sleep(0.01)  # still being written
     if how == "limit":
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, unlimited[1]))
     elif how == "read-only":
@@ -45,17 +45,17 @@ def spoil():
     elif how == "gone":
         shutil.rmtree(folder / what)
 
-def mend():
+def repair():
     resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     if how == "read-only":
         remount("rw")
     (folder / "others").unlink(missing_ok=True)
 
-class Spoil(Callback):
+class BreaksDisk(Callback):
     weights = None
     def on_epoch_begin(self, epoch):
         if epoch == 2:
-            spoil()
+            break_disk()
     def on_batch_end(self):
         self.weights = self.model.get_weights()
 
@@ -77,13 +77,13 @@ callback = {
     "backup_by_batch": lambda: BackupAndRestore(folder / "backup_by_batch", 1),
     "checkpoint": lambda: ModelCheckpoint(folder / "checkpoint" / "{epoch}"),
     "one_checkpoint": lambda: ModelCheckpoint(folder / "one_checkpoint" / "model"),
-    "beside": lambda: ModelCheckpoint(folder / "beside" / "{epoch}", save_in_background=True),
+    "background": lambda: ModelCheckpoint(folder / "background" / "{epoch}", save_in_background=True),
 }[what]
-spoiler = Spoil()
+breaks = BreaksDisk()
 descriptors = len(os.listdir("/proc/self/fd"))
-model, error = fit(callback(), spoiler)
+model, error = fit(callback(), breaks)
 left = len(os.listdir("/proc/self/fd")) - descriptors
-kept = same(model, spoiler.weights)
+kept = same(model, breaks.weights)
 usable = bool(np.isfinite(model.predict(x, verbose=0)).all())
 loaded = {}
 for path in sorted((folder / what).glob("*.safetensors")):
@@ -93,7 +93,7 @@ for path in sorted((folder / what).glob("*.safetensors")):
     except ValueError as damage:
         loaded[path.name] = str(damage)
 litter = [path.name for path in (folder / what).glob(".onstage-*")]
-mend()
+repair()
 again, second = fit(callback())
 print(json.dumps({
     "errno": error and error.errno, "file": error and error.filename, "text": str(error),
@@ -131,10 +131,10 @@ ON_A_SMALL_DISK = (
 SAVED = {
     "backup": {"backup-previous.safetensors": 2},
     "one_backup": {"backup.safetensors": 2},
-    "backup_by_batch": {"backup-previous.safetensors": 1},  # of which all batches are done
+    "backup_by_batch": {"backup-previous.safetensors": 1},  # all of its batches are done
     "checkpoint": {"1.safetensors": True, "2.safetensors": True},
     "one_checkpoint": {"model.safetensors": True},
-    "beside": {"1.safetensors": True, "2.safetensors": True},
+    "background": {"1.safetensors": True, "2.safetensors": True},
 }
 FAILED = {
     "backup": "backup.safetensors",
@@ -142,7 +142,7 @@ FAILED = {
     "backup_by_batch": "backup.safetensors",
     "checkpoint": "3.safetensors",
     "one_checkpoint": "model.safetensors",
-    "beside": "3.safetensors",
+    "background": "3.safetensors",
 }
 
 
@@ -151,36 +151,36 @@ def assert_nothing_lost(result, what, folder, number):
     assert result["file"] == str(folder / what / FAILED[what])
     assert f"[Errno {number}] {os.strerror(number)}" in result["text"]
     assert any(note.startswith("raised by callback ") for note in result["notes"])
-    assert result["kept"], "the weights are those behind the last batch"
+    assert result["kept"], "the weights are those after the last batch"
     assert result["usable"]
     assert result["loaded"] == SAVED[what]
     assert result["litter"] == []
     assert result["left"] == 0
-    assert result["again"], "the same program, run again, ends as if nothing had been"
+    assert result["again"], "the same program, run again, must end as if the disk had not failed"
 
 
 @pytest.mark.parametrize("what", SAVED)
-def test_a_file_that_may_not_grow(tmp_path, what):
+def test_a_file_at_its_size_limit(tmp_path, what):
     assert_nothing_lost(train("limit", what, tmp_path), what, tmp_path, errno.EFBIG)
 
 
-@pytest.mark.skipif(not _can_mount(), reason="may not mount a small disk")
-@pytest.mark.parametrize("what", ["one_backup", "checkpoint", "beside"])
-def test_a_disk_that_runs_full(tmp_path, what):
+@pytest.mark.skipif(not _can_mount(), reason="not permitted to mount a small disk")
+@pytest.mark.parametrize("what", ["one_backup", "checkpoint", "background"])
+def test_a_full_disk(tmp_path, what):
     result = train("full", what, tmp_path, [*ON_A_SMALL_DISK, str(tmp_path)])
 
     assert_nothing_lost(result, what, tmp_path, errno.ENOSPC)
 
 
-@pytest.mark.skipif(not _can_mount(), reason="may not mount a small disk")
-@pytest.mark.parametrize("what", ["one_backup", "checkpoint", "beside"])
-def test_a_disk_that_becomes_read_only(tmp_path, what):
+@pytest.mark.skipif(not _can_mount(), reason="not permitted to mount a small disk")
+@pytest.mark.parametrize("what", ["one_backup", "checkpoint", "background"])
+def test_a_read_only_disk(tmp_path, what):
     result = train("read-only", what, tmp_path, [*ON_A_SMALL_DISK, str(tmp_path)])
 
     assert_nothing_lost(result, what, tmp_path, errno.EROFS)
 
 
-def test_a_backup_directory_that_vanishes_is_named(tmp_path):
+def test_a_backup_directory_that_vanishes_is_named_in_the_error(tmp_path):
     result = train("gone", "backup", tmp_path)
 
     assert result["errno"] == errno.ENOENT

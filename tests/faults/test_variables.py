@@ -4,7 +4,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def test_each_variable_that_makes_a_test_long_is_in_the_readme():
+def test_the_readme_documents_each_variable_that_makes_a_test_longer():
     used = {
         name for path in HERE.glob("*.py") for name in re.findall(r"environ\.get\(\"(\w+)", path.read_text())
     }
