@@ -1,8 +1,8 @@
-"""Handwritten digits, with five callbacks from five packages.
+"""Classify handwritten digits, with five callbacks from five packages.
 
 Trains a small network on scikit-learn's bundled digits (1 797 images of 8 × 8
-pixels) and prints the accuracy on a fifth that it never saw: 0.97 or more.
-The log and the checkpoints are in ``runs/digits``.
+pixels) and prints the accuracy on a held-out fifth: 0.97 or more. Writes the
+log and the checkpoint to ``runs/digits``.
 """
 
 from pathlib import Path

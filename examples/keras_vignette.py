@@ -1,9 +1,8 @@
 """The two programs of the Keras documentation page "Training Callbacks".
 
-The first lowers the learning rate when ``val_loss`` stands still, on dummy
-data: it prints the rates it went through. The second collects the loss of every
-batch with a callback of its own and prints the list: 160 losses, 20 epochs of
-8 batches.
+The first lowers the learning rate when ``val_loss`` stops improving, on dummy
+data, and prints the rates. The second collects the loss of every batch with its
+own callback and prints the list: 160 losses, 20 epochs of 8 batches.
 """
 
 import numpy as np

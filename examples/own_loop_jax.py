@@ -1,7 +1,7 @@
-"""A JAX loop under onstage's callbacks: weights and rate through four functions.
+"""Use callbacks in a JAX loop: four functions read and set weights and rate.
 
-Trains on scikit-learn's bundled digits and prints the accuracy on a fifth that
-it never saw: 0.95 or more.
+Trains on scikit-learn's bundled digits and prints the accuracy on a held-out
+fifth: 0.95 or more.
 
     pip install onstage jax scikit-learn && python own_loop_jax.py
 """
@@ -67,7 +67,7 @@ with Run(model=view, callbacks=callbacks, epochs=60, verbose=2) as run:
         order = rng.permutation(len(x))
         for rows in run.batches(np.array_split(order, len(x) // 32)):
             weights, loss = step(weights, x[rows], y[rows], rate)
-            run.log(loss=loss)  # stays on the device until a callback looks
+            run.log(loss=loss)  # stays on the device until a callback reads it
         for inputs, targets in run.test_batches([(x_val, y_val)]):
             hits = predict(weights, inputs).argmax(1) == targets
             run.log(loss=loss_of(weights, inputs, targets), accuracy=hits.mean())

@@ -1,8 +1,8 @@
-"""A torch loop as people write it, under onstage's callbacks.
+"""Use callbacks in an ordinary torch loop.
 
-The five numbered lines are all that changes; the rest is the loop as it was.
-Trains on scikit-learn's bundled digits and prints the accuracy on a fifth that
-it never saw: 0.95 or more. The log is in ``runs/own_loop``.
+Only the five numbered lines differ from the loop without callbacks. Trains on
+scikit-learn's bundled digits and prints the accuracy on a held-out fifth: 0.95
+or more. Writes the log to ``runs/own_loop``.
 """
 
 import torch
@@ -33,7 +33,7 @@ def evaluate(samples):
     return loss_function(outputs, y), (outputs.argmax(1) == y).float().mean()
 
 
-view = TorchModel.view(module, optimizer)  # weights and rate, for the callbacks that want them
+view = TorchModel.view(module, optimizer)  # gives callbacks access to weights and rate
 callbacks = [
     EarlyStopping(patience=6, restore_best_weights=True),
     ReduceLROnPlateau(factor=0.3, patience=3),
@@ -47,7 +47,7 @@ with Run(view, callbacks, epochs=40, verbose=2) as run:  # 1
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            run.log(loss=loss)  # 4: read only when a callback looks
+            run.log(loss=loss)  # 4: read only when a callback needs it
 
         val_loss, val_accuracy = evaluate(validation)
         run.log(val_loss=val_loss, val_accuracy=val_accuracy)  # 5

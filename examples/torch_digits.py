@@ -1,9 +1,9 @@
-"""Handwritten digits on a torch module, with the same callbacks as everywhere.
+"""Classify handwritten digits with a torch module and the usual callbacks.
 
 Trains a small convolutional network on scikit-learn's bundled digits (1 797
-images of 8 × 8 pixels) and prints the accuracy on a fifth that it never saw:
-0.97 or more. Kill it and run it again: it goes on where it was, and ends with
-the same numbers. ``tensorboard --logdir runs/torch_digits/board`` shows the curves.
+images of 8 × 8 pixels) and prints the accuracy on a held-out fifth: 0.97 or
+more. If you kill it and run it again, it resumes and ends with the same numbers.
+``tensorboard --logdir runs/torch_digits/board`` shows the curves.
 
     pip install onstage[torch] scikit-learn && python torch_digits.py
 """

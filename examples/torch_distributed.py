@@ -1,19 +1,18 @@
-"""One training in several processes: the callbacks don't notice.
+"""Train in several processes with unchanged callbacks.
 
-On this machine, two processes, or one for each GPU::
+In two processes on this machine (on GPUs, use as many as there are)::
 
     torchrun --nproc-per-node 2 examples/torch_distributed.py
 
-On two machines of eight GPUs, the same line on both, with a directory that both
-see as the working directory::
+On two machines with eight GPUs each, run the same line on both, in a working
+directory that they share::
 
     torchrun --nnodes 2 --nproc-per-node 8 --max-restarts 3 \
         --rdzv-backend c10d --rdzv-endpoint FIRST_MACHINE:29400 examples/torch_distributed.py
 
-Without torchrun it is a training in one process, that ends with the same
-weights to six digits. When a process dies, torchrun starts all of them again
-and BackupAndRestore takes them back to where they were. Prints, once, the
-accuracy on digits that it never saw: 0.95 or more.
+Without torchrun it trains in one process and ends with the same weights to six
+digits. If a process dies, torchrun restarts all of them and BackupAndRestore
+resumes the training. Prints the accuracy on held-out digits once: 0.95 or more.
 """
 
 from pathlib import Path
@@ -42,16 +41,16 @@ runs = Path("runs/torch_distributed")
 history = model.fit(
     x,
     y,
-    batch_size=64,  # of all processes together: each takes its part
+    batch_size=64,  # the total of all processes
     epochs=30,
     validation_split=0.1,
     seed=0,
     verbose=2,
     callbacks=[
-        EarlyStopping(patience=5, restore_best_weights=True),  # decides the same in every process
+        EarlyStopping(patience=5, restore_best_weights=True),  # same decision in every process
         ReduceLROnPlateau(patience=2),
-        CSVLogger(runs / "log.csv"),  # writes in the first process alone
-        BackupAndRestore(runs / "backup"),  # the first one saves, all take it up
+        CSVLogger(runs / "log.csv"),  # only the first process writes
+        BackupAndRestore(runs / "backup"),  # the first process saves, all load
     ],
 )
 loss, accuracy = model.evaluate(x_test, y_test, verbose=0)

@@ -1,4 +1,4 @@
-"""A callback that records every stage, for all tests."""
+"""Fixtures for all tests: a callback that records every stage."""
 
 import inspect
 
@@ -8,7 +8,7 @@ from onstage.hookspecs import STAGES, Stages
 
 
 class Recording:
-    """Keeps ``(stage, index, logs)`` of every call, logs as a plain dict."""
+    """Records ``(stage, index, logs)`` of every call, logs as a plain dict."""
 
     def __init__(self, name=""):
         self.name = name

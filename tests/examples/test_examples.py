@@ -1,10 +1,12 @@
-"""The examples run as a user would run them, and print what they promise."""
+"""The examples run as a user would run them, and print the promised results."""
 
 import csv
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -22,25 +24,33 @@ def run(name, folder):
     return done.stdout
 
 
-def test_digits_reaches_its_accuracy_and_leaves_its_files(tmp_path):
-    printed = run("digits.py", tmp_path)
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Output and folder of one run of digits.py."""
+    folder = tmp_path_factory.mktemp("digits")
+    return run("digits.py", folder), folder
+
+
+def test_digits_reaches_its_accuracy_and_writes_its_files(digits):
+    printed, folder = digits
 
     accuracy = float(re.search(r"test accuracy (\d\.\d+) on 359 images", printed).group(1))
     assert accuracy >= 0.97
     epochs = int(re.search(r"(\d+) epochs;", printed).group(1))
-    with open(tmp_path / "runs/digits/log.csv", newline="") as file:
+    with open(folder / "runs/digits/log.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == list(range(epochs))
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"} <= set(rows[0])
     assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
-    assert (tmp_path / "runs/digits/best.safetensors").stat().st_size > 10_000
+    assert (folder / "runs/digits/best.safetensors").stat().st_size > 10_000
     assert "\x1b" not in printed
 
 
-def test_digits_is_repeatable_to_the_last_digit(tmp_path):
-    lines = [run("digits.py", tmp_path).splitlines()[-3:-1] for _ in range(2)]
+@pytest.mark.slow
+def test_digits_is_repeatable_to_the_last_digit(digits, tmp_path):
+    again = run("digits.py", tmp_path)
 
-    assert lines[0] == lines[1]
+    assert again.splitlines()[-3:-1] == digits[0].splitlines()[-3:-1]
 
 
 def test_the_vignette_lowers_the_rate_and_collects_160_losses(tmp_path):

@@ -1,4 +1,4 @@
-"""Every Python block of every README runs, one after the other."""
+"""All Python blocks of every README run, in order."""
 
 import re
 import sys
@@ -17,18 +17,18 @@ def test_python_blocks_run(readme, tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
     if readme.parent.name == "torch":
         pytest.importorskip("torch")
-    assert blocks, "a README shows how to use what it is about"
+    assert blocks, "a README must show its package in use"
     monkeypatch.chdir(tmp_path)
-    module = ModuleType("readme")  # a module, so that classes in it can be pickled
-    vars(module).update(_what_readmes_take_for_granted())
+    module = ModuleType("readme")  # in sys.modules, so that its classes can be pickled
+    vars(module).update(_names_of_the_reader())
     monkeypatch.setitem(sys.modules, "readme", module)
 
     for block in blocks:
         exec(compile(block, str(readme), "exec"), vars(module))
 
 
-def _what_readmes_take_for_granted():
-    """A compiled model, its data, and a loop's loader and step."""
+def _names_of_the_reader():
+    """Return the names that READMEs assume: a compiled model, its data, a loop's loader and step."""
     from onstage import Sequential, layers
 
     x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")

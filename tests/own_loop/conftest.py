@@ -1,4 +1,4 @@
-"""A loop as people write it: numpy, a line to fit, a step of gradient descent."""
+"""A typical handwritten loop: numpy, a line to fit, gradient descent."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ Y = X @ np.array([1.5, -2.0]) + 0.5
 
 
 class Line:
-    """Weights and a rate in plain attributes, and the view that callbacks get."""
+    """A model with weights and rate in plain attributes, and its ModelView."""
 
     def __init__(self, rate=0.1):
         self.weights = [np.zeros(2), np.zeros(1)]
@@ -18,7 +18,7 @@ class Line:
         self.rate = rate
 
     def step(self, x, y):
-        """Descend once; gives the loss from before."""
+        """Take one gradient step; return the loss before it."""
         errors = x @ self.weights[0] + self.weights[1] - y
         for weight, velocity, slope in zip(
             self.weights, self.velocity, (x.T @ errors, errors.sum(keepdims=True)), strict=True
@@ -62,12 +62,12 @@ def line():
     return Line()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_line():
     return Line
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def batches():
     """Three batches of 4 samples."""
     return [(X[i : i + 4], Y[i : i + 4]) for i in range(0, 12, 4)]

@@ -1,4 +1,4 @@
-"""The hooks without any run, and stages that a plugin package brings."""
+"""Hooks called without a run, and stages that a plugin package declares."""
 
 import pytest
 
@@ -13,7 +13,7 @@ class Collects:
         self.log.append((epoch, dict(logs)))
 
 
-def test_a_bus_by_hand_calls_what_was_registered():
+def test_a_bus_calls_registered_plugins():
     log = []
     bus = Bus()
     bus.register(Collects(log))
@@ -23,7 +23,7 @@ def test_a_bus_by_hand_calls_what_was_registered():
     assert log == [(0, {"loss": 0.5})]
 
 
-def test_a_bus_by_hand_knows_order_results_and_removal_as_pluggy_does():
+def test_a_bus_orders_and_removes_plugins_as_pluggy_does():
     calls = []
 
     class Named:
@@ -47,7 +47,7 @@ def test_a_bus_by_hand_knows_order_results_and_removal_as_pluggy_does():
 
 
 class AugmentStages:
-    """What a package of augmentations adds to the contract."""
+    """Stages that a package of augmentations declares."""
 
     @hookspec
     def on_augment(self, sample, strength, run=None):
@@ -55,7 +55,7 @@ class AugmentStages:
 
 
 class Augments(Callback):
-    """Brings a stage, and fires it before each batch."""
+    """Declares a stage, and fires it before each batch."""
 
     hookspecs = AugmentStages
 
@@ -72,7 +72,7 @@ class Listens:
 
 
 @pytest.mark.parametrize("order", ["provider first", "listener first"])
-def test_a_stage_that_a_callback_brings_is_heard_wherever_it_stands(order):
+def test_a_declared_stage_reaches_its_listeners_in_any_order(order):
     listens = Listens()
     callbacks = [Augments(), listens] if order == "provider first" else [listens, Augments()]
 
@@ -84,7 +84,7 @@ def test_a_stage_that_a_callback_brings_is_heard_wherever_it_stands(order):
     assert listens.heard == [("a", 0.0), ("b", 0.1)]
 
 
-def test_the_run_reaches_a_stage_of_ones_own_that_offers_it():
+def test_a_declared_stage_may_offer_the_run():
     class WantsRun:
         def on_augment(self, run):
             self.epochs = run.params["epochs"]
@@ -97,21 +97,21 @@ def test_the_run_reaches_a_stage_of_ones_own_that_offers_it():
     assert wants.epochs == 3
 
 
-def test_a_listener_without_the_package_is_told_that_there_is_no_such_stage():
+def test_a_listener_without_the_declaring_package_is_refused():
     with pytest.raises(TypeError, match=r"Listens\.on_augment is not a stage"):
         Run(callbacks=[Listens()])
 
 
-def test_a_misspelt_argument_of_a_stage_of_ones_own_is_named():
+def test_a_misspelt_argument_of_a_declared_stage_is_named():
     class Wrong:
         def on_augment(self, sampel):
-            """Spelt wrong."""
+            """Misspells the argument."""
 
     with pytest.raises(TypeError, match="'sampel', which on_augment does not offer; did you mean 'sample'"):
         Run(callbacks=[Augments(), Wrong()])
 
 
-def test_an_error_in_a_stage_of_ones_own_names_who_raised():
+def test_an_error_in_a_declared_stage_names_the_callback():
     class Fails:
         def on_augment(self):
             raise ValueError("no sample")
@@ -122,7 +122,7 @@ def test_an_error_in_a_stage_of_ones_own_names_who_raised():
     assert any("callback Fails in on_augment" in note for note in error.value.__notes__)
 
 
-def test_one_package_listed_twice_brings_its_stages_once():
+def test_a_package_listed_twice_declares_its_stages_once():
     listens = Listens()
 
     with Run(callbacks=[Augments(), Augments(), listens]) as run:

@@ -1,4 +1,4 @@
-"""The JAX example, where JAX is installed."""
+"""The JAX example; needs JAX."""
 
 import re
 import subprocess

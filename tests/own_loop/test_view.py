@@ -1,4 +1,4 @@
-"""ModelView: functions of one's own, as callbacks see a model."""
+"""ModelView presents plain functions as a model."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from onstage.callbacks import (
 
 
 class Foreign:
-    """An array of another library: it has nothing but what numpy asks for."""
+    """An array of another library, with ``__array__`` alone."""
 
     def __init__(self, values):
         self.values = values
@@ -25,7 +25,7 @@ class Foreign:
         return np.array(self.values, dtype)
 
 
-def test_only_what_was_given_is_there():
+def test_a_view_has_only_the_attributes_whose_functions_were_given():
     view = ModelView(get_weights=lambda: [], get_learning_rate=lambda: 0.1)
 
     present = [name for name in ("get_weights", "save_weights", "learning_rate") if hasattr(view, name)]
@@ -39,7 +39,7 @@ def test_only_what_was_given_is_there():
     assert not hasattr(ModelView(), "learning_rate")
 
 
-def test_weights_of_any_library_are_given_out_as_copies():
+def test_get_weights_returns_copies_of_any_librarys_arrays():
     own = [Foreign([1.0, 2.0]), np.ones(2)]
     view = ModelView(get_weights=lambda: own)
 
@@ -50,7 +50,7 @@ def test_weights_of_any_library_are_given_out_as_copies():
     assert own[1].tolist() == [1.0, 1.0]
 
 
-def test_files_bring_weights_and_state_back(line, tmp_path):
+def test_files_restore_weights_and_state(line, tmp_path):
     line.weights = [np.array([1.0, 2.0]), np.array([3.0])]
     view = line.view()
     view.save_weights(tmp_path / "weights")
@@ -76,7 +76,7 @@ def _other_file(folder):
     return folder / "other"
 
 
-def test_arrays_anywhere_in_a_state_become_numpys():
+def test_arrays_anywhere_in_a_state_become_numpy_arrays():
     view = ModelView(get_state=lambda: {"layers": ({"w": Foreign([1.0])},), "step": 3})
 
     state = view.state_dict()
@@ -85,7 +85,7 @@ def test_arrays_anywhere_in_a_state_become_numpys():
     assert state["step"] == 3
 
 
-def test_a_rate_that_cannot_be_set_counts_as_a_schedule():
+def test_a_rate_without_a_setter_counts_as_a_schedule():
     view = ModelView(get_learning_rate=lambda: 0.5)
 
     assert view.learning_rate == 0.5
@@ -105,7 +105,7 @@ def test_a_rate_that_cannot_be_set_counts_as_a_schedule():
         ({"set_learning_rate": print}, ValueError, "get_learning_rate must be given beside"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments, error, message):
+def test_invalid_arguments_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         ModelView(**arguments)
 
@@ -137,7 +137,7 @@ WITHOUT = {
 
 
 @pytest.mark.parametrize("need", NEEDY)
-def test_a_callback_that_needs_more_is_refused_at_the_start_with_what_is_missing(need, tmp_path):
+def test_a_callback_with_unmet_needs_is_refused_at_the_start_and_told_the_argument(need, tmp_path):
     callback, need = NEEDY[need](tmp_path), need.strip()
     began = []
 
@@ -160,7 +160,7 @@ def test_a_callback_that_needs_more_is_refused_at_the_start_with_what_is_missing
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_without_a_model_names_the_way_to_one():
+def test_the_refusal_of_a_run_without_a_model_names_model_view():
     with (
         pytest.raises(TypeError, match=r"got a run without a model; .* pass model=onstage.ModelView"),
         Run(callbacks=[EarlyStopping("loss", restore_best_weights=True)]),
@@ -168,7 +168,7 @@ def test_a_run_without_a_model_names_the_way_to_one():
         pass
 
 
-def test_a_callback_of_ones_own_says_what_it_needs():
+def test_a_user_callback_may_state_needs():
     class Prunes(Callback):
         needs = ("masks",)
 

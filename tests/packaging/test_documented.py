@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from onstage import hookspecs
-from onstage.hookspecs import STAGES, Stages
+from onstage.hookspecs import ALIASES, STAGES, Stages
 from onstage.registry import _config
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ VARIABLES = sorted(set(re.findall(r"ONSTAGE_[A-Z]+(?:_[A-Z]+)*", Path(_config.__
 def test_each_stage_documents_when_it_fires(stage):
     text = inspect.getdoc(getattr(Stages, stage))
 
-    assert text.startswith("Fire")
+    assert text.startswith(f"Another name of {ALIASES[stage]}" if stage in ALIASES else "Fire")
     assert stage in hookspecs.__doc__ or stage.startswith(("on_predict", "on_exception"))
 
 

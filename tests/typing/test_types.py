@@ -1,4 +1,4 @@
-"""What a type checker says to a program that uses onstage."""
+"""A type checker accepts correct programs that use onstage and finds wrong calls."""
 
 import inspect
 import subprocess
@@ -17,7 +17,7 @@ from onstage.callbacks import EarlyStopping
 
 
 class Quiet(Callback):
-    """Names just what it uses."""
+    """Names only the arguments that it uses."""
 
     @hookimpl(trylast=True)
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
@@ -62,22 +62,22 @@ def verdict(tmp_path_factory):
     return done.stdout
 
 
-@pytest.mark.parametrize(("statement", "complaint"), WRONG.items())
-def test_a_wrong_call_is_found(verdict, statement, complaint):
+@pytest.mark.parametrize(("statement", "message"), WRONG.items())
+def test_a_wrong_call_is_found(verdict, statement, message):
     line = PROGRAM.count("\n") + 1 + list(WRONG).index(statement)
 
     assert any(
-        text.startswith(f"program.py:{line}: error:") and complaint in text for text in verdict.splitlines()
+        text.startswith(f"program.py:{line}: error:") and message in text for text in verdict.splitlines()
     ), verdict
 
 
-def test_nothing_else_is_found(verdict):
+def test_no_other_error_is_found(verdict):
     assert f"Found {len(WRONG)} errors" in verdict, verdict
     assert 'Revealed type is "int"' in verdict or 'Revealed type is "builtins.int"' in verdict
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_types_of_the_calls_are_those_of_the_specifications(stage):
+def test_the_types_of_hook_calls_equal_those_of_the_specifications(stage):
     spec = list(inspect.signature(getattr(Stages, stage)).parameters.values())[1:]
     call = list(inspect.signature(getattr(HookCalls, stage)).parameters.values())[1:]
 

@@ -6,11 +6,11 @@ from onstage import Callback, History, hookimpl
 from onstage.testing import CHECKS, FakeModel, Recorder, check_callback
 
 opened = []
-"""Every file of the callbacks below, for the test of those that leave theirs open."""
+"""All files that the callbacks below opened, so that a test can close those left open."""
 
 
 class Counts(Callback):
-    """A good one: settings, state, a file that it closes."""
+    """A correct callback with settings, state and a file."""
 
     def __init__(self, path="/dev/null", step=1):
         self.path, self.step = path, step
@@ -38,7 +38,7 @@ class Counts(Callback):
 
 
 @pytest.mark.parametrize("good", [Counts, Recorder, History, lambda: Counts(step=3), Counts(step=2)])
-def test_a_good_callback_passes(good):
+def test_a_correct_callback_passes(good):
     check_callback(good)
 
 
@@ -148,7 +148,7 @@ class TakesAnything(Callback):
         ),
     ],
 )
-def test_a_bad_callback_fails_the_check_that_is_meant_for_it(bad, message):
+def test_an_incorrect_callback_fails_the_check_meant_for_it(bad, message):
     try:
         with pytest.raises(AssertionError, match=message):
             check_callback(bad)
@@ -159,7 +159,7 @@ def test_a_bad_callback_fails_the_check_that_is_meant_for_it(bad, message):
             opened.pop().close()
 
 
-def test_lists_every_check_that_failed():
+def test_the_error_lists_every_failed_check():
     with pytest.raises(AssertionError) as caught:
         check_callback(NeedsLogs)
 
@@ -167,7 +167,7 @@ def test_lists_every_check_that_failed():
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-def test_takes_a_name_and_a_model_of_ones_own(plugin_site):
+def test_check_callback_accepts_a_name_and_a_model_factory(plugin_site):
     source = "class Named:\n    def on_epoch_end(self, epoch):\n        pass\n"
     plugin_site.add("named-pack", callbacks={"named": "named_mod:Named"}, modules={"named_mod": source})
     models = []

@@ -17,7 +17,7 @@ class StopAt(Callback):
             self.stop("far enough")
 
 
-def test_gives_a_callback_the_logs_of_the_script_to_the_digit():
+def test_a_callback_sees_exactly_the_scripted_logs():
     seen = []
 
     class Reader(Callback):
@@ -30,7 +30,7 @@ def test_gives_a_callback_the_logs_of_the_script_to_the_digit():
     assert seen == [(0, script[0]), (1, script[1])]
 
 
-def test_says_how_many_epochs_ran_who_stopped_it_and_why():
+def test_the_result_names_epochs_run_stop_reason_and_callback():
     result = replay(StopAt(1), [{"loss": 1.0}] * 5)
 
     assert result.epochs_run == 2
@@ -38,13 +38,13 @@ def test_says_how_many_epochs_ran_who_stopped_it_and_why():
     assert result.history.history == {"loss": [1.0, 1.0]}
 
 
-def test_a_run_to_its_end_was_not_stopped():
+def test_a_complete_run_was_not_stopped():
     result = replay(StopAt(9), [{"loss": 1.0}] * 2)
 
     assert (result.epochs_run, result.stopped, result.stop_reason) == (2, False, None)
 
 
-def test_fires_the_test_stages_in_epochs_with_validation_values():
+def test_test_stages_fire_in_epochs_with_validation_values():
     stages = [
         event.stage for event in replay(Callback(), [{"loss": 1.0}, {"loss": 1.0, "val_loss": 2.0}]).trace
     ]
@@ -61,7 +61,7 @@ def test_fires_the_test_stages_in_epochs_with_validation_values():
     ]
 
 
-def test_scripts_batches_one_by_one():
+def test_batches_may_be_scripted_one_by_one():
     losses = []
 
     class Reader(Callback):
@@ -73,7 +73,7 @@ def test_scripts_batches_one_by_one():
     assert losses == [(0, 1.0, 1.0), (1, 2.0, 3.0), (2, 4.0, 8.0)]
 
 
-def test_a_stop_in_mid_epoch_skips_the_batches_that_are_left():
+def test_a_stop_in_mid_epoch_skips_the_remaining_batches():
     class StopsAtOnce(Callback):
         def on_batch_end(self, batch):
             self.stop("enough")
@@ -91,7 +91,7 @@ def test_the_weights_of_the_fake_model_count_the_batches():
     assert result.model.calls["train_step"] == 6
 
 
-def test_takes_any_object_for_a_model():
+def test_any_object_may_be_the_model():
     class Dummy:
         pass
 
@@ -101,7 +101,7 @@ def test_takes_any_object_for_a_model():
     assert dummy.stop_training is True
 
 
-def test_numbers_epochs_from_the_initial_one_and_replaces_params():
+def test_epochs_count_from_initial_epoch_and_params_are_replaced():
     class Reader(Callback):
         def on_epoch_begin(self, epoch):
             seen.append((epoch, self.params["epochs"], self.params["samples"]))
@@ -112,7 +112,7 @@ def test_numbers_epochs_from_the_initial_one_and_replaces_params():
     assert seen == [(5, 7, 100), (6, 7, 100)]
 
 
-def test_an_error_goes_through():
+def test_an_error_of_the_callback_is_raised():
     class Fails(Callback):
         def on_epoch_end(self):
             raise LookupError("nothing there")
@@ -121,7 +121,7 @@ def test_an_error_goes_through():
         replay(Fails(), [{"loss": 1.0}])
 
 
-def test_recorder_writes_down_stage_number_and_the_names_in_logs():
+def test_recorder_records_stage_number_and_names_in_logs():
     recorder = Recorder()
     replay(recorder, [{"loss": 1.0, "accuracy": 0.5}])
 
@@ -131,7 +131,7 @@ def test_recorder_writes_down_stage_number_and_the_names_in_logs():
     assert recorder.stages[-1] == "on_teardown"
 
 
-def test_recorder_sees_all_it_saw_of_an_error():
+def test_recorder_records_the_class_of_an_error():
     recorder = Recorder()
 
     class Fails(Callback):
@@ -144,13 +144,13 @@ def test_recorder_sees_all_it_saw_of_an_error():
     assert recorder.trace[-2:] == [("on_exception", None, ("LookupError",)), ("on_teardown", None, ())]
 
 
-def test_the_fake_model_fills_in_the_contract():
+def test_the_fake_model_implements_the_model_protocol():
     model = FakeModel()
 
     assert isinstance(model, Model)
 
 
-def test_the_fake_model_can_be_fitted_and_its_metrics_told_by_counting():
+def test_the_metrics_of_a_fitted_fake_model_follow_from_its_step_count():
     model = FakeModel()
     x, y = np.ones((4, 2)), np.ones((4, 1))
 
@@ -191,7 +191,7 @@ def test_the_fake_model_refuses_a_rate_under_a_schedule():
         FakeModel(scheduled=True).learning_rate = 0.5
 
 
-def test_the_fake_model_writes_files_and_remembers_them(tmp_path):
+def test_the_fake_model_writes_files_and_records_them(tmp_path):
     model = FakeModel()
     path = tmp_path / "model"
 
@@ -203,7 +203,7 @@ def test_the_fake_model_writes_files_and_remembers_them(tmp_path):
         model.save(path, overwrite=False)
 
 
-def test_replay_warns_of_nothing_by_itself():
+def test_replay_itself_raises_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         replay(Callback(), [{"loss": 1.0}])

@@ -1,10 +1,10 @@
-"""For authors of plugins: try a callback without a model or a training.
+"""Test callbacks without a model or a training, for plugin authors.
 
-`replay` runs a callback through scripted logs, `Recorder` notes every stage,
-`FakeModel` is a model whose weights can be told by counting, `check_callback`
-is the conformance that the built-in callbacks pass, `PluginSite` installs real
-little distributions for a test. The pytest fixture is in `onstage.testing.fixtures`;
-nothing else here needs pytest.
+`replay` runs a callback through scripted logs, `Recorder` records every stage,
+`FakeModel` is a model whose weights follow from its step count, `check_callback`
+runs the conformance checks that the built-in callbacks pass, and `PluginSite`
+installs small distributions for a test. The pytest fixture is in
+`onstage.testing.fixtures`; the other modules don't need pytest.
 """
 
 from onstage.testing.conformance import CHECKS, check_callback

@@ -1,4 +1,4 @@
-"""check_callback: what every callback must stand, whatever it does."""
+"""check_callback: conformance checks for any callback."""
 
 from __future__ import annotations
 
@@ -35,29 +35,34 @@ _LOGS = [
 
 
 class _Deliberate(Exception):
-    """Raised on purpose, in the stage under test."""
+    """Raised deliberately in the stage under test."""
 
 
 def check_callback(callback: Any, *, model: Make = FakeModel) -> None:
-    """Put a callback through everything that a host may do to it.
+    """Check a callback against everything that a trainer may do to it.
 
-    It fits twice with one instance, for no epochs, without any logs; evaluates
-    and predicts; meets an error in every stage and must leave no file and no
-    thread open; must save its state to a file and load it; must pickle; must
-    refuse unknown arguments. Warnings do not count as failures.
+    It must work in two trainings with one instance, in zero epochs, without
+    logs, in evaluation and prediction; leave no file or thread open after an
+    error in any stage; save its state to a file and load it; pickle; and refuse
+    unknown arguments. Warnings do not count as failures.
 
     Parameters
     ----------
     callback
-        What makes one: a class, a function without arguments, or a name as in
-        ``callbacks=``. Or an object, of which copies are used.
+        A class, a function without arguments or a name as in ``callbacks=``,
+        each of which makes callbacks; or a callback, which is copied.
     model
         Makes the model of a run.
 
     Raises
     ------
     AssertionError
-        Lists every check that failed, with the error as its cause.
+        If a check fails; lists all that failed, with the first error as cause.
+
+    Examples
+    --------
+    >>> from onstage import History
+    >>> check_callback(History)
     """
     make = _maker(callback)
     problems: list[str] = []
@@ -84,29 +89,29 @@ def _maker(callback: Any) -> Make:
 
 
 def check_registers(make: Make, model: Make) -> None:
-    """Its stages are spelt as the contract has them, with arguments that exist."""
+    """Check that the names of its stages and arguments exist."""
     Bus([make()])
 
 
 def check_fits_twice(make: Make, model: Make) -> None:
-    """One instance serves two trainings."""
+    """Check that one instance works in two trainings."""
     callback = make()
     for _ in range(2):
         replay(callback, _LOGS, model=model(), batches=2)
 
 
 def check_zero_epochs(make: Make, model: Make) -> None:
-    """A training of no epochs is nothing special."""
+    """Check that it works in a training of zero epochs."""
     replay(make(), [], model=model())
 
 
 def check_empty_logs(make: Make, model: Make) -> None:
-    """A stage without logs is no error; a warning may say what is missing."""
+    """Check that stages with empty logs raise no error; warnings are allowed."""
     replay(make(), [{}, {}], model=model())
 
 
 def check_evaluates_and_predicts(make: Make, model: Make) -> None:
-    """It may take part in an evaluation and a prediction."""
+    """Check that it works in an evaluation and a prediction."""
     batch = (np.ones((1, 2), np.float32), np.ones((1, 1), np.float32), None)
     callback = make()
     with Run(model(), [callback]) as run:
@@ -121,8 +126,8 @@ _NOT_REPLAYED = ("on_exception", "on_teardown", "on_optimizer_step_begin")
 
 
 def check_leaves_nothing_open(make: Make, model: Make) -> None:
-    """An error in any stage goes through as it is, and leaves no file or thread."""
-    replay(make(), _LOGS, model=model())  # what libraries start once for all, starts here
+    """Check that an error in any stage is raised unchanged and leaves no file or thread."""
+    replay(make(), _LOGS, model=model())  # let libraries start their permanent threads first
     for stage in STAGES:
         if stage in _NOT_REPLAYED or "predict" in stage:
             continue
@@ -158,13 +163,13 @@ def _nothing_left_open(when: str) -> Iterator[None]:
 
 
 def _open_files() -> dict[int, str]:
-    """Give the descriptors of this process and what they lead to."""
+    """Return a dict from the descriptors of this process to their targets."""
     folder = next((name for name in ("/proc/self/fd", "/dev/fd") if os.path.isdir(name)), None)
     found = {}
     for entry in os.listdir(folder) if folder else ():
         try:
             os.fstat(int(entry))
-        except OSError:  # the one with which the folder was listed
+        except OSError:  # the descriptor that listed the folder
             continue
         path = os.path.join(folder or "", entry)
         found[int(entry)] = os.readlink(path) if os.path.islink(path) else path
@@ -172,7 +177,7 @@ def _open_files() -> dict[int, str]:
 
 
 def check_state_survives_a_file(make: Make, model: Make) -> None:
-    """What ``state_dict`` gives can be stored, and loaded into a new instance."""
+    """Check that ``state_dict()`` can be saved, and loaded into a new instance."""
     trained = make()
     if not hasattr(trained, "state_dict"):
         return
@@ -202,11 +207,11 @@ def _same(got: Any, wanted: Any, where: str) -> None:
     ):
         np.testing.assert_array_equal(got, wanted, err_msg=where)
     elif got != wanted:
-        raise AssertionError(f"{where} is {got!r}, was {wanted!r} when saved")
+        raise AssertionError(f"{where} must be {wanted!r} as saved, got {got!r}")
 
 
 def check_pickles(make: Make, model: Make) -> None:
-    """It can be sent to another process, before a training and after."""
+    """Check that it pickles, before a training and after."""
     callback = make()
     replay(pickle.loads(pickle.dumps(callback)), _LOGS, model=model())
     replay(callback, _LOGS, model=model())
@@ -214,7 +219,7 @@ def check_pickles(make: Make, model: Make) -> None:
 
 
 def check_refuses_unknown_arguments(make: Make, model: Make) -> None:
-    """A misspelt argument of the constructor is an error that names it."""
+    """Check that an unknown argument of the constructor raises a TypeError that names it."""
     kind = type(make())
     try:
         kind(no_such_argument=1)
@@ -236,4 +241,4 @@ CHECKS: tuple[Check, ...] = (
     check_pickles,
     check_refuses_unknown_arguments,
 )
-"""Each takes what makes the callback and what makes the model; raises what it finds."""
+"""Each takes a function that makes the callback and one that makes the model, and raises on failure."""

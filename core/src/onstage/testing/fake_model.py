@@ -1,4 +1,4 @@
-"""FakeModel: a model whose every number can be told by counting."""
+"""FakeModel: a model whose numbers all follow from its step count."""
 
 from __future__ import annotations
 
@@ -16,31 +16,38 @@ from onstage.trainer import Trainer
 
 
 class FakeModel(Trainer):
-    """Fills in the `Model` contract without learning anything.
+    """Implementation of the `Model` protocol that learns nothing.
 
-    A training step adds 1 to every weight. So after k steps each weight is k
-    above where it began; ``loss``, taken before the step as everywhere, is
-    ``1 / (1 + k)`` and ``accuracy`` is ``k / (1 + k)``.
+    A training step adds 1 to every weight, so after k steps each weight is k
+    above its initial value; ``loss``, computed before the step as in every
+    backend, is ``1 / (1 + k)`` and ``accuracy`` is ``k / (1 + k)``.
 
     Parameters
     ----------
     learning_rate
-        What callbacks read and set; no step looks at it.
+        The rate that callbacks read and set; the steps don't use it.
     scheduled
-        Refuse to have the rate set, as a model under a schedule does.
+        Whether setting the rate raises, as in a model with a schedule.
     use_ema
-        Keep a moving average of the weights with momentum 1/2: after k >= 1
-        steps from zero it is ``k - 1 + 2 ** (1 - k)``. `finalize_weights` puts
-        it in their place.
+        Whether to keep a moving average of the weights with momentum 1/2: after
+        k >= 1 steps from zero it is ``k - 1 + 2 ** (1 - k)``. `finalize_weights`
+        replaces the weights by it.
 
     Attributes
     ----------
     calls
-        How often each method of the contract was called.
+        Number of calls of each method of the protocol.
     saved
-        The files that ``save`` and ``save_weights`` wrote, in order.
+        Files written by ``save`` and ``save_weights``, in order.
     steps
-        Training steps so far.
+        Number of training steps so far.
+
+    Examples
+    --------
+    >>> model = FakeModel()
+    >>> history = model.fit([[1.0, 2.0]], [[1.0]], epochs=3, verbose=0)
+    >>> [weight.tolist() for weight in model.get_weights()]
+    [[[3.0], [3.0]], [3.0]]
     """
 
     def __init__(self, learning_rate: float = 0.1, scheduled: bool = False, use_ema: bool = False) -> None:
@@ -56,7 +63,7 @@ class FakeModel(Trainer):
 
     @property
     def learning_rate(self) -> float:
-        """The rate now; setting it raises TypeError where it is scheduled."""
+        """The current rate; setting it raises TypeError if it is scheduled."""
         return self._learning_rate
 
     @learning_rate.setter
@@ -66,12 +73,12 @@ class FakeModel(Trainer):
         self._learning_rate = float(rate)
 
     def new_accumulator(self) -> MetricAccumulator:
-        """Make empty totals for one stage."""
-        self.calls["new_totals"] += 1
+        """Make an empty accumulator for one stage."""
+        self.calls["new_accumulator"] += 1
         return RunningMeans()
 
     def train_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        """Add 1 to every weight; the metrics are those from before."""
+        """Accumulate the metrics, then add 1 to every weight."""
         self.calls["train_step"] += 1
         self._measure(batch, accumulator)
         self.steps += 1
@@ -89,33 +96,35 @@ class FakeModel(Trainer):
         self._gradient_callback = function
 
     def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        """Add the metrics of now."""
+        """Accumulate the current metrics."""
         self.calls["test_step"] += 1
         self._measure(batch, accumulator)
 
     def _measure(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        assert isinstance(accumulator, RunningMeans), "FakeModel steps take the totals of new_totals()"
+        assert isinstance(accumulator, RunningMeans), (
+            "FakeModel steps take the accumulator of new_accumulator()"
+        )
         loss = 1 / (1 + self.steps)
         accumulator.add({"loss": loss, "accuracy": 1 - loss}, sample_count(batch))
 
     def predict_step(self, batch: Batch) -> Array:
-        """Give ``x @ kernel + bias``; x has two columns."""
+        """Return ``x @ kernel + bias``; x has two columns."""
         self.calls["predict_step"] += 1
         kernel, bias = self._weights
         outputs: Array = np.asarray(batch[0], np.float32) @ kernel + bias
         return outputs
 
     def metric_directions(self) -> Mapping[str, Direction | None]:
-        """Name the metrics: loss is better when low, accuracy when high."""
+        """Return the better direction of each metric: loss lower, accuracy higher."""
         return {"loss": "min", "accuracy": "max"}
 
     def get_weights(self) -> list[Array]:
-        """Copy the weights: a kernel of shape (2, 1) and a bias of shape (1,)."""
+        """Return copies of the weights: a kernel of shape (2, 1) and a bias of shape (1,)."""
         self.calls["get_weights"] += 1
         return [weight.copy() for weight in self._weights]
 
     def set_weights(self, weights: Sequence[Array]) -> None:
-        """Replace the weights; raises ValueError when a shape differs."""
+        """Replace the weights. Raise ValueError if a shape differs."""
         self.calls["set_weights"] += 1
         shapes = [np.shape(weight) for weight in weights]
         if shapes != [(2, 1), (1,)]:
@@ -123,7 +132,7 @@ class FakeModel(Trainer):
         self._weights = [np.array(weight, np.float32) for weight in weights]
 
     def state_dict(self) -> State:
-        """Copy weights, rate and the count of steps."""
+        """Return copies of the weights, the rate and the number of steps."""
         self.calls["state_dict"] += 1
         return {
             "weights": [weight.copy() for weight in self._weights],
@@ -133,14 +142,14 @@ class FakeModel(Trainer):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore a state of `state_dict`."""
         self.calls["load_state_dict"] += 1
         self._weights = [np.array(weight, np.float32) for weight in state["weights"]]
         self._average = state["average"]
         self._learning_rate, self.steps = state["learning_rate"], state["steps"]
 
     def finalize_weights(self) -> None:
-        """Put the average in the weights' place, where there is one."""
+        """Replace the weights by their average, if there is one."""
         self.calls["finalize_weights"] += 1
         if self._average is not None:
             self._weights = [weight.copy() for weight in self._average]
@@ -154,7 +163,7 @@ class FakeModel(Trainer):
         self._write("save_weights", filepath, overwrite, {"weights": list(self._weights)})
 
     def snapshot(self, weights_only: bool = False) -> State:
-        """Give what `save`, or `save_weights`, writes; the weights are the model's own."""
+        """Return the state that `save`, or `save_weights`, writes; weights are not copied."""
         self.calls["snapshot"] += 1
         return {"weights": list(self._weights)} if weights_only else self.state_dict()
 

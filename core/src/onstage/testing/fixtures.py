@@ -19,16 +19,15 @@ from onstage.testing.site import PluginSite
 
 @pytest.fixture
 def plugin_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginSite]:
-    """No plugin is installed but those that the test adds, no setting holds.
+    """Yield a `PluginSite` on ``sys.path`` that hides installed plugins and settings.
 
-    Yields a `PluginSite` on ``sys.path``. The current folder is an empty one
-    without a pyproject.toml of onstage's above it, ``ONSTAGE_*`` variables are
-    unset, and modules imported from the site are forgotten at the end.
+    The current folder is an empty project, ``ONSTAGE_*`` variables are unset,
+    and modules imported from the site are removed from ``sys.modules`` at the end.
     """
     site = PluginSite(tmp_path / "site")
     project = tmp_path / "project"
     project.mkdir()
-    # A table of its own: the search upward ends here.
+    # An empty table ends the upward search for settings.
     (project / "pyproject.toml").write_text("[tool.onstage]\n", encoding="utf-8")
     monkeypatch.chdir(project)
     for variable in [name for name in os.environ if name.startswith("ONSTAGE_")]:

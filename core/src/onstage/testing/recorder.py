@@ -1,4 +1,4 @@
-"""Recorder: a callback that writes down every stage of a run."""
+"""Recorder: a callback that records every stage of a run."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ class Event(NamedTuple):
 
     stage: str
     number: int | None
-    """The epoch or batch; None where the stage has none."""
+    """The epoch or batch; None if the stage has neither."""
     keys: tuple[str, ...]
-    """The sorted names in logs; of on_exception the exception's class."""
+    """The sorted names in logs; in on_exception the name of the exception's class."""
 
 
 class Recorder(Callback):
-    """Writes down every stage but on_optimizer_step_begin, over all its runs.
+    """Records every stage except on_optimizer_step_begin, over all its runs.
 
     Attributes
     ----------
     trace
-        The `Event` of each stage, in order; they compare with plain tuples.
+        The `Event` of each stage, in order; events equal plain tuples.
     logs
-        A copy of the logs of each event, in the same order; ``{}`` without.
+        A copy of the logs of each event, in the same order; ``{}`` if it has none.
 
     Examples
     --------
+    >>> from onstage.testing import replay
     >>> recorder = Recorder()
     >>> run = replay(recorder, [{"loss": 0.5}])
     >>> recorder.trace[1]
@@ -44,7 +45,7 @@ class Recorder(Callback):
 
     @property
     def stages(self) -> list[str]:
-        """The names of the stages alone, in order."""
+        """The names of the stages, in order."""
         return [event.stage for event in self.trace]
 
 
@@ -63,7 +64,7 @@ def _recording(stage: str) -> Callable[..., None]:
 
     record.__name__ = stage
     record.__qualname__ = f"Recorder.{stage}"
-    record.__doc__ = f"Write down {stage}."
+    record.__doc__ = f"Record {stage}."
     return record
 
 

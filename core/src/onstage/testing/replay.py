@@ -1,4 +1,4 @@
-"""replay: scripted logs through a real Run, so that only the callback is tried."""
+"""replay: run a callback through scripted logs on a real Run."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _BATCH = (_ROW, np.ones((1, 1), np.float32), None)
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of a replay."""
+    """Result of a replay."""
 
     epochs_run: int
     stopped: bool
-    """Whether somebody asked for the end."""
+    """Whether a callback stopped the run."""
     stop_reason: str | None
     stopped_by: str | None
-    """The callback that asked."""
+    """Name of the callback that stopped the run, or None."""
     history: History
     model: Any
     trace: list[Event]
-    """Every stage, as a callback behind the one under test saw it."""
+    """Every stage, as seen by a callback after the one under test."""
     run: Run
 
 
@@ -44,33 +44,32 @@ def replay(
     verbose: int | str = 0,
     params: Mapping[str, Any] | None = None,
 ) -> Replay:
-    """Run callbacks through epochs whose logs are given.
+    """Run callbacks through epochs with scripted logs.
 
     Parameters
     ----------
     callback
-        One or several, in any form that ``callbacks=`` takes.
+        One or several callbacks, in any form that ``callbacks=`` accepts.
     logs
-        What on_epoch_end gets, one for each epoch. Names that begin with
-        ``val_`` make a validation in that epoch, and its test stages.
+        The logs of on_epoch_end, one for each epoch. Names that begin with
+        ``val_`` cause a validation in that epoch, with its test stages.
     model
-        None makes a `FakeModel`. One with a ``train_step`` (a FakeModel) makes
+        The model; None makes a `FakeModel`. If it has a ``train_step``, it takes
         a step on each batch, so that its weights change.
     batches
-        How many training batches an epoch has, each with the epoch's own
-        training values as its logs; or the values of each batch.
+        Number of training batches in an epoch, each with the epoch's training
+        values as its logs; or the values of each batch.
     initial_epoch
-        The number of the first epoch.
+        Number of the first epoch.
     verbose
-        As in ``fit``; above 0 it brings the progress bar along.
+        As in ``fit``; above 0 it adds the progress bar.
     params
-        Replaces entries of ``run.params``.
+        Entries that replace those of ``run.params``.
 
     Returns
     -------
     Replay
-        How many epochs ran, whether and why it was stopped, model, history,
-        trace.
+        Epochs run, whether and why the run was stopped, model, history, trace.
 
     Examples
     --------
@@ -121,7 +120,7 @@ def _epoch(run: Run, logs: Mapping[str, Any], batches: int | Sequence[Mapping[st
     if validation:
         for _ in run.test_batches([_BATCH]):
             run.log(validation, samples=1)
-    run.log(logs)  # to the digit, whatever the batches were
+    run.log(logs)  # exactly as scripted, whatever the batches were
 
 
 def _step(model: Any) -> None:

@@ -1,4 +1,4 @@
-"""A folder of little distributions, written as pip would install them."""
+"""A folder of small distributions, written as pip would install them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from onstage.registry._distributions import canonicalize_name
 
 
 class PluginSite:
-    """Installs distributions into a folder of its own: real files, no mocks.
+    """Installer of small distributions into a folder of its own: real files, no mocks.
 
     Parameters
     ----------
     folder
-        Made where it doesn't exist. Put it on ``sys.path`` to import from it;
-        the fixture `onstage.testing.fixtures.plugin_site` has done so.
+        Created if missing. Put it on ``sys.path`` to import from it; the fixture
+        `onstage.testing.fixtures.plugin_site` does so.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,12 +48,12 @@ class PluginSite:
         modules
             Module name to its source text; ``a.b`` becomes ``a/b.py``.
         source
-            Where the modules lie instead of in the folder: an editable install.
+            Folder of the modules if not the site itself, as in an editable install.
 
         Returns
         -------
         Path
-            Its ``.dist-info`` folder.
+            The ``.dist-info`` folder.
         """
         stem = canonicalize_name(distribution).replace("-", "_")
         info = self.folder / f"{stem}-{version}.dist-info"
@@ -82,6 +82,6 @@ class PluginSite:
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
-        """See only the plugins of this folder, in a with block."""
+        """Hide all plugins but those of this folder, in a with block."""
         with _discovery.override_path([str(self.folder)]):
             yield

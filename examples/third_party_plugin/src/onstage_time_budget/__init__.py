@@ -1,4 +1,4 @@
-"""Ends a training in time."""
+"""Stops a training before its time is over."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from onstage.model import State
 
 
 class TimeBudget(Callback):
-    """Stop while there is time: before an epoch that would not end in it.
+    """Stop before an epoch that would exceed the time budget.
 
-    An epoch is expected to take as long as the longest one so far.
+    The next epoch is expected to take as long as the longest one so far.
 
     Parameters
     ----------
     seconds
-        What the training may take, validation included, > 0. A resumed
-        training counts the time of the earlier ones too.
+        Time for the training, validation included, > 0. A resumed training
+        includes the time before the interruption.
 
     Attributes
     ----------
     spent
-        Seconds of training so far, up to the end of the last epoch.
+        Seconds of training up to the end of the last epoch.
     longest
         Seconds of the longest epoch so far.
     """
@@ -35,7 +35,7 @@ class TimeBudget(Callback):
         self._began = 0.0
 
     def on_train_begin(self) -> None:
-        """Forget an earlier training."""
+        """Reset the times."""
         self.spent = self.longest = 0.0
 
     def on_epoch_begin(self) -> None:
@@ -43,7 +43,7 @@ class TimeBudget(Callback):
         self._began = monotonic()
 
     def on_epoch_end(self) -> None:
-        """Stop it, and ask for the end where another epoch would be too long."""
+        """Add the epoch's time, and stop if another epoch would exceed the budget."""
         took = monotonic() - self._began
         self.spent += took
         self.longest = max(self.longest, took)
@@ -51,9 +51,9 @@ class TimeBudget(Callback):
             self.stop(f"{self.spent:.0f} of {self.seconds:.0f} s spent, an epoch takes {self.longest:.1f} s")
 
     def state_dict(self) -> State:
-        """Give the time that was spent."""
+        """Return the time spent so far."""
         return {"spent": self.spent, "longest": self.longest}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on counting from there."""
+        """Restore the time spent so far."""
         self.spent, self.longest = state["spent"], state["longest"]
