@@ -128,9 +128,7 @@ def test_an_error_comes_out_of_the_next_call_with_its_own_traceback(work, call):
         getattr(work, call)(*[int] * (call == "submit"))
 
     assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "fail"
-    assert caught.value.__notes__ == [
-        "raised in the background thread 'some-work', by work given earlier"
-    ]
+    assert caught.value.__notes__ == ["raised in the background thread 'some-work', by work given earlier"]
 
 
 def test_an_error_comes_out_once(work):
