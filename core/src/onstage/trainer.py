@@ -15,7 +15,7 @@ from onstage.backend import Backend
 from onstage.callbacks._history import History
 from onstage.data import _arrays as batching
 from onstage.run._session import Run
-from onstage.validation import validate_count, validate_seed
+from onstage.validation import validate_int, validate_optional_int
 
 
 class Trainer(Backend):
@@ -105,12 +105,12 @@ class Trainer(Backend):
         ValueError, TypeError
             Before the first stage fires, when an argument or the data doesn't fit.
         """
-        validate_count("epochs", epochs, least=0)
-        validate_count("initial_epoch", initial_epoch, least=0)
-        validate_count("steps_per_epoch", steps_per_epoch, least=1, optional=True)
-        validate_count("validation_steps", validation_steps, least=1, optional=True)
+        validate_int("epochs", epochs, 0)
+        validate_int("initial_epoch", initial_epoch, 0)
+        validate_optional_int("steps_per_epoch", steps_per_epoch, 1)
+        validate_optional_int("validation_steps", validation_steps, 1)
         due = _validation_epochs(validation_freq)
-        rng = None if seed is None else self.reseed(validate_seed(seed))
+        rng = None if seed is None else self.reseed(validate_int("seed", seed, 0))
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = batching.split_validation(
                 x, y, sample_weight, validation_split
@@ -189,7 +189,7 @@ class Trainer(Backend):
             With return_dict a dict; else a list in the order of
             `metrics_names`, or the loss alone when there are no metrics.
         """
-        validate_count("steps", steps, least=1, optional=True)
+        validate_optional_int("steps", steps, 1)
         batches = self.make_batches(x, y, sample_weight, batch_size=batch_size, steps=steps)
         self.prepare(batches, mode="test")
         self.stop_evaluating = False
@@ -226,7 +226,7 @@ class Trainer(Backend):
         array
             Shape ``(n, …)``.
         """
-        validate_count("steps", steps, least=1, optional=True)
+        validate_optional_int("steps", steps, 1)
         batches = self.make_batches(x, batch_size=batch_size, steps=steps)
         self.prepare(batches, mode="predict")
         self.stop_predicting = False
@@ -272,7 +272,7 @@ class Trainer(Backend):
 def _validation_epochs(validation_freq: Any) -> Callable[[int], bool]:
     """Say for an epoch, from 0, whether validation is due after it."""
     if isinstance(validation_freq, (int, np.integer)) and not isinstance(validation_freq, bool):
-        validate_count("validation_freq", validation_freq, least=1)
+        validate_int("validation_freq", validation_freq, 1)
         return lambda epoch: (epoch + 1) % int(validation_freq) == 0
     if isinstance(validation_freq, Iterable) and not isinstance(validation_freq, str):
         epochs = {int(epoch) for epoch in validation_freq}

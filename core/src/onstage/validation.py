@@ -1,13 +1,14 @@
-"""Checks of constructor arguments: *name must be what, got value*."""
+"""Checks of arguments and of saved states: *name must be X, got Y*."""
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Collection
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
-from onstage.errors import StateError
+from onstage.errors import StateError, did_you_mean
 
 
 def validate_float(
@@ -18,30 +19,35 @@ def validate_float(
     *,
     exclude: Collection[float] = (),
 ) -> float:
-    """Give a number as a Python float.
+    """Return a real number as a float.
 
     Parameters
     ----------
     low, high
-        The range, ends included. A NaN or an infinite value is never in it.
+        Range, ends included. NaN and infinity are never in it.
     exclude
         Ends of the range, or other values, that do not belong to it.
 
     Raises
     ------
     TypeError
-        It is not a number; True and False are not.
+        If it is not a number; True and False are not.
     ValueError
-        It is out of range.
+        If it is out of range.
+
+    Examples
+    --------
+    >>> validate_float("rate", 0.5, 0, 1, exclude={1})
+    0.5
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number{_range(low, high, exclude)}, got {value!r}")
+        raise TypeError(f"{name} must be a number{_range(low, high, exclude)}, got {value!r:.80}")
     try:
         given = float(value)
-    except OverflowError:  # an integer past all floats
+    except OverflowError:  # an integer that is greater than all floats
         given = math.inf
     if not math.isfinite(given) or not low <= given <= high or given in exclude:
-        raise ValueError(f"{name} must be a number{_range(low, high, exclude)}, got {value!r}")
+        raise ValueError(f"{name} must be a number{_range(low, high, exclude)}, got {value!r:.80}")
     return given
 
 
@@ -53,79 +59,92 @@ def validate_optional_float(
     *,
     exclude: Collection[float] = (),
 ) -> float | None:
-    """Give a number as a Python float, or None for None."""
+    """Return None for None, else the result of `validate_float`."""
     return None if value is None else validate_float(name, value, low, high, exclude=exclude)
 
 
 def validate_int(name: str, value: object, low: int) -> int:
-    """Give an integer of at least `low`; raises TypeError or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an integer >= {low}, got {value!r}")
-    if value < low:
-        raise ValueError(f"{name} must be an integer >= {low}, got {value!r}")
-    return int(value)
+    """Return an integer of any library as an int.
+
+    Parameters
+    ----------
+    low
+        Smallest valid value.
+
+    Raises
+    ------
+    TypeError
+        If it is not an integer; True, False and 2.0 are not.
+    ValueError
+        If it is smaller than `low`.
+
+    Examples
+    --------
+    >>> validate_int("patience", 3, 0)
+    3
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]  # checked here
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{name} must be an integer >= {low}, got {value!r:.80}")
+    if number < low:
+        raise ValueError(f"{name} must be an integer >= {low}, got {value!r:.80}")
+    return number
 
 
-def validate_count(name: str, value: object, *, least: int, optional: bool = False) -> None:
-    """Raise unless the value is an integer of at least `least`, or None if `optional`."""
-    if optional and value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an integer{' or None' if optional else ''}, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be {least} or more, got {value}")
-
-
-def validate_seed(seed: Any) -> int:
-    """Return a seed as an int >= 0; raises TypeError or ValueError."""
-    validate_count("seed", seed, least=0)
-    return int(seed)
+def validate_optional_int(name: str, value: object, low: int) -> int | None:
+    """Return None for None, else the result of `validate_int`."""
+    return None if value is None else validate_int(name, value, low)
 
 
 def validate_verbosity(value: object) -> int:
-    """Give a level of messages, an integer >= 0; True is 1, as many programs for Keras have it."""
+    """Return a level of messages, an integer >= 0; True counts as 1, False as 0."""
     return validate_int("verbose", int(value) if isinstance(value, bool) else value, 0)
 
 
 def validate_bool(name: str, value: object) -> bool:
-    """Give True or False; raises TypeError for anything else."""
+    """Return True or False; raise TypeError for any other value."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        raise TypeError(f"{name} must be True or False, got {value!r:.80}")
     return value
 
 
 def validate_choice(name: str, value: object, allowed: Collection[str]) -> str:
-    """Give one of the allowed words; raises ValueError for anything else."""
+    """Return one of the allowed words; raise ValueError, with the closest, for any other value."""
     if not isinstance(value, str) or value not in allowed:
         words = ", ".join(map(repr, allowed))
-        raise ValueError(f"{name} must be one of {words}, got {value!r}")
+        raise ValueError(
+            f"{name} must be one of {words}, got {value!r:.80}{did_you_mean(str(value), allowed)}"
+        )
     return value
 
 
 def validate_state(state: object, /, **kinds: type | tuple[type, ...]) -> list[Any]:
-    """Take named parts out of a saved state, each of the kind that it has when it is saved.
+    """Return named parts of a saved state, after a check of their types.
 
     Parameters
     ----------
     state
-        What a file gave for a ``state_dict()``: anything.
+        Content of a file where a ``state_dict()`` is expected: any value.
     **kinds
-        Name to type or types. An int must be a count, from 0; a float may be an
-        int; True and False are of type bool alone.
+        Type or types of each part. An int must be in [0, 2**63); a float may be
+        an int; True and False are of type bool only.
 
     Returns
     -------
     list
-        The parts, in the order named.
+        The parts, in the order of `kinds`.
 
     Raises
     ------
     StateError
-        A part is missing or of another kind.
+        If a part is missing or of another type.
 
     Examples
     --------
-    >>> restored({"wait": 3, "best": None}, wait=int, best=(float, type(None)))
+    >>> validate_state({"wait": 3, "best": None}, wait=int, best=(float, type(None)))
     [3, None]
     """
     if not isinstance(state, dict):
@@ -141,7 +160,10 @@ def validate_state(state: object, /, **kinds: type | tuple[type, ...]) -> list[A
 
 
 def validate_weights(saved: list[Any] | None, model: Any) -> list[Any] | None:
-    """Give saved weights, or None for None; raises StateError where they don't fit a model."""
+    """Return saved weights; raise StateError if their shapes are not those of the model's.
+
+    None, for the weights or the model, is not checked.
+    """
     if saved is None or model is None:
         return saved
     shapes = [getattr(each, "shape", type(each).__name__) for each in saved]

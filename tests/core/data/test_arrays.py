@@ -16,12 +16,12 @@ from onstage.state import storage
 
 
 def _labels(batches):
-    """One epoch's labels, batch by batch; copied, for the buffers are reused."""
+    """Return one epoch's labels, batch by batch; copied, since buffers are reused."""
     return [y.copy() for _, y, _ in batches]
 
 
 def _numbered(n, **options):
-    """Batches in which sample i is [i, -i], has the label i and the weight i / 2."""
+    """Return batches in which sample i is [i, -i], with label i and weight i / 2."""
     numbers = np.arange(n)
     return as_batches(np.stack([numbers, -numbers], axis=1), numbers, numbers / 2, **options)
 
@@ -51,7 +51,7 @@ def test_unshuffled_batches_are_slices_of_the_array_in_its_order():
     assert all(np.shares_memory(part, x) and np.shares_memory(labels, y) for part, labels, _ in batches)
 
 
-def test_batches_without_labels_and_weights_hold_none_in_their_place():
+def test_missing_labels_and_weights_are_none():
     assert [(len(x), y, w) for x, y, w in as_batches(np.zeros((3, 2)), batch_size=2)] == [
         (2, None, None),
         (1, None, None),
@@ -95,7 +95,7 @@ def test_shuffled_batches_reuse_one_buffer():
     ],
     ids=["Fortran order", "every second column", "big-endian", "unaligned", "nested lists"],
 )
-def test_any_memory_layout_gives_the_same_batches(layout):
+def test_any_memory_layout_yields_the_same_batches(layout):
     x = np.random.default_rng(0).normal(size=(20, 3))
 
     got = [
@@ -107,7 +107,7 @@ def test_any_memory_layout_gives_the_same_batches(layout):
     np.testing.assert_array_equal(np.concatenate(got), x[order])
 
 
-def test_specs_tell_the_shape_and_the_dtype_of_a_sample():
+def test_specs_hold_the_shape_and_the_dtype_of_a_sample():
     batches = as_batches(np.zeros((4, 28, 28), np.float32), np.array([3, 0, 9, 1], np.int8))
 
     assert batches.x_spec == ((28, 28), np.float32)
@@ -115,12 +115,12 @@ def test_specs_tell_the_shape_and_the_dtype_of_a_sample():
     assert batches.y_range == (0, 9)
 
 
-def test_labels_that_are_no_integers_have_no_range():
+def test_labels_that_are_not_integers_have_no_range():
     assert as_batches(np.zeros((2, 1)), np.zeros(2)).y_range is None
     assert as_batches(np.zeros((2, 1))).y_range is None
 
 
-# Where a run stopped, and going on there.
+# Saving the position, and resuming there.
 
 
 @given(
@@ -131,7 +131,7 @@ def test_labels_that_are_no_integers_have_no_range():
     data=st.data(),
 )
 @pytest.mark.filterwarnings("ignore:x ran out of data")
-def test_a_run_stopped_after_any_batch_goes_on_with_the_very_next_one(n, batch_size, steps, shuffle, data):
+def test_a_run_stopped_after_any_batch_continues_with_the_next_one(n, batch_size, steps, shuffle, data):
     def make(seed):
         rng = np.random.default_rng(seed)
         return _numbered(n, batch_size=batch_size, steps=steps, shuffle=shuffle, rng=rng)
@@ -166,7 +166,7 @@ def test_a_state_saved_between_epochs_starts_the_next_one():
     np.testing.assert_array_equal(np.concatenate(_labels(second)), np.concatenate(_labels(first)))
 
 
-def test_an_epoch_that_was_given_up_is_not_gone_on_with():
+def test_an_abandoned_epoch_is_not_continued():
     stopped = _numbered(10, batch_size=3)
     next(iter(stopped))
 
@@ -178,7 +178,7 @@ def test_an_epoch_that_was_given_up_is_not_gone_on_with():
 
 
 @pytest.mark.parametrize("bit_generator", [np.random.PCG64, np.random.MT19937, np.random.Philox])
-def test_the_place_survives_a_state_file(tmp_path, bit_generator):
+def test_the_position_survives_a_state_file(tmp_path, bit_generator):
     batches = _numbered(20, batch_size=3, shuffle=True, rng=np.random.Generator(bit_generator(3)))
     epoch = iter(batches)
     next(epoch)
@@ -197,11 +197,11 @@ def test_the_place_survives_a_state_file(tmp_path, bit_generator):
         ({"batch_size": 4}, "x must have the batch_size it was saved with, 3, got 4"),
         ({"shuffle": False}, "x must be shuffled as when it was saved"),
         ({"rng": np.random.Generator(np.random.MT19937(0))}, "x's random state can't be restored"),
-        ({"steps": 1}, "x must give the 2 batches it had given when it was saved, got 1"),
+        ({"steps": 1}, "x must have the 2 batches yielded when it was saved, got 1"),
     ],
     ids=["length", "batch size", "order", "generator", "steps"],
 )
-def test_a_place_in_other_data_is_refused(other, message):
+def test_a_position_in_other_data_is_rejected(other, message):
     options = {"n": 10, "batch_size": 3, "shuffle": True}
     saved = _numbered(**options)
     epoch = iter(saved)
@@ -211,14 +211,14 @@ def test_a_place_in_other_data_is_refused(other, message):
         _numbered(**{**options, **other}).load_state_dict(saved.state_dict())
 
 
-def test_a_place_that_is_no_count_is_refused():
+def test_a_position_that_is_not_a_count_is_rejected():
     state = {**_numbered(4).state_dict(), "in_pass": -1}
 
-    with pytest.raises(StateError, match="x's saved place must be counts of batches, got -1, 0"):
+    with pytest.raises(StateError, match="x's saved position must be two counts of batches, got -1, 0"):
         _numbered(4).load_state_dict(state)
 
 
-# Epochs of a given number of steps: the numbers are Keras's.
+# Epochs with a given number of steps; the expected lengths are Keras's.
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_place_that_is_no_count_is_refused():
         (12, [10, 10, 10, 10], ["after 10 of 12"] * 4),
     ],
 )
-def test_epochs_of_some_steps_go_on_in_the_data_until_it_runs_out(steps, lengths, warned):
+def test_epochs_with_steps_continue_in_the_data_until_it_runs_out(steps, lengths, warned):
     batches = _numbered(20, batch_size=2, steps=steps)
 
     with warnings.catch_warnings(record=True) as caught:
@@ -268,7 +268,7 @@ def test_steps_without_a_batch_size_cut_the_data_into_that_many_batches(n, steps
     assert batches.batch_size == lengths[0]
 
 
-def test_more_steps_than_batches_can_be_cut_warn():
+def test_more_steps_than_batches_warn():
     batches = _numbered(10, steps=7)
 
     with pytest.warns(OnstageWarning, match="x ran out of data after 5 of 7 batches"):
@@ -299,7 +299,7 @@ def _peak(iterable):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_an_epoch_takes_a_tenth_of_the_data_s_memory_at_most(shuffle, order):
+def test_an_epoch_takes_at_most_a_tenth_of_the_data_s_memory(shuffle, order):
     x = np.zeros((20_000, 100), order=order)
     batches = as_batches(x, shuffle=shuffle)
 
@@ -325,7 +325,7 @@ print(sum(float(part[0, 0]) + len(part) for part, _, _ in batches))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts what it should on Linux only")
 @pytest.mark.parametrize("order", ["shuffled", "in order"])
-def test_a_memmap_four_times_the_memory_limit_is_read_through(tmp_path, order):
+def test_a_memmap_of_four_times_the_memory_limit_is_read_to_the_end(tmp_path, order):
     path = tmp_path / "x.bin"
     with path.open("wb") as file:
         file.truncate(32_768 * 2048 * 4)
@@ -353,7 +353,7 @@ def test_a_memmap_four_times_the_memory_limit_is_read_through(tmp_path, order):
         (1000, 0.999, 1),
     ],
 )
-def test_the_last_part_of_the_data_is_set_aside(n, share, train):
+def test_the_last_part_of_the_data_is_split_off(n, share, train):
     x = np.arange(n)
 
     (x_train, y_train, w_train), (x_val, y_val, w_val) = split_validation(x, x * 2, None, share)
@@ -366,7 +366,7 @@ def test_the_last_part_of_the_data_is_set_aside(n, share, train):
 
 
 @given(n=st.integers(2, 500), data=st.data())
-def test_a_share_of_whole_samples_is_met_exactly(n, data):
+def test_a_fraction_that_is_a_whole_number_of_samples_is_met_exactly(n, data):
     validation = data.draw(st.integers(1, n - 1))
 
     (x_train, _, _), (x_val, _, _) = split_validation(np.zeros(n), None, None, validation / n)
@@ -374,14 +374,20 @@ def test_a_share_of_whole_samples_is_met_exactly(n, data):
     assert (len(x_train), len(x_val)) == (n - validation, validation)
 
 
-@pytest.mark.parametrize("share", [0, 1, 0.0, 1.0, -0.1, 1.5, float("nan"), True, "0.1"])
-def test_a_share_outside_0_and_1_is_refused(share):
-    with pytest.raises(ValueError, match="validation_split must be between 0 and 1, both excluded, got"):
+@pytest.mark.parametrize("share", [0, 1, 0.0, 1.0, -0.1, 1.5, float("nan")])
+def test_a_fraction_outside_0_and_1_is_rejected(share):
+    with pytest.raises(ValueError, match=r"validation_split must be a number in \(0, 1\), got"):
+        split_validation(np.zeros(10), None, None, share)
+
+
+@pytest.mark.parametrize("share", [True, "0.1"])
+def test_a_fraction_that_is_not_a_number_is_rejected(share):
+    with pytest.raises(TypeError, match=r"validation_split must be a number in \(0, 1\), got"):
         split_validation(np.zeros(10), None, None, share)
 
 
 @pytest.mark.parametrize(("n", "share"), [(1, 0.5), (10, 0.95)])
-def test_a_split_that_leaves_one_side_empty_is_refused(n, share):
+def test_a_split_that_leaves_one_side_empty_is_rejected(n, share):
     with pytest.raises(ValueError, match=f"must leave samples on both sides, got {share} of {n} samples"):
         split_validation(np.zeros(n), None, None, share)
 

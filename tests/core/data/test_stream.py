@@ -21,7 +21,7 @@ def _generator(count):
 
 
 class Loader:
-    """Can be iterated again and again; counts how often it was."""
+    """Can be iterated repeatedly; counts how often it was."""
 
     def __init__(self, count):
         self.count = count
@@ -38,7 +38,7 @@ class SizedLoader(Loader):
 
 
 class Indexed:
-    """Gives a batch by its number; keeps the numbers that it was asked for."""
+    """Returns a batch by its number; records the numbers requested."""
 
     def __init__(self, count):
         self.count = count
@@ -65,7 +65,7 @@ def _warnings_of(batches, epochs):
 
 
 @pytest.mark.parametrize("source", [Loader, SizedLoader, Indexed])
-def test_what_can_be_iterated_again_gives_every_batch_each_epoch(source):
+def test_a_source_that_can_be_iterated_again_yields_every_batch_each_epoch(source):
     batches = as_batches(source(4))
 
     assert [_numbers(batches) for _ in range(3)] == [[0, 1, 2, 3]] * 3
@@ -83,7 +83,7 @@ def test_the_length_is_known_or_learned_in_the_first_epoch():
     assert (learned.batch_size, learned.samples) == (None, None)
 
 
-def test_looking_at_the_first_batch_neither_loses_it_nor_starts_the_source_twice():
+def test_peeking_at_the_first_batch_neither_loses_it_nor_starts_the_source_twice():
     loader = Loader(3)
 
     batches = as_batches(loader)
@@ -97,7 +97,7 @@ def test_looking_at_the_first_batch_neither_loses_it_nor_starts_the_source_twice
     assert looked == loader.iterated == 1
 
 
-def test_batches_are_handed_on_as_they_came():
+def test_batches_are_handed_on_unchanged():
     given = [_batch(0), _batch(1)]
 
     got = list(as_batches(part for part in given))
@@ -116,7 +116,7 @@ def test_a_batch_may_be_a_list_or_x_alone_or_carry_weights():
     assert weights.tolist() == [0.5, 2.0]
 
 
-def test_a_framework_s_tensors_stay_its_own():
+def test_tensors_of_a_framework_are_not_converted():
     class Tensor:
         shape = (2, 5)
         dtype = "tensor float"
@@ -134,7 +134,7 @@ def test_a_framework_s_tensors_stay_its_own():
     assert batches.x_spec == ((5,), "tensor float")
 
 
-def test_a_generator_gives_its_batches_once():
+def test_a_generator_yields_its_batches_once():
     batches = as_batches(_generator(3))
 
     lengths, messages = _warnings_of(batches, 2)
@@ -153,7 +153,7 @@ def test_a_generator_gives_its_batches_once():
         (6, 3, [3, 3, 0], ["after 0 of 3"]),
     ],
 )
-def test_a_generator_lives_on_across_epochs_of_some_steps(count, steps, lengths, warned):
+def test_a_generator_continues_across_epochs_with_steps(count, steps, lengths, warned):
     batches = as_batches(_generator(count), steps=steps)
 
     got, messages = _warnings_of(batches, len(lengths))
@@ -165,7 +165,7 @@ def test_a_generator_lives_on_across_epochs_of_some_steps(count, steps, lengths,
 
 
 @pytest.mark.parametrize("source", [Loader, SizedLoader])
-def test_an_iterable_begins_again_where_epochs_of_some_steps_have_used_it_up(source):
+def test_an_iterable_begins_again_after_epochs_with_steps_have_used_it_up(source):
     loader = source(6)
     batches = as_batches(loader, steps=3)
 
@@ -173,7 +173,7 @@ def test_an_iterable_begins_again_where_epochs_of_some_steps_have_used_it_up(sou
     assert loader.iterated == 2
 
 
-def test_an_endless_generator_can_be_used_with_steps():
+def test_an_endless_generator_works_with_steps():
     def endless():
         number = 0
         while True:
@@ -219,7 +219,7 @@ def test_an_iterable_keeps_its_own_order():
     data=st.data(),
 )
 @pytest.mark.filterwarnings("ignore:x ran out of data")
-def test_a_stopped_epoch_goes_on_with_the_next_batch(source, shuffle, steps, data):
+def test_a_stopped_epoch_continues_with_the_next_batch(source, shuffle, steps, data):
     def make(seed):
         return as_batches(source(6), steps=steps, shuffle=shuffle, rng=np.random.default_rng(seed))
 
@@ -246,7 +246,7 @@ def test_a_stopped_epoch_goes_on_with_the_next_batch(source, shuffle, steps, dat
         assert _numbers(resumed) == epochs[0][stop_batch:]
 
 
-def test_a_resumed_sequence_is_not_asked_for_the_batches_before():
+def test_a_resumed_sequence_is_not_asked_for_earlier_batches():
     saved = as_batches(Indexed(6))
     epoch = iter(saved)
     next(epoch), next(epoch), next(epoch)
@@ -260,7 +260,7 @@ def test_a_resumed_sequence_is_not_asked_for_the_batches_before():
     assert sequence.asked == [3, 4, 5]
 
 
-def test_a_generator_that_has_passed_the_place_is_refused():
+def test_a_generator_that_is_past_the_saved_position_is_rejected():
     batches = as_batches(_generator(6))
     epoch = iter(batches)
     next(epoch)
@@ -273,10 +273,10 @@ def test_a_generator_that_has_passed_the_place_is_refused():
         next(iter(batches))
 
 
-# class_weight and what is refused.
+# class_weight, and invalid batches.
 
 
-def test_class_weights_weigh_each_batch():
+def test_class_weights_apply_to_each_batch():
     batches = as_batches(_generator(3), class_weight={1: 5, 2: 0.5})
 
     assert [weights.tolist() for _, _, weights in batches] == [[1, 1], [5, 5], [0.5, 0.5]]
@@ -287,7 +287,7 @@ def test_class_weights_weigh_each_batch():
     [
         ({"a": 1}, TypeError, r"x of batch 0 must be one array, got a dict with the keys 'a'"),
         (("a", "b"), TypeError, r"x of batch 0 must be numbers, got a str"),
-        ((), ValueError, r"x must give x, \(x, y\) or \(x, y, sample_weight\), got 0 parts in batch 0"),
+        ((), ValueError, r"x must yield x, \(x, y\) or \(x, y, sample_weight\), got 0 parts in batch 0"),
         ((1, 2, 3, 4), ValueError, r"got 4 parts in batch 0"),
         ((None, np.ones(2)), TypeError, r"x of batch 0 must be an array, got None"),
         (
@@ -305,12 +305,12 @@ def test_class_weights_weigh_each_batch():
         ),
     ],
 )
-def test_a_batch_that_is_none_is_refused_at_once(batch, error, message):
+def test_an_invalid_first_batch_is_rejected_at_once(batch, error, message):
     with pytest.raises(error, match=message):
         as_batches(part for part in [batch])
 
 
-def test_a_later_batch_is_named_with_its_number():
+def test_the_message_names_a_later_batch_by_its_number():
     batches = as_batches((part for part in [_batch(0), (np.ones(2), np.ones(3))]), name="validation_data")
 
     with pytest.raises(
@@ -320,17 +320,17 @@ def test_a_later_batch_is_named_with_its_number():
 
 
 @pytest.mark.parametrize("source", [_generator, Loader, Indexed])
-def test_a_source_without_batches_is_refused(source):
-    with pytest.raises(ValueError, match="x must give at least one batch, got an empty "):
+def test_a_source_without_batches_is_rejected(source):
+    with pytest.raises(ValueError, match="x must yield at least one batch, got an empty "):
         as_batches(source(0))
 
 
 @pytest.mark.parametrize(
     ("argument", "value"), [("y", np.ones(2)), ("sample_weight", np.ones(2)), ("batch_size", 32)]
 )
-def test_what_the_batches_bring_themselves_can_t_be_given(argument, value):
+def test_arguments_for_arrays_are_rejected_with_a_source_of_batches(argument, value):
     with pytest.raises(
-        ValueError, match=rf"{argument} must be left out where x gives batches itself \(Loader\)"
+        ValueError, match=rf"{argument} must be left out if x yields batches itself \(Loader\)"
     ):
         as_batches(Loader(2), **{argument: value})
 
@@ -341,6 +341,6 @@ def test_class_weights_need_labels_and_no_other_weights(batch):
         as_batches((part for part in [batch]), class_weight={0: 1})
 
 
-def test_nan_in_the_first_batch_is_warned_of():
+def test_nan_in_the_first_batch_warns():
     with pytest.warns(OnstageWarning, match="x's first batch holds NaN, first in sample 1"):
         as_batches(part for part in [(np.array([[0.0], [np.nan]]), np.ones(2))])

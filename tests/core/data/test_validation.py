@@ -1,17 +1,16 @@
-"""Data that no model can learn from is refused in one sentence."""
+"""Unusable data is rejected with one sentence."""
 
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from onstage.data import as_batches
-from onstage.data._validation import label_range
+from onstage.data import as_batches, label_range
 from onstage.errors import OnstageWarning
 
 
 class Sparse:
-    """What a scipy matrix looks like from outside."""
+    """Has the attributes of a scipy sparse matrix."""
 
     nnz = 1
     shape = (3, 3)
@@ -35,8 +34,12 @@ class Sparse:
             r"x must be numbers, got strings such as 'one'; encode it as numbers first",
         ),
         ([b"one"], TypeError, r"x must be numbers, got bytes such as b'one'"),
-        ([[1, 2], None], ValueError, r"x must be an array of numbers, got what makes none: "),
-        ([[1, 2], [3]], ValueError, r"x must be an array of numbers, got what makes none: .*inhomogeneous"),
+        ([[1, 2], None], ValueError, r"x must be an array of numbers, got a list: "),
+        (
+            [[1, 2], [3]],
+            ValueError,
+            r"x must be an array of numbers, got a list: .*inhomogeneous",
+        ),
         ([None, 1], TypeError, r"x must be numbers, got objects"),
         ("text", TypeError, r"x must be numbers, got a str; encode"),
         (None, TypeError, r"x must be numbers, got a NoneType"),
@@ -60,12 +63,12 @@ class Sparse:
     ],
     ids=repr,
 )
-def test_x_that_is_no_array_of_numbers_is_refused(x, error, message):
+def test_x_that_is_not_an_array_of_numbers_is_rejected(x, error, message):
     with pytest.raises(error, match=message):
         as_batches(x)
 
 
-def test_scipy_s_sparse_matrices_are_refused():
+def test_scipy_sparse_matrices_are_rejected():
     sparse = pytest.importorskip("scipy.sparse")
 
     with pytest.raises(
@@ -90,13 +93,13 @@ def test_scipy_s_sparse_matrices_are_refused():
             ValueError,
             r"sample_weight must be one weight .* got shape \(4, 2\)",
         ),
-        ({"batch_size": 0}, ValueError, r"batch_size must be at least 1, got 0"),
-        ({"batch_size": -3}, ValueError, r"batch_size must be at least 1, got -3"),
-        ({"batch_size": 2.0}, TypeError, r"batch_size must be a whole number of at least 1, got 2.0"),
-        ({"batch_size": True}, TypeError, r"batch_size must be a whole number of at least 1, got True"),
-        ({"batch_size": "8"}, TypeError, r"batch_size must be a whole number of at least 1, got '8'"),
-        ({"steps": 0}, ValueError, r"steps must be at least 1, got 0"),
-        ({"steps": 1.5}, TypeError, r"steps must be a whole number of at least 1, got 1.5"),
+        ({"batch_size": 0}, ValueError, r"batch_size must be an integer >= 1, got 0"),
+        ({"batch_size": -3}, ValueError, r"batch_size must be an integer >= 1, got -3"),
+        ({"batch_size": 2.0}, TypeError, r"batch_size must be an integer >= 1, got 2.0"),
+        ({"batch_size": True}, TypeError, r"batch_size must be an integer >= 1, got True"),
+        ({"batch_size": "8"}, TypeError, r"batch_size must be an integer >= 1, got '8'"),
+        ({"steps": 0}, ValueError, r"steps must be an integer >= 1, got 0"),
+        ({"steps": 1.5}, TypeError, r"steps must be an integer >= 1, got 1.5"),
         (
             {"y": np.ones(4), "class_weight": {0: 1}, "sample_weight": np.ones(4)},
             ValueError,
@@ -106,19 +109,19 @@ def test_scipy_s_sparse_matrices_are_refused():
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_parts_that_don_t_fit_are_refused(options, error, message):
+def test_parts_that_do_not_fit_are_rejected(options, error, message):
     with pytest.raises(error, match=message):
         as_batches(np.zeros((4, 2)), **options)
 
 
-def test_the_message_names_the_data_as_the_user_does():
+def test_the_message_uses_the_user_s_name_of_the_data():
     with pytest.raises(
         ValueError, match="validation_data's y must be as long as validation_data's x, got 3 "
     ):
         as_batches(np.zeros(4), np.zeros(3), name="validation_data")
 
 
-def test_numpy_s_whole_numbers_are_whole_numbers():
+def test_numpy_integers_are_integers():
     batches = as_batches(np.zeros(9), batch_size=np.int64(4), steps=np.uint8(2))
 
     assert (batches.batch_size, batches.steps) == (4, 2)
@@ -131,7 +134,7 @@ def test_weights_in_a_column_become_a_row():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
-def test_nan_in_x_only_warns_and_tells_where(dtype):
+def test_nan_in_x_warns_and_names_the_sample(dtype):
     x = np.zeros((3_000, 10, 50), dtype)
     x[2_222, 3, 4] = np.nan
 
@@ -141,12 +144,12 @@ def test_nan_in_x_only_warns_and_tells_where(dtype):
         as_batches(x)
 
 
-def test_infinity_and_integers_are_not_warned_of():
+def test_infinity_and_integers_do_not_warn():
     as_batches(np.array([np.inf, -np.inf]))
     as_batches(np.array([1, 2]))
 
 
-def test_looking_for_nan_takes_no_memory_to_speak_of():
+def test_the_search_for_nan_takes_less_than_a_hundredth_of_the_data_s_memory():
     x = np.zeros((4_000, 1_000))
 
     tracemalloc.start()
@@ -168,7 +171,7 @@ def test_labels_without_elements_have_no_range():
     assert label_range(np.empty((2, 0), np.int64)) is None
 
 
-# class_weight, by Keras's rules.
+# class_weight follows Keras's rules.
 
 
 def _weights(y, class_weight):
@@ -211,7 +214,7 @@ def test_class_weights_become_sample_weights(y, class_weight, expected):
             [0, 1],
             {"cat": 1},
             ValueError,
-            r"class_weight must give a number for each class number, got 'cat': 1",
+            r"class_weight must map each class number to a number, got 'cat': 1",
         ),
         ([0, 1], {0: "heavy"}, ValueError, r"got 0: 'heavy'"),
         ([0, 1], {None: 1}, ValueError, r"got None: 1"),
@@ -230,6 +233,6 @@ def test_class_weights_become_sample_weights(y, class_weight, expected):
         ),
     ],
 )
-def test_class_weights_that_can_t_be_read_are_refused(y, class_weight, error, message):
+def test_unreadable_class_weights_are_rejected(y, class_weight, error, message):
     with pytest.raises(error, match=message):
         _weights(np.asarray(y), class_weight)

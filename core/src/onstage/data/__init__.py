@@ -1,28 +1,31 @@
-"""Data: arrays, streams and other batches, checked before training begins."""
+"""Batches over arrays, streams and loaders; checks of the data before training."""
 
 from onstage.data._arrays import as_batches, split_validation
+from onstage.data._source import SourceBatches, known_length
 from onstage.data._validation import (
     as_array,
-    as_count,
-    as_weights,
+    as_sample_weights,
     choose_batch_size,
-    class_weight_table,
+    class_weight_to_sample_weights,
     label_range,
-    part_names,
-    warn_of_nan,
-    weights_of_classes,
+    name_parts,
+    parse_class_weight,
+    reject_array_arguments,
+    warn_if_nan,
 )
 
 __all__ = [
+    "SourceBatches",
     "as_array",
     "as_batches",
-    "as_count",
-    "as_weights",
+    "as_sample_weights",
     "choose_batch_size",
-    "class_weight_table",
+    "class_weight_to_sample_weights",
+    "known_length",
     "label_range",
-    "part_names",
+    "name_parts",
+    "parse_class_weight",
+    "reject_array_arguments",
     "split_validation",
-    "warn_of_nan",
-    "weights_of_classes",
+    "warn_if_nan",
 ]

@@ -1,4 +1,4 @@
-"""From ``x, y, sample_weight`` to batches."""
+"""Batches of arrays, and the entry point for all kinds of data."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from numpy.typing import NDArray
 from onstage.data._stream import StreamBatches
 from onstage.data._validation import (
     as_array,
-    as_count,
-    as_weights,
+    as_sample_weights,
     check_lengths,
     choose_batch_size,
-    class_weight_table,
+    class_weight_to_sample_weights,
     is_sparse,
     label_range,
-    part_names,
-    warn_of_nan,
-    weights_of_classes,
+    name_parts,
+    parse_class_weight,
+    reject_array_arguments,
+    warn_if_nan,
 )
 from onstage.data.batches import Batches, BatchesBase, Spec
 from onstage.model import Array, Batch
+from onstage.validation import validate_float, validate_optional_int
 
 __all__ = ["ArrayBatches", "Batches", "Spec", "StreamBatches", "as_batches", "split_validation"]
 
@@ -47,65 +48,61 @@ def as_batches(
     class_weight: object = None,
     name: str = "x",
 ) -> Batches:
-    """Make batches of what a user passes to fit, evaluate or predict.
+    """Return batches of the data that a user passes to fit, evaluate or predict.
 
     Parameters
     ----------
     x
         Array-like numbers, samples first: an array, a memmap (never read as a
-        whole), lists, a data frame. Or something that gives batches, each
-        ``(x, y)``, ``(x, y, sample_weight)`` or x alone: a generator, a data
-        loader, an object with ``__len__`` and ``__getitem__``.
+        whole), lists, a data frame. Or a source of batches, each ``(x, y)``,
+        ``(x, y, sample_weight)`` or x alone: a generator, a data loader, an
+        object with ``__len__`` and ``__getitem__``.
     y, sample_weight
-        For arrays only; as long as x. Weights are one number for a sample.
+        For arrays only; as long as x. Weights are one number for each sample.
     batch_size
-        For arrays only, at least 1. Where None, ``ceil(n / steps)``, or 32
+        For arrays only, at least 1. If None, ``ceil(n / steps)``, or 32
         without `steps`. The last batch may be short.
     shuffle
         Draw a new order for each pass. Iterables keep their own order.
     rng
-        Draws the order; for these batches alone. A new one where None.
+        Generator of the order, for these batches only. If None, a new one.
     steps
-        Batches in an epoch, at least 1. The next epoch then goes on where the
-        last one stopped, as in Keras; where the data ends earlier, so does the
-        epoch, with a warning.
+        Batches in an epoch, at least 1. The next epoch then continues where
+        the last one stopped, as in Keras; if the data ends earlier, so does
+        the epoch, with a warning.
     class_weight
-        Weight for each class number, as in Keras; other classes weigh 1.
+        Weight of each class number, as in Keras; other classes weigh 1.
     name
-        What the user calls x: ``"x"``, ``"validation_data"``.
+        User's name of x: ``"x"``, ``"validation_data"``.
 
     Raises
     ------
     TypeError, ValueError
-        The data is no data, or its parts don't fit together.
+        If x is not data, or its parts don't fit together.
 
     Warns
     -----
     OnstageWarning
-        x holds NaN.
+        If x holds NaN.
+
+    Examples
+    --------
+    >>> [y.tolist() for x, y, _ in as_batches([[1.0], [2.0], [3.0]], [0, 1, 0], batch_size=2)]
+    [[0, 1], [0]]
     """
-    limit = None if steps is None else as_count(steps, "steps")
-    if class_weight is not None and sample_weight is not None:
-        raise ValueError(
-            "class_weight and sample_weight can't both be given; multiply them into sample_weight"
-        )
-    table = None if class_weight is None else class_weight_table(class_weight)
+    limit = validate_optional_int("steps", steps, 1)
+    table = parse_class_weight(class_weight, sample_weight)
     if not _is_array_like(x):
-        for value, argument in ((y, "y"), (sample_weight, "sample_weight"), (batch_size, "batch_size")):
-            if value is not None:
-                raise ValueError(
-                    f"{argument} must be left out where {name} gives batches itself ({type(x).__name__}); "
-                    "let it give (x, y, sample_weight)"
-                )
+        reject_array_arguments(name, x, y=y, sample_weight=sample_weight, batch_size=batch_size)
         return StreamBatches(x, shuffle=shuffle, rng=rng, limit=limit, class_weight=table, name=name)
 
     x, y, sample_weight = _as_arrays(x, y, sample_weight, name)
     if table is not None:
         if y is None:
             raise ValueError("class_weight needs y, got None; use sample_weight")
-        sample_weight = weights_of_classes(y, table, part_names(name)[1])
+        sample_weight = class_weight_to_sample_weights(y, table, name_parts(name)[1])
     size = choose_batch_size(len(x), batch_size, limit)
-    warn_of_nan(x, part_names(name)[0])
+    warn_if_nan(x, name_parts(name)[0])
     if shuffle and rng is None:
         rng = np.random.default_rng()
     return ArrayBatches(
@@ -118,32 +115,32 @@ def _is_array_like(x: object) -> bool:
         return True
     if hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
         return True
-    # What is neither is refused as an array would be.
+    # Anything else is refused with the message for arrays.
     return not (hasattr(x, "__iter__") or (hasattr(x, "__len__") and hasattr(x, "__getitem__")))
 
 
 def _as_arrays(
     x: object, y: object, sample_weight: object, name: str
 ) -> tuple[Array, Array | None, Array | None]:
-    names = part_names(name)
+    names = name_parts(name)
     x = as_array(x, names[0])
     y = None if y is None else as_array(y, names[1])
-    sample_weight = None if sample_weight is None else as_weights(sample_weight, names[2])
+    sample_weight = None if sample_weight is None else as_sample_weights(sample_weight, names[2])
     check_lengths(x, y, sample_weight, names)
     return x, y, sample_weight
 
 
 class ArrayBatches(BatchesBase):
-    """Batches of arrays, gathered in a new order each pass where `rng` is given.
+    """Batches of arrays, gathered in a new order each pass if `rng` is given.
 
-    The arrays stay where they are. Unshuffled batches are slices of them;
-    shuffled ones are gathered into one small buffer for each array, which every
-    batch reuses, so that it stays in the processor's cache.
+    The arrays are not copied. Unshuffled batches are slices of them; shuffled
+    ones are gathered into one small buffer for each array, which every batch
+    reuses, so that it stays in the processor's cache.
 
     Parameters
     ----------
     x, y, sample_weight
-        Checked already, of one length; y and sample_weight may be None.
+        Already checked, of equal length; y and sample_weight may be None.
     batch_size
         At least 1.
     rng, limit, name
@@ -175,10 +172,10 @@ class ArrayBatches(BatchesBase):
 
     def _open_pass(self, start: int) -> Iterator[Batch]:
         if self._rng is None:
-            return self._slices(start)
-        return self._gathered(start, self._rng.permutation(len(self._x)))
+            return self._slice(start)
+        return self._gather(start, self._rng.permutation(len(self._x)))
 
-    def _slices(self, start: int) -> Iterator[Batch]:
+    def _slice(self, start: int) -> Iterator[Batch]:
         x, y, sample_weight, size = self._x, self._y, self._sample_weight, self._size
         for begin in range(start * size, len(x), size):
             end = begin + size
@@ -188,7 +185,7 @@ class ArrayBatches(BatchesBase):
                 None if sample_weight is None else sample_weight[begin:end],
             )
 
-    def _gathered(self, start: int, order: NDArray[np.int64]) -> Iterator[Batch]:
+    def _gather(self, start: int, order: NDArray[np.int64]) -> Iterator[Batch]:
         whole = len(order) - len(order) % self._size
         x, y, sample_weight = self._gatherers(self._size)
         for rows in order[:whole].reshape(-1, self._size)[start:]:
@@ -203,59 +200,60 @@ class ArrayBatches(BatchesBase):
 
 
 def _gatherer(array: Array | None, size: int) -> Gatherer:
-    """Make the function that picks `size` rows of an array into its buffer."""
+    """Return a function that copies `size` rows of an array into its buffer."""
     if array is None:
         return lambda rows: None
-    # take() first copies a whole array that isn't contiguous; indexing doesn't.
+    # take() first copies an array that isn't contiguous as a whole; indexing doesn't.
     if not (array.flags.c_contiguous and array.flags.aligned):
         return array.__getitem__
     take, buffer = array.take, np.empty((size, *array.shape[1:]), array.dtype)
-    # "clip": under "raise" take() fills a temporary and copies that.
+    # "clip": with "raise" take() fills a temporary array and copies that.
     return lambda rows: take(rows, 0, buffer, "clip")
 
 
 def split_validation(
     x: object, y: object, sample_weight: object, validation_split: float
 ) -> tuple[Arrays, Arrays]:
-    """Set the last part of the data aside, before any shuffling.
+    """Split off the last part of the data for validation, before any shuffling.
 
     Parameters
     ----------
     x, y, sample_weight
         Array-like, as in `as_batches`.
     validation_split
-        The share to set aside, between 0 and 1. Training gets
-        ``floor(n * (1 - validation_split))`` samples; unlike Keras's, the
-        product isn't pushed below a whole number by round-off, so 0.9 of 10
+        Fraction to split off, in (0, 1). Training keeps
+        ``floor(n * (1 - validation_split))`` samples; unlike in Keras,
+        round-off doesn't push the product below a whole number, so 0.9 of 10
         leaves 1.
 
     Returns
     -------
     tuple
-        ``(x, y, sample_weight)`` of training, and those of validation; views.
+        ``(x, y, sample_weight)`` for training, then for validation; views.
 
     Raises
     ------
     ValueError
-        The share isn't between 0 and 1, or leaves one side empty.
+        If the fraction is not in (0, 1), or leaves one side empty.
+    TypeError
+        If the fraction is not a number.
     """
-    if not isinstance(validation_split, float | int | np.number) or not 0 < validation_split < 1:
-        raise ValueError(f"validation_split must be between 0 and 1, both excluded, got {validation_split!r}")
+    fraction = validate_float("validation_split", validation_split, 0, 1, exclude={0, 1})
     if not _is_array_like(x):
         raise ValueError(
             f"validation_split needs x to be an array, got {type(x).__name__}; pass validation_data instead"
         )
     arrays = _as_arrays(x, y, sample_weight, "x")
     n = len(arrays[0])
-    # A few units of round-off for the share and for the product, each of 2**-53.
-    split = math.floor(n * (1 - float(validation_split)) + n * 2.0**-50)
+    # A few units of round-off, each of 2**-53, for the fraction and for the product.
+    split = math.floor(n * (1 - fraction) + n * 2.0**-50)
     if not 0 < split < n:
         raise ValueError(
             f"validation_split must leave samples on both sides, got {validation_split!r} of {n} samples"
         )
-    return _part(arrays, slice(split)), _part(arrays, slice(split, None))
+    return _select(arrays, slice(split)), _select(arrays, slice(split, None))
 
 
-def _part(arrays: Arrays, rows: slice) -> Arrays:
+def _select(arrays: Arrays, rows: slice) -> Arrays:
     x, y, sample_weight = arrays
     return x[rows], None if y is None else y[rows], None if sample_weight is None else sample_weight[rows]

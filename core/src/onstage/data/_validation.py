@@ -1,8 +1,7 @@
-"""Is this data that a model can learn from? Said in one sentence where not."""
+"""Checks of user data; each message says what is wrong in one sentence."""
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, SupportsIndex
@@ -11,31 +10,32 @@ import numpy as np
 
 from onstage.errors import OnstageWarning
 from onstage.model import Array
+from onstage.validation import validate_int
 
 DEFAULT_BATCH_SIZE = 32
 CHECKED_ELEMENTS = 2**26
-"""How much of an array is looked at for NaN and for the range of labels."""
+"""Elements of an array that are searched for NaN and for the range of labels."""
 _CHUNK = 2**20
 _MAX_CLASSES = 2**20
 
 
-def part_names(name: str) -> tuple[str, str, str]:
-    """Name x, y and the weights of the data that the user calls `name`."""
+def name_parts(name: str) -> tuple[str, str, str]:
+    """Return the names of x, y and the weights in data that the user calls `name`."""
     if name == "x":
         return "x", "y", "sample_weight"
     return f"{name}'s x", f"{name}'s y", f"{name}'s sample_weight"
 
 
 def as_array(value: object, name: str) -> Array:
-    """Give array-like numbers as a plain array, without a copy where it is one.
+    """Return array-like numbers as a plain array, without a copy if they are one.
 
     Parameters
     ----------
     value
-        An array, a memmap (not read), or what ``np.asarray`` makes numbers of:
-        lists, data frames, tensors on the CPU.
+        An array, a memmap (not read), or anything that ``np.asarray`` turns
+        into numbers: lists, data frames, tensors on the CPU.
     name
-        What the user calls it, for the messages.
+        User's name of it, for messages.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def as_array(value: object, name: str) -> Array:
     Raises
     ------
     TypeError, ValueError
-        It is something else; says what.
+        If it is anything else; the message says what.
     """
     if isinstance(value, Mapping):
         raise TypeError(
@@ -63,7 +63,9 @@ def as_array(value: object, name: str) -> Array:
     try:
         array: Array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{name} must be an array of numbers, got what makes none: {error}") from error
+        raise ValueError(
+            f"{name} must be an array of numbers, got a {type(value).__name__}: {error}"
+        ) from error
     _check_numbers(array, value, name)
     return array
 
@@ -71,10 +73,10 @@ def as_array(value: object, name: str) -> Array:
 def _check_numbers(array: Array, value: object, name: str) -> None:
     if array.dtype.kind not in "biuf":
         got = {"U": "strings", "S": "bytes", "O": "objects", "c": "complex numbers", "M": "dates"}
-        what = got.get(array.dtype.kind, f"dtype {array.dtype}")
+        found = got.get(array.dtype.kind, f"dtype {array.dtype}")
         if array.ndim == 0:
-            what = f"a {type(value).__name__}"
-        raise TypeError(f"{name} must be numbers, got {what}{_example(array)}; encode it as numbers first")
+            found = f"a {type(value).__name__}"
+        raise TypeError(f"{name} must be numbers, got {found}{_example(array)}; encode it as numbers first")
     if array.ndim == 0:
         raise ValueError(f"{name} must have an axis of samples, got the single number {array!r:.40}")
     if len(array) == 0:
@@ -82,7 +84,7 @@ def _check_numbers(array: Array, value: object, name: str) -> None:
 
 
 def is_sparse(value: object) -> bool:
-    """Say whether it is a scipy sparse matrix or array, without scipy."""
+    """Return whether it is a scipy sparse matrix or array, without importing scipy."""
     return hasattr(value, "toarray") and hasattr(value, "nnz")
 
 
@@ -97,31 +99,39 @@ def _example(array: Array) -> str:
     return f" such as {array.flat[0].item()!r:.40}"
 
 
-def as_count(value: SupportsIndex, name: str, remedy: str = "") -> int:
-    """Give a whole number of at least 1, or raise with the argument's name."""
-    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be a whole number of at least 1, got {value!r:.80}{remedy}")
-    count = operator.index(value)
-    if count < 1:
-        raise ValueError(f"{name} must be at least 1, got {count}{remedy}")
-    return count
+def reject_array_arguments(name: str, x: object, **given: object) -> None:
+    """Raise ValueError if arguments for arrays are passed with a source of batches.
+
+    Parameters
+    ----------
+    name
+        User's name of x.
+    **given
+        Arguments by name, such as y and batch_size; None if not passed.
+    """
+    for argument, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{argument} must be left out if {name} yields batches itself ({type(x).__name__}); "
+                "let it yield (x, y, sample_weight)"
+            )
 
 
 def choose_batch_size(samples: int, batch_size: SupportsIndex | None, steps: int | None) -> int:
-    """Return the batch size of data that is cut into batches here, as Keras does.
+    """Return the batch size of data that is cut into batches, as Keras does.
 
     Parameters
     ----------
     samples
-        Of all the data.
+        Number of all samples.
     batch_size
-        As given; it wins.
+        As passed by the user; it takes precedence.
     steps
         Batches in an epoch. Without a batch size the data is cut into that
-        many: ``ceil(samples / steps)`` samples each. None, and no batch size: 32.
+        many: ``ceil(samples / steps)`` samples each. If both are None: 32.
     """
     if batch_size is not None:
-        return as_count(batch_size, "batch_size")
+        return validate_int("batch_size", batch_size, 1)
     return DEFAULT_BATCH_SIZE if steps is None else -(-samples // steps)
 
 
@@ -136,8 +146,8 @@ def check_lengths(
             )
 
 
-def as_weights(value: object, name: str) -> Array:
-    """Give sample weights as a 1-D array, or raise with the argument's name."""
+def as_sample_weights(value: object, name: str) -> Array:
+    """Return sample weights as a 1-D array; raise if there is not one for each sample."""
     weights = as_array(value, name)
     if weights.ndim == 2 and weights.shape[1] == 1:
         return weights[:, 0]
@@ -146,12 +156,12 @@ def as_weights(value: object, name: str) -> Array:
     return weights
 
 
-def warn_of_nan(array: Array, name: str) -> None:
-    """Warn (`OnstageWarning`) when floats hold a NaN; looks at the first 2**26."""
+def warn_if_nan(array: Array, name: str) -> None:
+    """Warn (`OnstageWarning`) if floats hold a NaN among the first 2**26."""
     if array.dtype.kind != "f":
         return
     for begin, chunk in _chunks(array):
-        # The minimum is NaN if any element is, and takes no memory to find.
+        # The minimum is NaN if any element is, and finding it takes no memory.
         with np.errstate(invalid="ignore"):
             lowest = chunk.min()
         if np.isnan(lowest):
@@ -166,9 +176,9 @@ def warn_of_nan(array: Array, name: str) -> None:
 
 
 def label_range(y: Array | None) -> tuple[int, int] | None:
-    """Give the lowest and the highest of integer labels; None for other data.
+    """Return the lowest and the highest of integer labels; None for other data.
 
-    Looks at the first 2**26 elements.
+    Only the first 2**26 elements are read.
     """
     if y is None or y.dtype.kind not in "iu" or y.size == 0:
         return None
@@ -185,19 +195,29 @@ def _chunks(array: Array) -> Iterator[tuple[int, Array]]:
         yield begin, array[begin : begin + rows]
 
 
-def class_weight_table(class_weight: object) -> dict[int, float]:
-    """Read ``class_weight``: class number to weight, keys as Keras takes them.
+def parse_class_weight(class_weight: object, sample_weight: object = None) -> dict[int, float] | None:
+    """Return ``class_weight`` as class number to weight; None for None.
 
     Parameters
     ----------
     class_weight
-        A mapping; its keys are whole numbers, or text that ``int`` reads.
+        A mapping; its keys are whole numbers, or text that ``int`` reads, as
+        in Keras.
+    sample_weight
+        Must be None unless `class_weight` is.
 
     Raises
     ------
     TypeError, ValueError
-        It is no mapping, or a key or a weight is no number.
+        If it is not a mapping, a key or a weight is not a number, or sample
+        weights are passed too.
     """
+    if class_weight is None:
+        return None
+    if sample_weight is not None:
+        raise ValueError(
+            "class_weight and sample_weight can't both be given; multiply them into sample_weight"
+        )
     if not isinstance(class_weight, Mapping):
         raise TypeError(
             f"class_weight must be a dict of class number to weight, got {type(class_weight).__name__}"
@@ -208,14 +228,14 @@ def class_weight_table(class_weight: object) -> dict[int, float]:
             table[int(key)] = float(weight)
         except (TypeError, ValueError):
             raise ValueError(
-                "class_weight must give a number for each class number, "
+                "class_weight must map each class number to a number, "
                 f"got {key!r:.40}: {weight!r:.40}; use the classes' numbers in y"
             ) from None
     return table
 
 
-def weights_of_classes(y: Array, table: dict[int, float], name: str) -> Array:
-    """Turn class weights into sample weights.
+def class_weight_to_sample_weights(y: Array, table: dict[int, float], name: str) -> Array:
+    """Return the sample weights that class weights amount to.
 
     Parameters
     ----------
@@ -223,7 +243,9 @@ def weights_of_classes(y: Array, table: dict[int, float], name: str) -> Array:
         Class numbers, shape ``(n,)`` or ``(n, 1)``, floats being rounded; or
         one-hot rows, shape ``(n, classes)``.
     table
-        As `class_weight_table` gives it; a class that isn't in it weighs 1.
+        Result of `parse_class_weight`; a class that it lacks weighs 1.
+    name
+        User's name of y, for messages.
 
     Returns
     -------

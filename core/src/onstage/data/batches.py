@@ -1,4 +1,4 @@
-"""Batches: epochs over any data, and the place where they are."""
+"""Batch iterators that can save and restore their position."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from onstage.model import Batch, State
 
 
 class Spec(NamedTuple):
-    """What one sample looks like."""
+    """Shape and type of one sample."""
 
     shape: tuple[int, ...]
     """Without the axis of samples."""
     dtype: Any
-    """The numpy dtype; a framework's own for its tensors."""
+    """A numpy dtype, or a framework's own for its tensors."""
 
 
 class Batches(Protocol):
-    """Epochs of batches, and the place where they are.
+    """Epochs of batches, with a position that can be saved.
 
-    Iterating starts an epoch. There is one epoch at a time: starting another
-    gives up the first.
+    Iterating starts an epoch. Only one epoch is open at a time: starting
+    another abandons the first.
     """
 
     x_spec: Spec
@@ -36,7 +36,7 @@ class Batches(Protocol):
 
     @property
     def steps(self) -> int | None:
-        """Batches in an epoch; None where unknown, until the first has ended."""
+        """Batches in an epoch; None if unknown, until the first has ended."""
         ...
 
     @property
@@ -46,59 +46,59 @@ class Batches(Protocol):
 
     @property
     def exhausted(self) -> bool:
-        """Whether no batch will come any more: a generator that has ended."""
+        """Whether no more batches will come: a generator that has ended."""
         ...
 
     def __iter__(self) -> Iterator[Batch]:
-        """Start an epoch, or go on in the one that was loaded.
+        """Start an epoch, or continue the one that was loaded.
 
-        The arrays of a batch are valid until the next one is asked for, and
+        The arrays of a batch are valid until the next one is requested, and
         must not be written to.
         """
         ...
 
     def end_epoch(self) -> None:
-        """Give up the rest of an epoch that was left early.
+        """Drop the rest of an epoch that was left early.
 
-        Without it `state_dict` counts as in mid-epoch, and whoever loads it
-        goes on there.
+        Otherwise `state_dict` describes a position within that epoch, and
+        loading it continues there.
         """
         ...
 
     def restart(self) -> None:
-        """Make the next epoch begin with the first batch.
+        """Start the next epoch at the first batch.
 
-        Matters where `steps` lets each epoch continue the one before. A
-        generator can't, and goes on.
+        Matters if `steps` makes each epoch continue the previous one. A
+        generator can't restart, and continues.
         """
         ...
 
     def state_dict(self) -> State:
-        """Give the place in the epoch, counted in batches handed out."""
+        """Return the position in the epoch, counted in batches handed out."""
         ...
 
     def load_state_dict(self, state: State) -> None:
-        """Make the next epoch the rest of the one that was going on."""
+        """Make the next epoch the rest of the saved one."""
         ...
 
 
 class BatchesBase(ABC):
     """Epochs cut from passes over a source of batches.
 
-    Without a limit an epoch is a pass. With one, a pass lives on from epoch to
-    epoch until it runs out, as in Keras.
+    Without a limit an epoch is a pass. With one, a pass continues from epoch
+    to epoch until it runs out, as in Keras.
 
     Parameters
     ----------
     name
-        What the user calls the data, for the messages.
+        User's name of the data, for messages.
     limit
         Batches in an epoch; None for all.
     length
-        Batches in a pass; None where unknown.
+        Batches in a pass; None if unknown.
     rng
-        Draws the order of each pass, and belongs to these batches alone: its
-        state is saved and restored with the place. None where nothing is drawn.
+        Generator of the order of each pass, not shared with anything else: its
+        state is saved and restored with the position. None if nothing is drawn.
     """
 
     x_spec: Spec
@@ -121,30 +121,30 @@ class BatchesBase(ABC):
 
     @abstractmethod
     def _open_pass(self, start: int) -> Iterator[Batch]:
-        """Begin a pass at the batch number `start`."""
+        """Begin a pass at batch number `start`."""
 
     @property
     def steps(self) -> int | None:
-        """Batches in an epoch; None where unknown, until the first has ended."""
+        """Batches in an epoch; None if unknown, until the first has ended."""
         return self._limit or self._length
 
     @property
     def exhausted(self) -> bool:
-        """Whether no batch will come any more."""
+        """Whether no more batches will come."""
         return False
 
     def __iter__(self) -> Iterator[Batch]:
         if not self._resumed:
             self.end_epoch()
         elif self._in_pass:
-            self._begin()  # Even where nothing is left of the pass: its order was drawn.
+            self._begin()  # Even if nothing is left of the pass: its order was drawn.
         self._resumed = False
         while self._in_epoch != self._limit:
             fresh = self._in_pass == 0
             batch = next(self._pass or self._begin(), None)
             if batch is not None:
-                # Counted before it is handed out: a state that is saved while
-                # the batch is worked on goes on with the next one.
+                # Counted before it is handed out: a state that is saved during
+                # the step continues with the next batch.
                 self._in_pass += 1
                 self._in_epoch += 1
                 yield batch
@@ -155,7 +155,7 @@ class BatchesBase(ABC):
             if self._in_epoch or fresh or self.exhausted:
                 self._warn_of_end()
                 break
-            # The pass had ended together with the epoch before: begin the next one.
+            # The pass had ended together with the previous epoch: begin the next one.
         self._in_epoch = 0
 
     def _begin(self) -> Iterator[Batch]:
@@ -176,20 +176,20 @@ class BatchesBase(ABC):
         wanted = f" of {self._limit}" if self._limit else ""
         warnings.warn(
             f"{self._name} ran out of data after {self._in_epoch}{wanted} batches; the epoch ends here. "
-            "It must give steps * epochs batches, or be a thing that can be iterated again",
+            "It must yield steps * epochs batches, or be an object that can be iterated again",
             OnstageWarning,
             stacklevel=3,
         )
 
     def end_epoch(self) -> None:
-        """Give up the rest of an epoch that was left early."""
+        """Drop the rest of an epoch that was left early."""
         self._in_epoch = 0
         self._resumed = False
         if self._limit is None:
             self._leave_pass()
 
     def restart(self) -> None:
-        """Make the next epoch begin with the first batch."""
+        """Start the next epoch at the first batch."""
         self.end_epoch()
         self._leave_pass()
 
@@ -197,7 +197,7 @@ class BatchesBase(ABC):
         return None if self._rng is None else dict(self._rng.bit_generator.state)
 
     def state_dict(self) -> State:
-        """Give the place in the epoch, counted in batches handed out."""
+        """Return the position in the epoch, counted in batches handed out."""
         return {
             "in_pass": self._in_pass,
             "in_epoch": self._in_epoch,
@@ -207,12 +207,12 @@ class BatchesBase(ABC):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Make the next epoch the rest of the one that was going on.
+        """Make the next epoch the rest of the saved one.
 
         Raises
         ------
         StateError
-            It was saved over other data, another batch size or another order.
+            If it was saved with other data, another batch size or another order.
         """
         for key in ("samples", "batch_size"):
             if not _same(state.get(key), getattr(self, key)):
@@ -224,12 +224,12 @@ class BatchesBase(ABC):
         rng: Any = state.get("rng")
         if not (type(in_pass) is int and type(in_epoch) is int and in_pass >= 0 and in_epoch >= 0):
             raise StateError(
-                f"{self._name}'s saved place must be counts of batches, got {in_pass!r}, {in_epoch!r}"
+                f"{self._name}'s saved position must be two counts of batches, got {in_pass!r}, {in_epoch!r}"
             )
         if in_epoch > (self._limit or in_epoch) or in_pass > (self._length or in_pass):
             raise StateError(
-                f"{self._name} must give the {max(in_pass, in_epoch)} batches it had given when it was "
-                f"saved, got {self.steps}; resume with the same data and steps"
+                f"{self._name} must have the {max(in_pass, in_epoch)} batches yielded when it was saved, "
+                f"got {self.steps}; resume with the same data and steps"
             )
         if (rng is None) != (self._rng is None):
             raise StateError(f"{self._name} must be shuffled as when it was saved; pass the same shuffle")
@@ -243,5 +243,5 @@ class BatchesBase(ABC):
 
 
 def _same(saved: object, own: int | None) -> bool:
-    """Whether a saved number, which may be anything, is our own."""
+    """Return whether a saved value, which may be anything, is our own number."""
     return type(saved) is type(own) and saved == own

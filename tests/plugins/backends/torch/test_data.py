@@ -1,5 +1,6 @@
 """What fit takes: arrays, tensors, nests of them, datasets, loaders, iterables."""
 
+import math
 import random
 
 import numpy as np
@@ -143,10 +144,10 @@ def test_class_weights_become_sample_weights():
         ({"x": {"a": X, "b": X[:3]}}, ValueError, "x must be as long as x, got 3 samples against 10"),
         ({"x": torch.zeros(0, 3)}, ValueError, r"x must hold at least one sample, got shape \(0, 3\)"),
         ({"x": np.array(["a"])}, TypeError, "x must be numbers, got strings"),
-        ({"x": Pairs(), "y": Y}, ValueError, "y must be left out where x gives batches itself"),
+        ({"x": Pairs(), "y": Y}, ValueError, "y must be left out if x yields batches itself"),
         ({"x": [(X, Y)], "batch_size": 3}, ValueError, "batch_size must be left out"),
-        ({"x": DataLoader([]), "batch_size": None}, ValueError, "x must give at least one batch"),
-        ({"x": X, "batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
+        ({"x": DataLoader([]), "batch_size": None}, ValueError, "x must yield at least one batch"),
+        ({"x": X, "batch_size": 0}, ValueError, "batch_size must be an integer >= 1, got 0"),
         ({"x": X, "sample_weight": X}, ValueError, r"sample_weight must be one weight .* shape \(10, 2\)"),
         (
             {"x": X, "y": Y, "sample_weight": Y, "class_weight": {0: 1}},
@@ -163,7 +164,7 @@ def test_what_does_not_fit_together_is_said_in_a_sentence(given, error, message)
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        ((X, Y, Y, Y), "x must give x, .* got a batch of 4"),
+        ((X, Y, Y, Y), "x must yield x, .* got 4 parts in batch 0"),
         ((torch.zeros(3, 2), torch.zeros(2)), "y must be as long as x .* got 2 against 3"),
     ],
 )
@@ -259,6 +260,60 @@ def test_a_loader_over_a_stream_learns_its_length():
     assert batches.steps is None
     assert firsts(batches) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert batches.steps == 3
+
+
+# -- one process's share, without other processes
+
+
+@pytest.mark.parametrize("n", [10, 11, 12])
+@pytest.mark.parametrize("world", [2, 3])
+def test_steps_of_a_dataset_are_as_many_in_each_of_several_processes(n, world):
+    """Each process takes n / world rows, so a batch of all of them must be n / steps."""
+    epochs = []
+    for rank in range(world):
+        batches = make_batches(TensorDataset(torch.arange(n)), steps=2)
+        batches.shard(rank, world, seed=0, training=True)
+        epochs.append([x.tolist() for x, _, _ in batches])
+
+    assert [len(epoch) for epoch in epochs] == [2] * world
+    assert {row for epoch in epochs for rows in epoch for row in rows} == set(range(n))
+    assert batches.batch_size == math.ceil(math.ceil(n / world) / 2)
+
+
+def test_a_dataset_with_a_batch_size_keeps_it_in_each_process():
+    batches = make_batches(TensorDataset(torch.arange(12)), batch_size=3, steps=2)
+    batches.shard(1, 2, seed=0, training=True)
+
+    assert [len(x) for x, _, _ in batches] == [3, 3]
+
+
+def test_a_dataset_that_is_too_short_for_its_steps_warns_in_each_process_alike():
+    for rank in range(2):
+        batches = make_batches(TensorDataset(torch.arange(10)), steps=4)
+        batches.shard(rank, 2, seed=0, training=True)
+
+        with pytest.warns(OnstageWarning, match="x ran out of data after 3 of 4 batches"):
+            assert [len(x) for x, _, _ in batches] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("form", ["dataset", "tensors"])
+def test_an_evaluation_with_steps_takes_each_row_once_whatever_the_number_of_processes(form):
+    x = torch.arange(9)
+    rows = []
+    for rank in range(2):
+        batches = make_batches(TensorDataset(x) if form == "dataset" else x, steps=5)
+        batches.shard(rank, 2, seed=0, training=False)
+        rows += [row for part, _, _ in batches for row in part.tolist()]
+
+    assert sorted(rows) == list(range(9))
+
+
+def test_an_iterable_that_ends_early_in_one_process_is_an_error():
+    batches = make_batches([(X, Y)] * 3, steps=4)
+    batches.shard(0, 2, seed=0, training=True)
+
+    with pytest.raises(RuntimeError, match="x ended in this process after 3 of 4 batches"):
+        list(batches)
 
 
 @pytest.mark.parametrize("form", ["arrays", "tensors", "batches"])

@@ -93,7 +93,7 @@ def test_the_gradient_of_clipped_probabilities_is_that_of_keras():
     ("given", "outputs", "targets", "message"),
     [
         ("mse", VALUES, VALUES[:, :2], r"y must have the shape of the outputs, \(9, 4\), got \(9, 2\)"),
-        ("sparse_categorical_crossentropy", PROBABILITIES, ONE_HOT, "take 'categorical_crossentropy'"),
+        ("sparse_categorical_crossentropy", PROBABILITIES, ONE_HOT, "use 'categorical_crossentropy'"),
     ],
 )
 def test_targets_of_another_shape_are_never_broadcast(given, outputs, targets, message):
@@ -105,7 +105,7 @@ def test_targets_of_another_shape_are_never_broadcast(given, outputs, targets, m
 def test_logits_where_probabilities_belong_are_named_with_the_remedy(name):
     loss = Loss(name)
 
-    with pytest.raises(ValueError, match=r"takes probabilities, got outputs from -.* take 'cross_entropy'"):
+    with pytest.raises(ValueError, match=r"must be probabilities for this loss, got -.* use 'cross_entropy'"):
         loss.check(t(LOGITS), t(ONE_HOT))
     loss.check(t(PROBABILITIES), t(ONE_HOT))
 
@@ -149,5 +149,5 @@ def test_what_is_no_loss_is_refused(given, error, message):
 
 
 def test_a_loss_that_gives_no_tensor_is_refused():
-    with pytest.raises(TypeError, match="loss must give a tensor, got float"):
+    with pytest.raises(TypeError, match="loss must return a tensor, got float"):
         Loss(lambda outputs, targets: 1.0)(t(VALUES), t(VALUES))

@@ -137,7 +137,7 @@ def test_a_metric_of_several_numbers_is_refused(data, new_model):
 
 
 def test_it_is_refused_where_weights_must_count(new_model):
-    with pytest.raises(TypeError, match="weighted_metrics must heed weights, got MulticlassF1Score"):
+    with pytest.raises(TypeError, match="weighted_metrics must take sample weights, got MulticlassF1Score"):
         new_model(weighted_metrics=[new("f1")])
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from onstage_torch.losses import Loss  # noqa: E402
 from onstage_torch.metrics.accumulator import TorchMetricAccumulator  # noqa: E402
-from onstage_torch.metrics.metric import RuleMeasure, measures  # noqa: E402
+from onstage_torch.metrics.metric import KernelMetric, make_metrics  # noqa: E402
 from torch import nn  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -58,9 +58,9 @@ def name_of(metric):
 
 def both(metric, batches, weighted):
     """Give what tensors and what arrays come to."""
-    measure = RuleMeasure(metric, None, weighted=weighted)
+    measure = KernelMetric(metric, None, weighted=weighted)
     accumulator = TorchMetricAccumulator([measure], CPU)
-    on_device = TorchMetricAccumulator([RuleMeasure(metric, None, weighted=weighted)], CPU)
+    on_device = TorchMetricAccumulator([KernelMetric(metric, None, weighted=weighted)], CPU)
     on_device._on_host = False
     outputs, targets, _ = batches[0]
     oracle = core.get(metric, output_shape=outputs.shape, target_shape=targets.shape)
@@ -138,7 +138,7 @@ def test_outputs_that_are_no_number_count_as_in_the_core():
 
 
 def one_batch(metric, outputs, targets, loss=None, weighted=False, weights=None):
-    measure = measures(*((None, metric) if weighted else (metric, None)), loss)[0]
+    measure = make_metrics(*((None, metric) if weighted else (metric, None)), loss)[0]
     accumulator = TorchMetricAccumulator([measure], CPU)
     accumulator.add(torch.tensor(0.0), len(outputs), outputs, targets, weights)
     return accumulator.logs()[measure.name]
@@ -198,7 +198,7 @@ def test_a_metric_of_the_users_own_is_measured_by_its_numpy_code():
 def test_names_and_directions_are_known_before_the_first_batch():
     given = {"hits": "accuracy", "far": lambda o, t: 0.0}
 
-    made = measures([core.AUC(), "mse"], given, None)
+    made = make_metrics([core.AUC(), "mse"], given, None)
 
     assert [(each.name, each.direction) for each in made] == [
         ("auc", "max"),
@@ -210,10 +210,10 @@ def test_names_and_directions_are_known_before_the_first_batch():
 
 def test_a_name_that_is_unknown_is_refused():
     with pytest.raises(ValueError, match="did you mean 'accuracy'"):
-        measures(["acuracy"], None, None)
+        make_metrics(["acuracy"], None, None)
 
 
 def test_metrics_of_one_name_are_numbered_as_in_keras():
-    recalls = measures([core.Recall(), "mse"], [core.Recall(), "mse"], None)
+    recalls = make_metrics([core.Recall(), "mse"], [core.Recall(), "mse"], None)
 
     assert [each.name for each in recalls] == ["recall", "mse", "recall_1", "weighted_mse"]

@@ -135,7 +135,7 @@ def test_an_error_in_one_process_ends_all_within_seconds_and_is_shown(tmp_path):
     other = tmp_path / "error-0"
     # Process 0 sees its neighbour go, unless torchrun was quicker to end it.
     if other.exists():
-        assert "what failed first was process 1 of 2: ValueError: this shard is damaged" in other.read_text()
+        assert "the first error was in process 1 of 2: ValueError: this shard is damaged" in other.read_text()
 
 
 def test_a_killed_process_is_started_again_and_all_end_with_the_same_bits(tmp_path):

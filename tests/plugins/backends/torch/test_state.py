@@ -229,7 +229,7 @@ def changed(state, *path, to):
         ),
         (lambda s: changed(s, "optimizer", to={"groups": 1}), "optimizer's state can't be read"),
         (lambda s: changed(s, "updates", "average", to=None), "saved without average"),
-        (lambda s: changed(s, "updates", "waiting", to=3), "3 batches in wait, accumulate is 1"),
+        (lambda s: changed(s, "updates", "waiting", to=3), "fewer than accumulate=1 pending batches, got 3"),
     ],
 )
 def test_a_state_that_does_not_fit_is_named_and_changes_nothing(change, message, data, new_model):
@@ -253,7 +253,7 @@ def test_weights_of_another_number_or_shape_are_refused_whole(new_model):
     model = new_model()
     weights = model.get_weights()
 
-    with pytest.raises(ValueError, match="weights must be 4 arrays, as get_weights gives them, got 3"):
+    with pytest.raises(ValueError, match="weights must be 4 arrays, as from get_weights, got 3"):
         model.set_weights(weights[:3])
     with pytest.raises(ValueError, match=r"2.weight|3.weight must have shape \(3, 8\), got \(8, 3\)"):
         model.set_weights([weights[0] + 1, weights[1], weights[2].T, weights[3]])

@@ -1,4 +1,4 @@
-"""The processes that train together: what they share, and where they agree."""
+"""The group of processes that train together."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from torch.nn.parallel import DistributedDataParallel
 from onstage_torch.metrics.accumulator import TorchMetricAccumulator
 
 if dist.is_available():
-    # Imported later, its functions would hold the group as their default for good.
+    # If imported later, its functions would keep the group as their default forever.
     import torch.distributed.nn.functional
 
-_AS_IT_IS = nullcontext()
+_NO_CONTEXT = nullcontext()
 
 
 class ProcessGroup:
-    """This process among those of the training; the only one, as a rule.
+    """This process and the others of its training; usually there are no others.
 
     Parameters
     ----------
     device
-        Where this process computes.
+        Device of this process.
     rank, world
-        Its number, from 0, and how many there are.
+        Its number, from 0, and the number of processes.
     """
 
-    # The process's, as the group of torch is: several models share both.
+    # One for the process, as torch's group is: several models share both.
     _store: ClassVar[Any] = None
     _trainings: ClassVar[int] = 0
     _wrapped: ClassVar[WeakSet[DistributedDataParallel]] = WeakSet()
@@ -46,44 +46,44 @@ class ProcessGroup:
 
     @classmethod
     def of_process(cls, device: str | torch.device) -> ProcessGroup:
-        """Join the processes that torchrun started, or that a program has joined.
+        """Return the group that torchrun started, or that the program has joined.
 
         Parameters
         ----------
         device
-            ``"auto"``: this process's GPU where there are GPUs, else the CPU.
+            ``"auto"``: this process's GPU if there is one, else the CPU.
         """
-        place = _device(device)
+        target = _resolve_device(device)
         if not dist.is_available():
-            return cls(place)
+            return cls(target)
         if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            cls._join(place)
+            cls._join(target)
         if not dist.is_initialized():
-            return cls(place)
-        return cls(place, dist.get_rank(), dist.get_world_size())
+            return cls(target)
+        return cls(target, dist.get_rank(), dist.get_world_size())
 
     @classmethod
-    def _join(cls, place: torch.device) -> None:
-        if place.type == "cuda":
-            torch.cuda.set_device(place)
-        # Imported late: torch may have been built without them.
+    def _join(cls, device: torch.device) -> None:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        # Imported late: torch may have been built without these.
         from torch.distributed.distributed_c10d import PrefixStore
         from torch.distributed.rendezvous import rendezvous
 
         store, rank, world = next(rendezvous("env://"))
         # torchrun keeps one store over its restarts: without a prefix the new
-        # processes would find the addresses of the dead ones.
+        # processes would read the addresses of the dead ones.
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         cls._store = PrefixStore(f"onstage/attempt {attempt} of {world}", store)
         dist.init_process_group(
-            "nccl" if place.type == "cuda" else "gloo", store=cls._store, rank=rank, world_size=world
+            "nccl" if device.type == "cuda" else "gloo", store=cls._store, rank=rank, world_size=world
         )
-        atexit.register(_leave)
+        atexit.register(_destroy)
 
     def wrap(self, module: Any, options: Mapping[str, Any]) -> Any:
-        """Wrap the module in one that shares gradients with the other processes."""
-        places = [self.device] if self.device.type == "cuda" else None
-        wrapped = DistributedDataParallel(module, device_ids=places, **options)
+        """Return the module wrapped to average gradients over all processes."""
+        devices = [self.device] if self.device.type == "cuda" else None
+        wrapped = DistributedDataParallel(module, device_ids=devices, **options)
         ProcessGroup._wrapped.add(wrapped)
         return wrapped
 
@@ -93,7 +93,7 @@ class ProcessGroup:
         Raises
         ------
         ValueError
-            The processes compute on the CPU, where torch has none.
+            If the processes compute on the CPU, where torch has no such layer.
         """
         if self.world == 1:
             return module
@@ -106,44 +106,44 @@ class ProcessGroup:
         return converted
 
     def syncing(self, network: Any, *, last: bool) -> AbstractContextManager[Any]:
-        """Give the context of a batch: its gradients are shared if it is a step's last."""
-        return _AS_IT_IS if last or self.world == 1 else network.no_sync()
+        """Return the context of a batch: gradients are shared only in a step's last."""
+        return _NO_CONTEXT if last or self.world == 1 else network.no_sync()
 
     def average(self, gradients: list[Tensor]) -> None:
-        """Average gradients that were not shared batch by batch."""
+        """Average gradients, in place, that were not shared batch by batch."""
         if self.world > 1:
             for gradient in gradients:
                 dist.all_reduce(gradient)
             torch._foreach_div_(gradients, float(self.world))
 
     def shard(self, batches: Any, seed: int, *, training: bool) -> None:
-        """Give each process its part of the data.
+        """Keep this process's part of the data.
 
         Raises
         ------
         ValueError
-            The parts would not be of as many batches, or nobody knows how to divide.
+            If the parts differ in their number of batches, or can't be divided.
         """
         if self.world == 1:
             return
         batches.shard(self.rank, self.world, seed, training=training)
         if training and not self.all_equal(batches.steps):
             raise ValueError(
-                f"x must give as many batches in each of the {self.world} processes, got {batches.steps} "
-                f"in process {self.rank} and another number elsewhere"
+                f"x must yield as many batches in each of the {self.world} processes, got {batches.steps} "
+                f"in process {self.rank} and another number in others"
             )
 
     def all_reduce(self, accumulator: TorchMetricAccumulator) -> None:
-        """Give every process the metrics over the samples of all."""
+        """Replace the sums, in every process, by those over the samples of all."""
         if self.world > 1:
             packed = accumulator.pack()
             dist.all_reduce(packed)
             accumulator.unpack(packed)
             for each in accumulator.objects.values():
-                each.join()
+                each.combine()
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
-        """Give every process the first one's values, in place."""
+        """Copy rank 0's values to every process, in place."""
         if self.world > 1:
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), 0)
@@ -154,24 +154,28 @@ class ProcessGroup:
         dist.all_reduce(total)
         return total
 
-    def first_rank_stopping(self, wishes: bool) -> int | None:
-        """Tell which process wishes to stop, the lowest of them; None if none."""
-        number = torch.tensor(self.rank if wishes else self.world, device=self.device)
+    def first_rank_stopping(self, stopping: bool) -> int | None:
+        """Return the lowest rank that is stopping; None if none is."""
+        number = torch.tensor(self.rank if stopping else self.world, device=self.device)
         if self.world > 1:
             dist.all_reduce(number, dist.ReduceOp.MIN)
         found = int(number)
         return None if found == self.world else found
 
     def broadcast_int(self, number: int) -> int:
-        """Give every process the first one's number."""
+        """Return rank 0's number, in every process."""
         if self.world == 1:
             return number
         shared = torch.tensor(number, device=self.device)
         dist.broadcast(shared, 0)
         return int(shared)
 
+    def draw_seed(self) -> int:
+        """Return a seed from rank 0's generator, in every process."""
+        return self.broadcast_int(int(torch.randint(2**62, ())))
+
     def all_equal(self, number: int) -> bool:
-        """Tell whether all processes came with the same number."""
+        """Return whether the number is the same in all processes."""
         if self.world == 1:
             return True
         ends = torch.tensor([number, -number], device=self.device)
@@ -180,7 +184,7 @@ class ProcessGroup:
 
     @contextmanager
     def barrier_on_exit(self) -> Iterator[None]:
-        """End together: all go on when all have come, or each learns whose error it was."""
+        """Wait for all processes at the end; after an error, note in each which came first."""
         if self.world == 1:
             yield
             return
@@ -188,27 +192,27 @@ class ProcessGroup:
         try:
             yield
         except BaseException as error:
-            # The others would wait for this process: leave without goodbye.
-            atexit.unregister(_leave)
-            self._tell(error)
+            # The others would wait for this process: exit without destroying the group.
+            atexit.unregister(_destroy)
+            self._publish(error)
             raise
         dist.barrier()
 
-    def _tell(self, error: BaseException) -> None:
-        """Publish an error, or note on it the one that another process published."""
-        if ProcessGroup._store is None:  # The program has made the group, and keeps its store.
+    def _publish(self, error: BaseException) -> None:
+        """Publish an error; if another process was first, note its error on this one."""
+        if ProcessGroup._store is None:  # The program made the group, and keeps its store.
             return
         text = f"process {self.rank} of {self.world}: {type(error).__name__}: {error}"
         try:
-            told = ProcessGroup._store.compare_set(f"error in training {ProcessGroup._trainings}", "", text)
-        except RuntimeError:  # Whoever kept the store is gone; that error has been shown.
+            first = ProcessGroup._store.compare_set(f"error in training {ProcessGroup._trainings}", "", text)
+        except RuntimeError:  # The process with the store has ended, and shown its error.
             return
-        first = told.decode(errors="replace")
-        if first != text:
-            error.add_note(f"what failed first was {first}")
+        earliest = first.decode(errors="replace")
+        if earliest != text:
+            error.add_note(f"the first error was in {earliest}")
 
 
-def _device(given: str | torch.device) -> torch.device:
+def _resolve_device(given: str | torch.device) -> torch.device:
     if given != "auto":
         return torch.empty(0, device=given).device  # "cuda" with its index, as tensors have it
     if torch.cuda.is_available():
@@ -217,22 +221,22 @@ def _device(given: str | torch.device) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def _leave() -> None:
-    _let_go()
+def _destroy() -> None:
+    _release_group()
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 @atexit.register
-def _let_go() -> None:
-    """Let the wrappers of models that still live go of their group, whose threads end with it.
+def _release_group() -> None:
+    """Drop the DDP wrappers' references to the group while the interpreter is alive.
 
-    One of those may have a tensor to give back: when there is no interpreter
-    left it would abort the process.
+    Its worker threads would otherwise release tensors after finalization, and
+    abort the process.
     """
     groups = [vars(wrapped).pop("process_group", None) for wrapped in ProcessGroup._wrapped]
     for wrapped in ProcessGroup._wrapped:
         vars(wrapped).clear()
-    # Last, and from Python: joining the threads in a reducer's end, with the
-    # interpreter held, would wait for ever for one that needs it.
+    # Last, and from Python: a reducer's destructor would join the threads while
+    # it holds the interpreter, and wait forever for a thread that needs it.
     del groups

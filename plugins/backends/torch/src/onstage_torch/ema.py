@@ -11,8 +11,8 @@ from onstage.model import State
 from onstage_torch.pytree import array_view
 
 
-class Average:
-    """An exponential moving average of parameters, as Keras's optimizers keep.
+class MovingAverage:
+    """Exponential moving average of parameters, as in Keras's optimizers.
 
     ``average = momentum * average + (1 - momentum) * weights`` after each
     step; after a parameter's first step its average is the parameter, also if
@@ -24,9 +24,9 @@ class Average:
         Its parameters that the optimizer changes are averaged; `swap` and
         `finalize` write to them.
     optimizer
-        Tells which parameters those are, at each step.
+        Its groups, read at each step, are the parameters that it changes.
     momentum
-        The part that stays at each step, in [0, 1].
+        Fraction of the average that is kept at each step, in [0, 1].
 
     References
     ----------
@@ -43,7 +43,7 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights after a step."""
+        """Blend in the weights after a step."""
         known = len(self.values)
         assert self._optimizer is not None
         changed = [
@@ -54,12 +54,12 @@ class Average:
         ]
         if changed != self._changed:
             self._changed = changed
-            self._follow(set(changed))
+            self._add_new(set(changed))
         if known:
             self._blend(self.values[:known], self._parameters[:known], None)
 
-    def _follow(self, changed: set[int]) -> None:
-        """Add parameters that are changed for the first time."""
+    def _add_new(self, changed: set[int]) -> None:
+        """Add the parameters that are changed for the first time."""
         known = {id(each) for each in self._parameters}
         new = [each for each in self._module.parameters() if id(each) in changed - known]
         self._parameters += new
@@ -67,7 +67,7 @@ class Average:
 
     @torch.no_grad()
     def finalize(self) -> None:
-        """Make the average the weights; do nothing before the first step."""
+        """Copy the average to the weights; do nothing before the first step."""
         if self.values:
             torch._foreach_copy_(self._parameters, self.values)
 
@@ -86,14 +86,16 @@ class Average:
         return {name: array_view(averages[id(each)]) for name, each in named if id(each) in averages}
 
     def check_state(self, state: State) -> None:
-        """Raise StateError if `load_state_dict` cannot take it."""
+        """Raise StateError if `load_state_dict` would fail."""
         own = dict(self._module.named_parameters())
         for name, value in state.items():
             if name not in own or tuple(own[name].shape) != value.shape:
-                raise StateError(f"the state has an average of {name} in shape {value.shape}, the module not")
+                raise StateError(
+                    f"the average of {name} must be of a parameter of the module, got shape {value.shape}"
+                )
 
     def load_state_dict(self, state: State) -> None:
-        """Restore the result of `state_dict`."""
+        """Restore a result of `state_dict`."""
         own = dict(self._module.named_parameters())
         self._changed = []
         self._parameters = [own[name] for name in state]

@@ -1,4 +1,4 @@
-"""A module's parts with weights, as callbacks that name layers want them."""
+"""Layers of a module with their weights, for callbacks that name layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Weight:
     Attributes
     ----------
     name
-        Within its layer: ``"weight"``.
+        Name within its layer: ``"weight"``.
     """
 
     def __init__(self, name: str, tensor: Tensor) -> None:
@@ -26,24 +26,24 @@ class Weight:
 
     @property
     def value(self) -> Array:
-        """Its numbers: on the CPU the tensor's own memory, else a copy."""
-        return _numbers(self._tensor.detach())
+        """Values: on the CPU the tensor's own memory, else a copy."""
+        return _values(self._tensor.detach())
 
     @property
     def gradient(self) -> Array | None:
-        """Those of its gradient; None before there is one."""
-        return None if self._tensor.grad is None else _numbers(self._tensor.grad)
+        """Values of its gradient; None before there is one."""
+        return None if self._tensor.grad is None else _values(self._tensor.grad)
 
 
 class Layer:
     """A submodule that has weights of its own.
 
-    Its class has the name of the submodule's: TensorBoard shows it.
+    Its class has the name of the submodule's class, which TensorBoard shows.
 
     Attributes
     ----------
     name
-        Its path in the module: ``"encoder.0"``; the class's name for the module itself.
+        Path in the module: ``"encoder.0"``; for the module itself, its class's name.
     weights
         Parameters, then buffers.
     """
@@ -55,18 +55,18 @@ class Layer:
 
 
 def layers_of(module: nn.Module) -> list[Layer]:
-    """List the submodules that have weights of their own, in the module's order."""
-    made = (_kind(type(part).__name__)(name, part) for name, part in module.named_modules())
-    return [layer for layer in made if layer.weights]
+    """Return the submodules that have weights of their own, in the module's order."""
+    views = (_layer_class(type(part).__name__)(name, part) for name, part in module.named_modules())
+    return [layer for layer in views if layer.weights]
 
 
 @cache
-def _kind(name: str) -> type[Layer]:
+def _layer_class(name: str) -> type[Layer]:
     return type(name, (Layer,), {"__doc__": Layer.__doc__})
 
 
-def _numbers(tensor: Tensor) -> Array:
-    # bfloat16 is none of numpy's types.
+def _values(tensor: Tensor) -> Array:
+    # numpy has no bfloat16.
     plain = tensor.device.type == "cpu" and tensor.dtype is not torch.bfloat16
     array: Array = tensor.numpy() if plain else to_array(tensor)
     return array

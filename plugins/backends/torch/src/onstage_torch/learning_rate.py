@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from onstage.validation import validate_float
 
-class Rates:
+
+class LearningRates:
     """The rates of all groups, in proportion to the first.
 
     Parameters
@@ -17,24 +18,25 @@ class Rates:
     optimizer
         Its groups may have different rates.
     scheduler
-        What sets them; None where callbacks may.
+        Scheduler that sets the rates; None if callbacks may set them.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, scheduler: Any = None) -> None:
         self._optimizer = optimizer
         self._scheduler = scheduler
-        self._shares = self._measured([1.0] * len(optimizer.param_groups))
+        self._ratios = self._measure([1.0] * len(optimizer.param_groups))
 
-    def _measured(self, otherwise: list[float]) -> list[float]:
+    def _measure(self, previous: list[float]) -> list[float]:
+        """Return each group's rate as a multiple of the first one's."""
         rates = [float(group["lr"]) for group in self._optimizer.param_groups]
         if rates[0]:
             return [rate / rates[0] for rate in rates]
-        # At a rate of 0 the proportions can't be seen: those from before hold.
-        return otherwise + [1.0] * (len(rates) - len(otherwise))
+        # A first rate of 0 hides the proportions: the previous ones stay valid.
+        return previous + [1.0] * (len(rates) - len(previous))
 
     @property
     def first(self) -> float:
-        """The first group's rate; setting it raises TypeError under a scheduler."""
+        """Rate of the first group; setting it raises TypeError with a scheduler."""
         return float(self._optimizer.param_groups[0]["lr"])
 
     @first.setter
@@ -42,15 +44,13 @@ class Rates:
         if self._scheduler is not None:
             raise TypeError(
                 f"learning_rate follows {type(self._scheduler).__name__} and cannot be set to {rate!r}; "
-                "leave out the scheduler, or what sets the rate"
+                "remove the scheduler, or the callback that sets the rate"
             )
-        number = float(rate)
-        if not (math.isfinite(number) and number >= 0):
-            raise ValueError(f"learning_rate must be a number >= 0, got {rate!r}")
-        self._shares = self._measured(self._shares)
-        for group, share in zip(self._optimizer.param_groups, self._shares, strict=True):
-            # Of a tensor, which a captured graph reads, the object must stay.
+        number = validate_float("learning_rate", float(rate), 0)
+        self._ratios = self._measure(self._ratios)
+        for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=True):
+            # A tensor is read by a captured graph, so the object must stay.
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(number * share)
+                group["lr"].fill_(number * ratio)
             else:
-                group["lr"] = number * share
+                group["lr"] = number * ratio

@@ -1,22 +1,23 @@
-"""TorchView: what callbacks may ask of a module that a loop of one's own trains."""
+"""TorchView: a module as callbacks see a model, for a training loop of your own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike, fspath, path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from onstage.errors import StateError, did_you_mean
+from onstage.errors import StateError
 from onstage.model import Array, State
 from onstage.state import copy_state, storage
-from onstage_torch import state_encoding, validation
+from onstage_torch import state_encoding
 from onstage_torch.layer_views import Layer, layers_of
-from onstage_torch.learning_rate import Rates
+from onstage_torch.learning_rate import LearningRates
 from onstage_torch.pytree import array_view, to_array
+from onstage_torch.state import check_optimizer, check_weights, copy_weights
+from onstage_torch.validation import validate_module
 
 StrPath = str | PathLike[str]
 
@@ -24,22 +25,29 @@ StrPath = str | PathLike[str]
 class TorchView:
     """A module and its optimizer, as callbacks see a model.
 
-    Weights, learning rate, state and files; no steps: those are in the user's
-    loop. `onstage_torch.TorchModel.view` makes one.
+    It has weights, learning rate, state and files, but no steps: these are in
+    your loop. `onstage_torch.TorchModel.view` returns one.
 
     Parameters
     ----------
     module
         Any module.
     optimizer
-        What trains it; without one there is no ``learning_rate``.
+        Optimizer of the module; without one there is no ``learning_rate``.
     scheduler
         A torch scheduler of that optimizer; callbacks can't set the rate then.
 
     Attributes
     ----------
     stop_training
-        Set by a callback that wants the end; the `onstage.Run` looks at it.
+        Set to True by a callback to end training; read by `onstage.Run`.
+
+    Examples
+    --------
+    >>> module = nn.Linear(2, 1)
+    >>> view = TorchView(module, torch.optim.SGD(module.parameters(), lr=0.1))
+    >>> view.learning_rate
+    0.1
     """
 
     def __init__(
@@ -48,16 +56,16 @@ class TorchView:
         optimizer: torch.optim.Optimizer | None = None,
         scheduler: Any = None,
     ) -> None:
-        self._module = validation.module(module)
+        self._module = validate_module(module)
         self._optimizer = optimizer
         self._scheduler = scheduler
         self.stop_training = False
         self._gradient_hook: Any = None
-        self._rates = None if optimizer is None else Rates(optimizer, scheduler)
+        self._rates = None if optimizer is None else LearningRates(optimizer, scheduler)
 
     @property
     def module(self) -> nn.Module:
-        """The module, as given."""
+        """The module."""
         return self._module
 
     @property
@@ -72,36 +80,41 @@ class TorchView:
 
     @property
     def name(self) -> str:
-        """The module's class, in lower case: what callbacks call the model."""
+        """Name of the module's class in lower case, used by callbacks."""
         return type(self.module).__name__.lower()
 
     @property
     def layers(self) -> list[Layer]:
-        """The submodules with weights of their own, by path; for callbacks that name them."""
+        """Submodules with weights of their own, by path, for callbacks that name them."""
         return layers_of(self.module)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the first parameter; the CPU for a module without."""
+        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
 
     # -- weights
 
     def named_weights(self) -> dict[str, Tensor]:
-        """Name parameters and buffers, in the order of ``module.state_dict()``.
+        """Return parameters and buffers by name, in the order of ``module.state_dict()``.
 
         Raises
         ------
         TypeError
-            The module keeps something else in its ``state_dict()``.
+            If the module's ``state_dict()`` holds anything else.
         """
-        found = self.module.state_dict()
-        for name, value in found.items():
+        weights = self.module.state_dict()
+        for name, value in weights.items():
             if not isinstance(value, Tensor):
                 raise TypeError(
                     f"{name} in the module's state_dict must be a tensor, got {type(value).__name__}"
                 )
-        return dict(found)
+        return dict(weights)
 
     def get_weights(self) -> list[Array]:
-        """Copy parameters and buffers, in the order of `named_weights`.
+        """Return copies of parameters and buffers, in the order of `named_weights`.
 
-        numpy has no bfloat16: such weights come as float32, exactly.
+        numpy has no bfloat16: such weights are returned as float32, exactly.
         """
         return [to_array(weight) for weight in self.named_weights().values()]
 
@@ -111,59 +124,49 @@ class TorchView:
         Raises
         ------
         ValueError
-            There are more or fewer, or a shape differs. Nothing is changed then.
+            If their number or a shape differs. Nothing is changed then.
         """
         own = self.named_weights()
         if len(weights) != len(own):
-            raise ValueError(
-                f"weights must be {len(own)} arrays, as get_weights gives them, got {len(weights)}"
-            )
-        self._fill(own, dict(zip(own, weights, strict=True)))
-
-    @staticmethod
-    def _fill(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> None:
-        for name, weight in own.items():
-            if tuple(np.shape(given[name])) != tuple(weight.shape):
-                raise ValueError(
-                    f"{name} must have shape {tuple(weight.shape)}, got {tuple(np.shape(given[name]))}"
-                )
-        with torch.no_grad():
-            for name, weight in own.items():
-                weight.copy_(torch.tensor(np.asarray(given[name])))
+            raise ValueError(f"weights must be {len(own)} arrays, as from get_weights, got {len(weights)}")
+        copy_weights(dict(zip(own, weights, strict=True)), own)
 
     # -- learning rate
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the optimizer's first group.
+        """Rate of the optimizer's first group.
 
         Setting it sets all groups, in proportion: a group with a tenth of the
-        first one's rate keeps a tenth. Setting it raises TypeError under a
+        first one's rate keeps a tenth. Setting it raises TypeError with a
         scheduler; reading it raises AttributeError without an optimizer.
         """
-        return self._known_rates().first
+        return self._existing_rates().first
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        self._known_rates().first = rate
+        self._existing_rates().first = rate
 
-    def _known_rates(self) -> Rates:
+    def _existing_rates(self) -> LearningRates:
         if self._rates is None:
-            raise AttributeError("learning_rate needs an optimizer; give it beside the module")
+            raise AttributeError("learning_rate needs an optimizer; pass it with the module")
         return self._rates
 
     # -- gradients
 
     def set_gradient_callback(self, function: Callable[[list[Tensor | None]], None] | None) -> None:
-        """Call a function with the gradients before each step of the optimizer; None for none.
+        """Call a function with the gradients before each step of the optimizer.
 
-        They are those of the module's trainable parameters, in their order;
-        None for a parameter without one.
+        Parameters
+        ----------
+        function
+            Takes the gradients of the module's trainable parameters, in their
+            order; None for a parameter without one. None ends the calls.
 
         Raises
         ------
         TypeError
-            There is no optimizer.
+            If there is no optimizer.
         """
         if self._gradient_hook is not None:
             self._gradient_hook.remove()
@@ -171,7 +174,7 @@ class TorchView:
         if function is None:
             return
         if self._optimizer is None:
-            raise TypeError("gradients need an optimizer; pass it beside the module")
+            raise TypeError("gradients need an optimizer; pass it with the module")
 
         def before_step(*_: object) -> None:
             function([each.grad for each in self._module.parameters() if each.requires_grad])
@@ -180,37 +183,35 @@ class TorchView:
 
     # -- state and files
 
-    @property
-    def device(self) -> torch.device:
-        """Where the first parameter lies; the CPU for a module without."""
-        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
-
     def state_dict(self) -> State:
-        """Copy weights, optimizer, scheduler and all random states; a TorchModel's scaler and average too."""
+        """Return a copy of weights, optimizer, scheduler and all random states.
+
+        That of a `TorchModel` has its scaler, average and loss too.
+        """
         return copy_state(self._state_view())
 
     def _state_view(self) -> State:
+        """Return the state on the tensors' own memory."""
+        parts = {"optimizer": self.optimizer, "scheduler": self.scheduler}
         return {
             "weights": self._weights_view(),
-            "optimizer": None
-            if self.optimizer is None
-            else state_encoding.encode(self.optimizer.state_dict(), "optimizer"),
-            "scheduler": None
-            if self.scheduler is None
-            else state_encoding.encode(self.scheduler.state_dict(), "scheduler"),
+            **{
+                name: None if part is None else state_encoding.encode(part.state_dict(), name)
+                for name, part in parts.items()
+            },
             "random": state_encoding.random_states(self.device),
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` gave, to the bit; all of it or nothing.
+        """Restore a result of `state_dict`, to the bit; all of it or nothing.
 
         Raises
         ------
         StateError
-            It is the state of another module, optimizer or scheduler.
+            If it is the state of another module, optimizer or scheduler.
         """
         self._check_state(state)
-        self._fill(self.named_weights(), state["weights"])
+        copy_weights(state["weights"], self.named_weights())
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state_encoding.decode(state["optimizer"]))
         if self.scheduler is not None:
@@ -221,96 +222,63 @@ class TorchView:
         missing = {"weights", "optimizer", "scheduler", "random"} - set(state)
         if missing:
             raise StateError(f"the state must be one of a torch model, got one without {sorted(missing)}")
-        check_names(self.named_weights(), state["weights"])
-        for what, part in (("optimizer", self.optimizer), ("scheduler", self.scheduler)):
-            if (part is None) != (state[what] is None):
-                saved, now = ("without", "with") if state[what] is None else ("with", "without")
+        check_weights(state["weights"], self.named_weights())
+        for name, part in (("optimizer", self.optimizer), ("scheduler", self.scheduler)):
+            if (part is None) != (state[name] is None):
+                saved, now = ("without", "with") if state[name] is None else ("with", "without")
                 raise StateError(
-                    f"the state was saved {saved} a {what}, this model is {now}; make it the same"
+                    f"the state was saved {saved} a {name}, this model is {now}; make the model the same"
                 )
         if self.optimizer is not None:
-            _check_optimizer(self.optimizer, state_encoding.decode(state["optimizer"]))
-
-    def save(self, filepath: StrPath, overwrite: bool = True) -> None:
-        """Write the whole state to one safetensors file, atomically.
-
-        A file can't make a module: make the model as before, then `load`.
-
-        Raises
-        ------
-        FileExistsError
-            The file is there, and overwrite is False.
-        """
-        self._write(filepath, overwrite, self.snapshot())
-
-    def load(self, filepath: StrPath) -> None:
-        """Restore what `save` wrote; raises StateError where it doesn't fit."""
-        self.load_state_dict(storage.load(filepath))
-
-    def save_weights(self, filepath: StrPath, overwrite: bool = True) -> None:
-        """Write the weights to one safetensors file, each under its own name.
-
-        ``safetensors.torch.load_file`` gives what ``module.load_state_dict``
-        takes.
-        """
-        self._write(filepath, overwrite, self.snapshot(weights_only=True))
+            check_optimizer(state_encoding.decode(state["optimizer"]), self.optimizer)
 
     def snapshot(self, weights_only: bool = False) -> State:
-        """Give what `save`, or `save_weights`, writes; the arrays may be the tensors' own memory."""
+        """Return the content of `save`, or of `save_weights`.
+
+        Arrays may be on the tensors' own memory.
+        """
         return self._weights_view() if weights_only else self._state_view()
 
     def _weights_view(self) -> dict[str, Array]:
         return {name: array_view(weight) for name, weight in self.named_weights().items()}
 
+    def save(self, filepath: StrPath, overwrite: bool = True) -> None:
+        """Write the whole state to one safetensors file, atomically.
+
+        The file does not hold the module: make the model as before, then `load`.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and overwrite is False.
+        """
+        self._write(filepath, overwrite, self.snapshot())
+
+    def load(self, filepath: StrPath) -> None:
+        """Restore a file of `save`; raise StateError if it does not fit."""
+        self.load_state_dict(storage.load(filepath))
+
+    def save_weights(self, filepath: StrPath, overwrite: bool = True) -> None:
+        """Write the weights to one safetensors file, each under its own name.
+
+        ``safetensors.torch.load_file`` reads it for ``module.load_state_dict``.
+        """
+        self._write(filepath, overwrite, self.snapshot(weights_only=True))
+
     def load_weights(self, filepath: StrPath) -> None:
-        """Take the weights of a file that `save_weights` or `save` wrote.
+        """Restore the weights of a file of `save_weights` or `save`.
 
         Raises
         ------
         StateError
-            A name or a shape differs. Nothing is changed then.
+            If a name or a shape differs. Nothing is changed then.
         """
         state = storage.load(filepath)
         weights = state["weights"] if isinstance(state.get("weights"), dict) else state
-        check_names(self.named_weights(), weights)
-        self._fill(self.named_weights(), weights)
+        check_weights(weights, self.named_weights())
+        copy_weights(weights, self.named_weights())
 
     def _write(self, filepath: StrPath, overwrite: bool, state: State) -> None:
         if not overwrite and path.exists(filepath):
             raise FileExistsError(f"'{fspath(filepath)}' exists; pass overwrite=True to replace it")
         storage.save(filepath, state)
-
-
-def check_names(own: Mapping[str, Any], given: Mapping[str, Any], whose: str = "the module's") -> None:
-    """Raise StateError unless names and shapes are the same."""
-    for name in sorted(set(own) ^ set(given)):
-        other = given if name in own else own
-        lacks = "is missing in the file" if name in own else f"is not {whose}"
-        raise StateError(f"weight {name!r} {lacks}{did_you_mean(name, set(other) - (set(own) & set(given)))}")
-    for name, weight in own.items():
-        if tuple(np.shape(given[name])) != tuple(weight.shape):
-            raise StateError(
-                f"{name} must have shape {tuple(weight.shape)}, got {tuple(np.shape(given[name]))}"
-            )
-
-
-def _check_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
-    """Refuse the state of another optimizer, before anything is changed."""
-    own = optimizer.state_dict()["param_groups"]
-    try:
-        groups = saved["param_groups"]
-        sizes = [len(group["params"]) for group in groups]
-        keys = [set(group) for group in groups]
-    except (KeyError, TypeError):
-        raise StateError("the optimizer's state can't be read; it is of another kind") from None
-    if sizes != [len(group["params"]) for group in own]:
-        raise StateError(
-            f"the optimizer must have groups of {sizes} parameters, as when it was saved, "
-            f"got {[len(group['params']) for group in own]}"
-        )
-    for theirs, ours in zip(keys, own, strict=True):
-        if theirs ^ set(ours):
-            raise StateError(
-                f"the state is of another optimizer than {type(optimizer).__name__}: "
-                f"they differ in {', '.join(sorted(theirs ^ set(ours)))}"
-            )

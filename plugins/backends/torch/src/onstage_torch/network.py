@@ -1,4 +1,4 @@
-"""The module as a training calls it: compiled, and sharing gradients."""
+"""The module as training calls it: compiled, and sharing gradients."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from onstage_torch.distributed import ProcessGroup
 
 
 class SharedNetwork:
-    """Returns what a training calls instead of the module.
+    """Returns the network that training calls in place of the module.
 
     DistributedDataParallel shares the gradients of the parameters that were
-    trainable when it was made; it is made anew when others are.
+    trainable when it was made, so it is made again if these change.
 
     Parameters
     ----------
     compile
-        Whether the module goes through ``torch.compile``.
+        Whether the module is compiled with ``torch.compile``.
     options
         Arguments of DistributedDataParallel.
     """
@@ -42,7 +42,7 @@ class SharedNetwork:
             return self._unshared
         trainable = [id(each) for each in self._module.parameters() if each.requires_grad]
         if trainable != self._trainable:
-            self._shared = None  # Its hooks go before the next one's come.
+            self._shared = None  # Its hooks are removed before the next one adds its own.
             self._shared = self._group.wrap(self._unshared, self._options)
             self._trainable = trainable
         return self._shared

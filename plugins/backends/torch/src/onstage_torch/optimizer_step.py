@@ -8,46 +8,47 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from onstage.errors import StateError
 from onstage.model import State
 from onstage_torch import state_encoding
 from onstage_torch.distributed import ProcessGroup
-from onstage_torch.ema import Average
+from onstage_torch.ema import MovingAverage
 from onstage_torch.pytree import array_view
 
 ScheduleOn: TypeAlias = Literal["epoch", "batch"]
 
 
 class OptimizerStepper:
-    """Backward, clip, step; for one batch at a time, or several together.
+    """Backward, clip, step; for each batch, or for several together.
 
     Parameters
     ----------
     optimizer
-        Changes the parameters. Its groups are read at each step: they may grow.
+        Its groups are read at each step, so that they may grow.
     loss_parameters
-        Those of the loss, whose gradients no wrapper of the module shares.
+        Parameters of the loss, whose gradients no wrapper of the module shares.
     scheduler
-        A torch scheduler; stepped here alone.
+        A torch scheduler; stepped only here.
     schedule_on
         ``"batch"``: after each step of the optimizer. ``"epoch"``: before the
-        first batch of each epoch but the first, so that the rate which
-        on_epoch_end sees is the one that the epoch was trained with.
+        first batch of each epoch but the first, so that on_epoch_end sees the
+        rate that the epoch was trained with.
     scaler
         Scales losses of float16; None for other types.
     accumulate
-        Batches to one step.
+        Batches in one step.
     clip_grad_norm
-        The greatest length of all gradients together; None for no limit.
+        Maximum norm of all gradients together; None for no limit.
     average
-        The moving average of the weights; None for none.
+        Moving average of the weights; None for none.
     group
-        The processes that train together.
+        Processes that train together.
 
     Attributes
     ----------
+    accumulates
+        Whether a step has more than one batch.
     epoch_is_over
         Whether the next batch begins another epoch: call `begin_epoch` first.
     """
@@ -62,7 +63,7 @@ class OptimizerStepper:
         scaler: Any,
         accumulate: int,
         clip_grad_norm: float | None,
-        average: Average | None,
+        average: MovingAverage | None,
         group: ProcessGroup,
     ) -> None:
         self._optimizer = optimizer
@@ -75,19 +76,20 @@ class OptimizerStepper:
         self._average = average
         self._group = group
         self._plain = accumulate == 1 and scaler is None and clip_grad_norm is None
-        self._more_to_do = average is not None or (self._per_batch and scheduler is not None)
+        self._has_after_step = average is not None or (self._per_batch and scheduler is not None)
         self._waiting = 0
         self._first: float = 0.0
         self._seen: float | Tensor = 0.0
+        self.accumulates = accumulate > 1
         self.epoch_is_over = False
 
     def begin_epoch(self) -> None:
-        """Do what the end of an epoch left for the next one."""
+        """Step the scheduler for the new epoch."""
         self.epoch_is_over = False
         if self._scheduler is None or self._per_batch:
             return
         with warnings.catch_warnings():
-            # torch looks for steps of the optimizer in this process; a resumed one has none yet.
+            # torch looks for the optimizer's steps in this process; a resumed one has made none.
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
             self._scheduler.step()
 
@@ -97,32 +99,32 @@ class OptimizerStepper:
         return self._waiting + 1 == self._accumulate
 
     def backward(self, loss: Tensor, divisor: float | Tensor | None, samples: float) -> None:
-        """Take in one batch's loss; step if it completes one.
+        """Add one batch's gradients; step if the batch completes a step.
 
         Parameters
         ----------
         divisor
-            What the loss is a mean over: its part in the mean of an
+            Divisor of the loss if it is a mean: its weight in the mean over an
             accumulation. None for a sum.
         samples
-            In the batch.
+            Number of samples in the batch.
         """
         if self._plain:
             self._zero_gradients()
             loss.backward()
             self._share_loss_gradients()
             self._optimizer.step()
-            if self._more_to_do:
+            if self._has_after_step:
                 self._after_step()
             return
         if not self._waiting:
             self._zero_gradients()
-            # As if all batches had as many: then nothing is left to rescale.
+            # As if all batches had as many samples: then nothing has to be rescaled.
             self._first = float(samples * self._accumulate)
             self._seen = self._first if divisor is None else 0.0
         if divisor is not None:
             self._seen = self._seen + divisor
-            if self._accumulate > 1:
+            if self.accumulates:
                 loss = loss * (divisor / self._first)
         if self._scaler is not None:
             loss = self._scaler.scale(loss)
@@ -151,7 +153,7 @@ class OptimizerStepper:
         self._share_loss_gradients()
         if self._scaler is not None:
             self._scaler.unscale_(self._optimizer)
-        if self._accumulate > 1:
+        if self.accumulates:
             self._rescale()
         if self._clip is not None:
             torch.nn.utils.clip_grad_norm_(list(self._parameters()), self._clip)
@@ -163,9 +165,9 @@ class OptimizerStepper:
             self._after_step()
 
     def _rescale(self) -> None:
-        """Turn the sum that was accumulated into the mean over all that was seen."""
+        """Turn the accumulated sum into the mean over the samples that came."""
         seen = float(self._seen)
-        # Nothing seen, as all targets were ignored: all gradients are 0.
+        # 0 if all targets were ignored: all gradients are 0 then.
         if seen not in (0.0, self._first):
             gradients = [each.grad for each in self._parameters() if each.grad is not None]
             torch._foreach_mul_(gradients, self._first / seen)
@@ -173,13 +175,13 @@ class OptimizerStepper:
     def _scaled_step(self) -> bool:
         """Step unless a gradient overflowed; return whether the weights changed.
 
-        The scale, whose reading waits for the device, is only read if someone
-        has to know.
+        Reading the scale waits for the device, so it is read only if there is
+        something to do after the step.
         """
-        before = self._scaler.get_scale() if self._more_to_do else 0.0
+        before = self._scaler.get_scale() if self._has_after_step else 0.0
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        return self._more_to_do and self._scaler.get_scale() >= before
+        return self._has_after_step and self._scaler.get_scale() >= before
 
     def _after_step(self) -> None:
         if self._average is not None:
@@ -188,15 +190,15 @@ class OptimizerStepper:
             self._scheduler.step()
 
     def end_epoch(self) -> None:
-        """Step with what is left of an incomplete accumulation."""
+        """Step with the batches of an incomplete accumulation."""
         if self._waiting:
-            # Not shared yet: no batch was known to be the last of its step.
+            # Not shared yet: none of these batches was known to be the last of its step.
             self._group.average([each.grad for each in self._parameters() if each.grad is not None])
             self._step()
         self.epoch_is_over = True
 
     def state_dict(self) -> State:
-        """Give scaler, average, gradients in wait, and where the epoch is; on their own memory."""
+        """Return scaler, average, pending gradients and epoch position, on their own memory."""
         return {
             "epoch_over": self.epoch_is_over,
             "scaler": None
@@ -212,15 +214,16 @@ class OptimizerStepper:
         }
 
     def check_state(self, state: State) -> None:
-        """Raise StateError unless `load_state_dict` would take it."""
-        for what, part in (("scaler", self._scaler), ("average", self._average)):
-            if (part is None) != (state[what] is None):
+        """Raise StateError if `load_state_dict` would fail."""
+        for name, part in (("scaler", self._scaler), ("average", self._average)):
+            if (part is None) != (state[name] is None):
                 raise StateError(
-                    f"the state was saved {'without' if part else 'with'} {what}; make the model as then"
+                    f"the state was saved {'without' if part else 'with'} {name}; make the model the same"
                 )
         if state["waiting"] >= self._accumulate:
             raise StateError(
-                f"the state has {state['waiting']} batches in wait, accumulate is {self._accumulate}"
+                f"the state must have fewer than accumulate={self._accumulate} pending batches, "
+                f"got {state['waiting']}; make the model the same"
             )
         if state["waiting"] and len(state["gradients"]) != len(list(self._parameters())):
             raise StateError("the state has gradients of another model")
@@ -228,7 +231,7 @@ class OptimizerStepper:
             self._average.check_state(state["average"])
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore a result of `state_dict`."""
         if self._scaler is not None:
             self._scaler.load_state_dict(state_encoding.decode(state["scaler"]))
         if self._average is not None:
@@ -239,24 +242,3 @@ class OptimizerStepper:
         for parameter, gradient in zip(self._parameters(), state["gradients"], strict=False):
             if gradient is not None:
                 parameter.grad = torch.tensor(gradient).to(parameter.device, parameter.dtype)
-
-
-def check_scheduler(scheduler: Any, optimizer: torch.optim.Optimizer) -> None:
-    """Refuse a scheduler that can't be stepped here.
-
-    Raises
-    ------
-    TypeError, ValueError
-        It is none, wants a metric, or is another optimizer's.
-    """
-    if isinstance(scheduler, ReduceLROnPlateau):
-        raise TypeError(
-            "scheduler must need no metric, got torch's ReduceLROnPlateau; "
-            "use the callback onstage.callbacks.ReduceLROnPlateau"
-        )
-    if not hasattr(scheduler, "step") or not hasattr(scheduler, "state_dict"):
-        raise TypeError(
-            f"scheduler must be a torch scheduler or a function of the optimizer, got {scheduler!r}"
-        )
-    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
-        raise ValueError("scheduler must belong to the optimizer of the model, got one of another optimizer")

@@ -1,4 +1,4 @@
-"""Nested inputs: a tensor, or tuples, lists and dicts of tensors."""
+"""Nested inputs and outputs: a tensor, or tuples, lists and dicts of tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onstage.model import Array
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Apply a function to what is no container; None stays None."""
+    """Return the tree with a function applied to each leaf; None stays None."""
     if tree is None:
         return None
     if isinstance(tree, Mapping):
@@ -24,12 +24,12 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def _sequence_like(example: Any, items: list[Any]) -> Any:
-    named = hasattr(example, "_fields")  # a namedtuple takes its parts one by one
+    named = hasattr(example, "_fields")  # a namedtuple takes its items as arguments
     return type(example)(*items) if named else type(example)(items)
 
 
 def tree_leaves(tree: Any) -> Iterator[Any]:
-    """Give what is no container and not None, in order."""
+    """Yield the leaves that are not None, in order."""
     if isinstance(tree, Mapping):
         tree = tuple(tree.values())
     if isinstance(tree, tuple | list):
@@ -39,15 +39,15 @@ def tree_leaves(tree: Any) -> Iterator[Any]:
         yield tree
 
 
-def detached(tree: Any) -> Any:
-    """Cut outputs off their graph; the tensor itself is the usual case."""
-    if isinstance(tree, Tensor):
+def detach(tree: Any) -> Any:
+    """Return the tree with its tensors detached from their graph."""
+    if isinstance(tree, Tensor):  # The usual case.
         return tree.detach()
     return map_leaves(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def sample_count(tree: Any) -> int:
-    """Count the samples of a batch: the length of the first tensor in it."""
+    """Return the number of samples in a batch: the length of its first tensor."""
     if isinstance(tree, Tensor):
         return tree.shape[0] if tree.ndim else 1
     first = next(tree_leaves(tree), None)
@@ -55,12 +55,12 @@ def sample_count(tree: Any) -> int:
 
 
 def to_array(tensor: Tensor) -> Array:
-    """Copy a tensor to numpy, as `array_view` gives it."""
+    """Return a copy of a tensor as a numpy array, as `array_view` converts it."""
     return np.array(array_view(tensor), copy=True)
 
 
 def array_view(tensor: Tensor) -> Array:
-    """Give a tensor as numpy's, on its own memory where that can be; bfloat16 as float32."""
+    """Return a tensor as a numpy array, on its own memory if possible; bfloat16 as float32."""
     tensor = tensor.detach()
     if tensor.dtype is torch.bfloat16:  # numpy lacks it.
         tensor = tensor.float()
@@ -69,7 +69,7 @@ def array_view(tensor: Tensor) -> Array:
 
 
 def concat(outputs: list[Any]) -> Any:
-    """Join the outputs of batches, leaf by leaf."""
+    """Return the outputs of all batches, joined leaf by leaf."""
     first = outputs[0]
     if isinstance(first, Mapping):
         return {key: concat([each[key] for each in outputs]) for key in first}

@@ -1,4 +1,4 @@
-"""torch's own states as `onstage.model.State` and back: no pickle."""
+"""Convert torch's states to `onstage.model.State` and back, without pickle."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from onstage_torch.pytree import array_view
 _PAIRS, _TUPLE, _COUNTER = "$pairs", "$tuple", "$counter"
 
 
-def encode(value: Any, place: str = "state") -> Any:
-    """Turn what a torch ``state_dict()`` gives into a State.
+def encode(value: Any, path: str = "state") -> Any:
+    """Return a torch ``state_dict()`` as a State.
 
-    Tensors become arrays on their own memory; tuples and dicts whose keys are
-    no text are marked, so that `decode` gives them back as they were.
+    Tensors become arrays on their own memory. Tuples, and dicts with keys that
+    are not text, are marked, so that `decode` restores them.
 
     Raises
     ------
     TypeError
-        Something is no data; names the place.
+        If a value is not data; the message has its path.
     """
     match value:
         case Tensor():
@@ -34,21 +34,21 @@ def encode(value: Any, place: str = "state") -> Any:
         case None | bool() | int() | float() | str() | np.ndarray() | np.generic():
             return value
         case Counter():
-            return {_COUNTER: encode(list(value.items()), place)}
+            return {_COUNTER: encode(list(value.items()), path)}
         case Mapping() if all(isinstance(key, str) for key in value):
-            return {key: encode(item, f"{place}/{key}") for key, item in value.items()}
+            return {key: encode(item, f"{path}/{key}") for key, item in value.items()}
         case Mapping():
-            pairs = [[encode(key, place), encode(item, f"{place}/{key}")] for key, item in value.items()]
+            pairs = [[encode(key, path), encode(item, f"{path}/{key}")] for key, item in value.items()]
             return {_PAIRS: pairs}
         case tuple():
-            return {_TUPLE: [encode(item, place) for item in value]}
+            return {_TUPLE: [encode(item, path) for item in value]}
         case list():
-            return [encode(item, place) for item in value]
-    raise TypeError(f"{place} must hold tensors and plain values to be saved, got {type(value).__name__}")
+            return [encode(item, path) for item in value]
+    raise TypeError(f"{path} must hold tensors and plain values to be saved, got {type(value).__name__}")
 
 
 def decode(value: Any) -> Any:
-    """Undo `encode`; arrays become tensors with memory of their own."""
+    """Return the torch state of an encoded one; arrays become tensors with their own memory."""
     match value:
         case np.ndarray():
             return torch.tensor(value)
@@ -66,10 +66,10 @@ def decode(value: Any) -> Any:
 
 
 def random_states(device: torch.device) -> State:
-    """Copy the states of all generators that a training step may draw from.
+    """Return a copy of the states of all generators that a training step may use.
 
-    torch's on the CPU and on the device, and the global ones of numpy and of
-    Python, which transforms of the data use.
+    These are torch's on the CPU and on the device, and the global ones of numpy
+    and of Python, which transforms of the data use.
     """
     version, keys, gauss = random.getstate()
     states: State = {
@@ -85,7 +85,7 @@ def random_states(device: torch.device) -> State:
 
 
 def set_random_states(states: State, device: torch.device) -> None:
-    """Restore what `random_states` gave; a device it wasn't taken on keeps its own."""
+    """Restore a result of `random_states`; a device that it lacks keeps its state."""
     torch.set_rng_state(torch.tensor(states["cpu"]))
     np.random.set_state(states["numpy"])  # noqa: NPY002 the global one is meant
     python = states["python"]

@@ -6,31 +6,31 @@ from torch import nn
 
 
 class TrainMode:
-    """Switches a module between the two, and back to what the user had set.
+    """Switches a module between the modes, and back to those that the user set.
 
-    A batch normalisation that was put into evaluation mode to freeze it is
-    still frozen after a validation.
+    A batch normalization in evaluation mode, to freeze it, stays frozen after
+    a validation.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
-        self._kept: list[tuple[nn.Module, bool]] | None = None
+        self._saved: list[tuple[nn.Module, bool]] | None = None
 
     def evaluate(self) -> None:
-        """Put all into evaluation mode."""
-        if self._kept is None:
-            self._kept = [(each, each.training) for each in self._module.modules()]
+        """Put all submodules into evaluation mode."""
+        if self._saved is None:
+            self._saved = [(each, each.training) for each in self._module.modules()]
             self._module.eval()
 
     def restore(self) -> None:
-        """Give every submodule the mode from before `evaluate`."""
-        if self._kept is not None:
-            for each, training in self._kept:
+        """Restore the mode that every submodule had before `evaluate`."""
+        if self._saved is not None:
+            for each, training in self._saved:
                 each.training = training
-            self._kept = None
+            self._saved = None
 
     def train(self) -> None:
-        """Put what the user has not frozen into training mode."""
+        """Put the submodules that the user has not frozen into training mode."""
         self.restore()
         if not self._module.training:
             self._module.train()

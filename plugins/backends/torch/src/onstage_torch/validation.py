@@ -1,58 +1,80 @@
-"""The checks of TorchModel's arguments, before any work."""
+"""Checks of TorchModel's arguments, before any work."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from onstage.errors import did_you_mean
-from onstage_torch.optimizer_step import check_scheduler
+from onstage.validation import validate_choice
+from onstage_torch.losses import Loss
 
 _AMP_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def module(given: object) -> nn.Module:
-    """Give a module; raises TypeError for anything else."""
-    if isinstance(given, nn.Module):
-        return given
-    if isinstance(given, type):
+def validate_module(module: object) -> nn.Module:
+    """Return a module; raise TypeError for any other value."""
+    if isinstance(module, nn.Module):
+        return module
+    if isinstance(module, type):
         raise TypeError(
-            f"module must be an object, got the class {given.__name__}; write {given.__name__}(…)"
+            f"module must be an object, got the class {module.__name__}; write {module.__name__}(…)"
         )
-    raise TypeError(f"module must be a torch.nn.Module, got {type(given).__name__}")
+    raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
 
 
-def optimizer(
-    given: Any, module: nn.Module, loss_parameters: Sequence[Tensor] = ()
+def make_optimizer(
+    optimizer: Any, module: nn.Module, loss_parameters: Sequence[Tensor] = ()
 ) -> torch.optim.Optimizer | None:
-    """Return an optimizer of the module's and the loss's parameters, made if need be.
+    """Return an optimizer of the module's and the loss's parameters.
+
+    Parameters
+    ----------
+    optimizer
+        A torch optimizer, a function of the parameters that returns one, or
+        None.
 
     Raises
     ------
     TypeError, ValueError
-        It is no optimizer, or changes other parameters.
+        If it is not an optimizer, or changes other parameters.
     """
-    if given is None:
+    if optimizer is None:
         return None
-    parameters = [*module.parameters(), *loss_parameters]
-    made = given if isinstance(given, torch.optim.Optimizer) else _made(given, parameters)
-    if not isinstance(made, torch.optim.Optimizer):
-        raise TypeError(
-            "optimizer must be a torch optimizer or a function of the parameters that makes one, "
-            f"got {type(made).__name__}"
-        )
+    is_made = isinstance(optimizer, torch.optim.Optimizer)
+    parameters = (*module.parameters(), *loss_parameters)
+    made: torch.optim.Optimizer = optimizer if is_made else _call_factory(optimizer, parameters)
     check_parameters(made, module, loss_parameters)
     return made
+
+
+def _call_factory(factory: Any, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+    if isinstance(factory, str):
+        known = [name for name in dir(torch.optim) if name[0].isupper() and name != "Optimizer"]
+        raise TypeError(
+            f"optimizer must be a torch optimizer or a function that makes one, got {factory!r}"
+            f"{did_you_mean(factory, known)} (write torch.optim.…)"
+        )
+    if not callable(factory):
+        kind = type(factory).__name__
+        raise TypeError(f"optimizer must be a torch optimizer or a function of the parameters, got {kind}")
+    optimizer = factory(each for each in parameters)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(
+            "optimizer must be a torch optimizer or a function of the parameters that makes one, "
+            f"got {type(optimizer).__name__}"
+        )
+    return optimizer
 
 
 def check_parameters(
     optimizer: torch.optim.Optimizer, module: nn.Module, loss_parameters: Sequence[Tensor]
 ) -> None:
-    """Raise ValueError if the optimizer changes what no state of the model would hold."""
+    """Raise ValueError if the optimizer changes parameters that the model would not save."""
     of_module = {id(each) for each in module.parameters()}
     changed = [each for group in optimizer.param_groups for each in group["params"]]
     if not any(id(each) in of_module for each in changed):
@@ -67,66 +89,61 @@ def check_parameters(
         )
 
 
-def _made(given: Any, parameters: Sequence[Tensor]) -> Any:
-    if isinstance(given, str):
-        known = [name for name in dir(torch.optim) if name[0].isupper() and name != "Optimizer"]
-        raise TypeError(
-            f"optimizer must be a torch optimizer or a function that makes one, got {given!r}"
-            f"{did_you_mean(given, known)} (write torch.optim.…)"
-        )
-    if not callable(given):
-        raise TypeError(
-            f"optimizer must be a torch optimizer or a function of the parameters, got {type(given).__name__}"
-        )
-    return given(each for each in parameters)
+def check_ready(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    loss: Loss | None,
+    batches: Any,
+    *,
+    training: bool,
+) -> None:
+    """Raise ValueError if a model can't be trained, or evaluated, on the batches."""
+    if training and optimizer is None:
+        raise ValueError("optimizer must be given to train, got none; pass optimizer=torch.optim.Adam")
+    if loss is None:
+        raise ValueError("loss must be given to train or evaluate, got none; pass loss='cross_entropy'")
+    if batches.x_spec is not None and batches.y_spec is None:
+        loss.check_targets(None)
+    if training and optimizer is not None:
+        check_parameters(optimizer, module, loss.parameters)
 
 
-def scheduler(given: Any, optimizer: torch.optim.Optimizer | None) -> Any:
-    """Give a scheduler of the optimizer, made where it is to be made."""
-    if given is None:
+def make_scheduler(scheduler: Any, optimizer: torch.optim.Optimizer | None) -> Any:
+    """Return a scheduler of the optimizer.
+
+    Parameters
+    ----------
+    scheduler
+        A torch scheduler, a function of the optimizer that returns one, or None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a scheduler, needs a metric, or belongs to another optimizer.
+    """
+    if scheduler is None:
         return None
     if optimizer is None:
         raise ValueError("scheduler needs an optimizer, got none")
-    # A scheduler's class has a step too, but is still to be made.
-    to_make = callable(given) and (isinstance(given, type) or not hasattr(given, "step"))
-    made = given(optimizer) if to_make else given
-    check_scheduler(made, optimizer)
-    return made
+    # A scheduler's class has a step too, but is still to be called.
+    if callable(scheduler) and (isinstance(scheduler, type) or not hasattr(scheduler, "step")):
+        scheduler = scheduler(optimizer)
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise TypeError(
+            "scheduler must need no metric, got torch's ReduceLROnPlateau; "
+            "use the callback onstage.callbacks.ReduceLROnPlateau"
+        )
+    if not hasattr(scheduler, "step") or not hasattr(scheduler, "state_dict"):
+        raise TypeError(
+            f"scheduler must be a torch scheduler or a function of the optimizer, got {scheduler!r}"
+        )
+    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        raise ValueError("scheduler must belong to the optimizer of the model, got one of another optimizer")
+    return scheduler
 
 
-def choice(name: str, value: str, known: Sequence[str]) -> str:
-    """Give one of several words, or raise ValueError with the closest."""
-    if value not in known:
-        words = " or ".join(map(repr, known))
-        raise ValueError(f"{name} must be {words}, got {value!r}{did_you_mean(str(value), known)}")
-    return value
-
-
-def count(name: str, value: object) -> int:
-    """Give a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number of at least 1, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
-    return value
-
-
-def share(name: str, value: float) -> float:
-    """Give a number between 0 and 1."""
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a number in [0, 1], got {value!r}")
-    return float(value)
-
-
-def norm(value: float | None) -> float | None:
-    """Give a length above 0, or None."""
-    if value is not None and (not isinstance(value, int | float) or not value > 0 or math.isnan(value)):
-        raise ValueError(f"clip_grad_norm must be a number above 0 or None, got {value!r}")
-    return value
-
-
-def amp_type(given: str | torch.dtype | None) -> torch.dtype | None:
-    """Give the type of mixed precision, or None."""
-    if given is None or given in _AMP_TYPES.values():
-        return given if isinstance(given, torch.dtype) else None
-    return _AMP_TYPES[choice("amp", str(given), tuple(_AMP_TYPES))]
+def amp_dtype(amp: str | torch.dtype | None) -> torch.dtype | None:
+    """Return the type of mixed precision; None for none."""
+    if amp is None or amp in _AMP_TYPES.values():
+        return amp if isinstance(amp, torch.dtype) else None
+    return _AMP_TYPES[validate_choice("amp", str(amp), tuple(_AMP_TYPES))]

@@ -1,1 +1,1 @@
-"""Batches of tensors: from arrays, data sets and loaders, on one device or several."""
+"""Batches of tensors from arrays, datasets and loaders, on one or several devices."""

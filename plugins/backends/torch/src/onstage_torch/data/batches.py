@@ -1,4 +1,4 @@
-"""From what a user passes to ``fit`` to batches of tensors."""
+"""Batches of tensors from the data that a user passes to ``fit``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from onstage.data import (
     as_array,
-    as_count,
-    as_weights,
+    as_sample_weights,
     choose_batch_size,
-    class_weight_table,
-    part_names,
-    warn_of_nan,
-    weights_of_classes,
+    class_weight_to_sample_weights,
+    name_parts,
+    parse_class_weight,
+    reject_array_arguments,
+    warn_if_nan,
 )
 from onstage.data.batches import Batches
+from onstage.validation import validate_optional_int
 from onstage_torch.data.device import as_tensor
 from onstage_torch.data.loaders import LoaderBatches
 from onstage_torch.data.tensors import TensorBatches
@@ -38,68 +39,59 @@ def make_batches(
     class_weight: object = None,
     name: str = "x",
 ) -> Batches:
-    """Make batches of arrays, tensors, a dataset, a loader, or any iterable.
+    """Return batches of arrays, tensors, a dataset, a loader, or any iterable.
 
     Parameters
     ----------
     x
         Arrays or tensors with one row a sample, or a tuple or dict of them; a
-        torch Dataset of samples; or what gives batches: a DataLoader, a list
+        torch Dataset of samples; or a source of batches: a DataLoader, a list
         or a generator of ``(x, y)``, ``(x, y, sample_weight)`` or x alone.
     y, sample_weight
         For arrays and tensors only; as long as x.
     batch_size
         For arrays, tensors and datasets. None is ``ceil(n / steps)``, or 32
-        without `steps`.
+        without `steps`. With several processes it is the size for all of them
+        together with arrays and tensors, for each of them with a dataset.
     shuffle, rng
         A new order for each epoch. Loaders and iterables keep their own.
     steps
-        Batches in an epoch; the next one goes on from there.
+        Batches in an epoch; the next epoch continues after them.
     class_weight
         Class number to weight; a class that is missing weighs 1.
     name
-        What the user calls x.
+        User's name of x.
 
     Raises
     ------
     TypeError, ValueError
-        It is no data, or its parts don't fit together.
+        If x is not data, or its parts don't fit together.
     """
-    limit = None if steps is None else as_count(steps, "steps")
-    table = None if class_weight is None else class_weight_table(class_weight)
-    if table is not None and sample_weight is not None:
-        raise ValueError(
-            "class_weight and sample_weight can't both be given; multiply them into sample_weight"
-        )
+    limit = validate_optional_int("steps", steps, 1)
+    table = parse_class_weight(class_weight, sample_weight)
     if isinstance(x, Dataset) and not isinstance(x, IterableDataset):
-        _refuse(name, x, y=y, sample_weight=sample_weight)
+        reject_array_arguments(name, x, y=y, sample_weight=sample_weight)
         size = choose_batch_size(_length(x, name), batch_size, limit)
-        x = DataLoader(x, size, shuffle=shuffle)
+        loader: DataLoader[Any] = DataLoader(x, size, shuffle=shuffle)
+        sized_by_steps = batch_size is None and limit is not None
+        return LoaderBatches(
+            loader, limit=limit, class_weight=table, name=name, sized_by_steps=sized_by_steps
+        )
+    if _yields_batches(x):
+        reject_array_arguments(name, x, y=y, sample_weight=sample_weight, batch_size=batch_size)
         return LoaderBatches(x, limit=limit, class_weight=table, name=name)
-    if _gives_batches(x):
-        _refuse(name, x, y=y, sample_weight=sample_weight, batch_size=batch_size)
-        return LoaderBatches(x, limit=limit, class_weight=table, name=name)
-    parts = _parts(x, y, sample_weight, name)
+    parts = _as_parts(x, y, sample_weight, name)
     size = choose_batch_size(len(next(tree_leaves(parts[0]))), batch_size, limit)
     if table is not None:
-        parts = (*parts[:2], _class_weights(parts[1], table, part_names(name)[1]))
+        parts = (*parts[:2], _sample_weights(parts[1], table, name_parts(name)[1]))
     if shuffle and rng is None:
         rng = np.random.default_rng()
     return TensorBatches(parts, batch_size=size, rng=rng if shuffle else None, limit=limit, name=name)
 
 
 def is_rows(x: object) -> bool:
-    """Return whether x is cut into batches here, rather than giving batches or samples itself."""
-    return not isinstance(x, Dataset) and not _gives_batches(x)
-
-
-def _refuse(name: str, x: object, **given: object) -> None:
-    for argument, value in given.items():
-        if value is not None:
-            raise ValueError(
-                f"{argument} must be left out where {name} gives batches itself ({type(x).__name__}); "
-                "let it give (x, y, sample_weight)"
-            )
+    """Return whether x holds rows that are cut into batches here."""
+    return not isinstance(x, Dataset) and not _yields_batches(x)
 
 
 def _length(dataset: Any, name: str) -> int:
@@ -112,7 +104,7 @@ def _length(dataset: Any, name: str) -> int:
         ) from error
 
 
-def _gives_batches(x: object) -> bool:
+def _yields_batches(x: object) -> bool:
     if isinstance(x, Tensor | np.ndarray | Mapping | tuple | str) or hasattr(x, "__array__"):
         return False
     if isinstance(x, list):
@@ -124,12 +116,13 @@ def _gives_batches(x: object) -> bool:
     return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 
 
-def _parts(x: Any, y: Any, sample_weight: Any, name: str) -> tuple[Any, Any, Any]:
-    names = part_names(name)
-    weights = None
-    if sample_weight is not None:
-        weights = sample_weight if isinstance(sample_weight, Tensor) else as_weights(sample_weight, names[2])
-    parts = (_tensors(x, names[0]), _tensors(y, names[1]), _tensors(weights, names[2]))
+def _as_parts(x: Any, y: Any, sample_weight: Any, name: str) -> tuple[Any, Any, Any]:
+    """Return x, y and sample_weight as tensors of equal length."""
+    names = name_parts(name)
+    weights = sample_weight
+    if weights is not None and not isinstance(weights, Tensor):
+        weights = as_sample_weights(weights, names[2])
+    parts = (_as_tensors(x, names[0]), _as_tensors(y, names[1]), _as_tensors(weights, names[2]))
     n = len(next(tree_leaves(parts[0])))
     for part, each in zip(parts, names, strict=True):
         for leaf in tree_leaves(part):
@@ -140,25 +133,25 @@ def _parts(x: Any, y: Any, sample_weight: Any, name: str) -> tuple[Any, Any, Any
     return parts
 
 
-def _tensors(value: Any, name: str) -> Any:
-    """Give tensors over the memory of arrays; a tuple or dict is several inputs."""
+def _as_tensors(value: Any, name: str) -> Any:
+    """Return tensors on the memory of arrays; a tuple or dict is several inputs."""
     if value is None:
         return None
     if isinstance(value, Mapping | tuple) and value:
-        several = value.items() if isinstance(value, Mapping) else enumerate(value)
-        made = {key: _tensors(each, f"{name}[{key!r}]") for key, each in several}
-        return made if isinstance(value, Mapping) else tuple(made.values())
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        tensors = {key: _as_tensors(each, f"{name}[{key!r}]") for key, each in items}
+        return tensors if isinstance(value, Mapping) else tuple(tensors.values())
     if isinstance(value, Tensor):
         if not value.dim() or not len(value):
             raise ValueError(f"{name} must hold at least one sample, got shape {tuple(value.shape)}")
         return value
     array = as_array(value, name)
-    warn_of_nan(array, name)
+    warn_if_nan(array, name)
     return as_tensor(array)
 
 
-def _class_weights(y: Any, table: dict[int, float], name: str) -> Tensor:
-    """Turn class weights into sample weights, on the device of y."""
+def _sample_weights(y: Any, table: dict[int, float], name: str) -> Tensor:
+    """Return the sample weights that class weights amount to, on the device of y."""
     if not isinstance(y, Tensor):
         raise ValueError(f"class_weight needs {name} to be one tensor of class numbers or one-hot rows")
-    return as_tensor(weights_of_classes(y.cpu().numpy(), table, name)).to(y.device)
+    return as_tensor(class_weight_to_sample_weights(y.cpu().numpy(), table, name)).to(y.device)

@@ -1,4 +1,4 @@
-"""Batches onto the device, in the types that the module works with."""
+"""Move batches to the device, in the types that the module works with."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from onstage_torch.pytree import map_leaves
 
 
 class ToDevice:
-    """Moves batches; nothing happens to tensors that are right already.
+    """Moves batches to a device; a tensor that is there in the right type is kept.
 
-    Floating values take the type of the module's weights, class numbers become
-    int64. On a GPU the host does not wait: the copy leaves from pinned memory,
-    which torch keeps until it is done.
+    Floating values get the type of the module's weights, class numbers become
+    int64. With a GPU the host does not wait: the copy starts from pinned
+    memory, which torch keeps until the copy is complete.
 
     Parameters
     ----------
     device
-        Where batches go.
+        Target of the batches.
     module
-        Its first floating parameter tells the type.
+        Its first floating parameter determines the type.
     """
 
     def __init__(self, device: torch.device, module: nn.Module) -> None:
@@ -43,7 +43,7 @@ class ToDevice:
         Raises
         ------
         ValueError
-            The weights are not one number for each sample.
+            If the weights are not one number for each sample.
         """
         x, y, weights = batch
         if type(x) is not Tensor or x.dtype is not self._dtype or x.get_device() != self._number:
@@ -53,11 +53,11 @@ class ToDevice:
         return x, y, None if weights is None else self._weights(weights)
 
     def inputs(self, tree: Any) -> Any:
-        """Move an input: a tensor, an array, or a nest of them."""
+        """Return an input on the device: a tensor, an array, or a nest of them."""
         return self._leaf(tree) if isinstance(tree, Tensor) else map_leaves(self._leaf, tree)
 
     def _weights(self, weights: Any) -> Tensor:
-        """Return one weight for each sample; never broadcast against the losses."""
+        """Return one weight for each sample, so that it never broadcasts against the losses."""
         tensor: Tensor = self._leaf(weights)
         if tensor.dim() == 2 and tensor.shape[1] == 1:
             return tensor[:, 0]
@@ -73,7 +73,7 @@ class ToDevice:
     def _leaf(self, value: Any) -> Any:
         tensor = value if isinstance(value, Tensor) else as_tensor(value)
         if tensor.device != self.device:
-            tensor = self._moved(tensor)
+            tensor = self._copy(tensor)
         if tensor.is_floating_point() and tensor.dtype is not self._dtype:
             tensor = tensor.to(self._dtype)
         return tensor
@@ -84,14 +84,14 @@ class ToDevice:
             return tensor
         return tensor.long()
 
-    def _moved(self, tensor: Tensor) -> Tensor:
+    def _copy(self, tensor: Tensor) -> Tensor:
         if self.device.type == "cuda" and tensor.device.type == "cpu":
             tensor = tensor if tensor.is_pinned() else tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 
 
 def as_tensor(value: Any) -> Tensor:
-    """Give an array as a tensor, over the same memory where torch may write to it."""
+    """Return an array as a tensor, on the same memory if torch may write to it."""
     array = np.asarray(value)
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()

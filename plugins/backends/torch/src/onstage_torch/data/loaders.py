@@ -1,8 +1,9 @@
-"""Batches from what gives batches itself: a DataLoader, or any iterable."""
+"""Batches from a DataLoader, or any iterable of batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sized
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,24 +11,24 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from onstage.data import weights_of_classes
-from onstage.data.batches import BatchesBase
+from onstage.data import SourceBatches, choose_batch_size, class_weight_to_sample_weights, known_length
 from onstage.errors import StateError
 from onstage.model import Batch, State
-from onstage_torch.data import sharding
 from onstage_torch.data.device import as_tensor
+from onstage_torch.data.sharding import shard_loader
 from onstage_torch.pytree import to_array, tree_leaves
 from onstage_torch.state_encoding import random_states, set_random_states
 
 _HOST = torch.device("cpu")
 
 
-class LoaderBatches(BatchesBase):
-    """Batches of a loader, in its own order.
+class LoaderBatches(SourceBatches):
+    """Batches of a loader, in the loader's own order.
 
     A DataLoader draws its order from a generator when an epoch begins. The
-    generators are saved as they were then, so that an epoch resumed in the
-    middle goes on in the same order: what was done is fetched and dropped.
+    generators' states at that moment are saved, so that an epoch resumed in
+    the middle continues in the same order: earlier batches are fetched and
+    dropped.
 
     Parameters
     ----------
@@ -37,7 +38,10 @@ class LoaderBatches(BatchesBase):
     limit, name
         As in `onstage.data.batches.BatchesBase`.
     class_weight
-        Class number to weight; makes the sample weights.
+        Class number to weight, from which sample weights are made.
+    sized_by_steps
+        Whether the loader's batch size was chosen so that its dataset makes
+        `limit` batches; each of several processes then chooses it anew.
     """
 
     x_spec: Any = None
@@ -45,98 +49,91 @@ class LoaderBatches(BatchesBase):
     y_range = None
 
     def __init__(
-        self, source: Any, *, limit: int | None, class_weight: dict[int, float] | None, name: str
+        self,
+        source: Any,
+        *,
+        limit: int | None,
+        class_weight: dict[int, float] | None,
+        name: str,
+        sized_by_steps: bool = False,
     ) -> None:
-        super().__init__(name, limit, None, None)
-        self._once = isinstance(source, Iterator)
+        super().__init__(source, name=name, limit=limit)
         self._class_weight = class_weight
-        self._ended = False
-        self._fetched = 0
+        self._sized_by_steps = sized_by_steps
         self._passes = 0
         self._saved: State | None = None
-        self._whole_in_all = False
-        self._take(source)
+        self._must_be_whole = False
+        self._use(source)
         if self._length == 0:
-            raise ValueError(f"{name} must give at least one batch, got an empty {type(source).__name__}")
+            raise self._empty()
 
-    def _take(self, source: Any) -> None:
+    def _use(self, source: Any) -> None:
         self._source = source
-        self._length = _length(source)
+        self._length = known_length(source)
         size = getattr(source, "batch_size", None)
         self.batch_size = size if isinstance(size, int) else None
         dataset = getattr(source, "dataset", None)
-        self.samples = len(dataset) if isinstance(dataset, Sized) and _length(dataset) else None
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether no batch will come any more: a generator that has ended."""
-        return self._once and self._ended
+        self.samples = len(dataset) if isinstance(dataset, Sized) and known_length(dataset) else None
 
     def shard(self, rank: int, world: int, seed: int, *, training: bool) -> None:
-        """Give out one process's part.
+        """Keep one process's part.
 
-        A DataLoader gets a sampler for it. An iterable must give each process
-        its own batches, and in training as many in each.
+        A DataLoader gets a sampler for it. An iterable must yield each process
+        its own batches, and in training equally many in each.
 
         Raises
         ------
         ValueError
-            It has a sampler that can't be divided, or no length.
+            If its sampler can't be divided, or it has no length.
         """
         source = self._source
         if isinstance(source, DataLoader) and not isinstance(source.dataset, IterableDataset):
-            self._take(sharding.sharded(source, rank, world, seed, training=training, name=self._name))
-        elif training and self.steps is None:
+            size = None
+            if self._sized_by_steps:
+                size = choose_batch_size(-(-(self.samples or 1) // world), None, self._limit)
+                # Each process evaluates all of its rows, and some may have one batch less.
+                self._limit = self._limit if training else None
+            own = shard_loader(source, rank, world, seed, training=training, name=self._name, batch_size=size)
+            self._use(own)
+            self._must_be_whole = training and own is source  # Else a sampler makes them equal.
+            return
+        if training and self.steps is None:
             raise ValueError(
-                f"{self._name} must have a length, or steps_per_epoch be given, where several processes "
+                f"{self._name} must have a length, or steps_per_epoch be given, if several processes "
                 "train: each must make as many steps as the others"
             )
-        self._whole_in_all = training
-
-    def _leave_pass(self) -> None:
-        # A generator has one pass only, which no epoch and no restart can leave.
-        if not self._once or self._ended:
-            super()._leave_pass()
+        self._must_be_whole = training
 
     def _end_pass(self) -> None:
-        self._ended = True
         wanted = self._limit or self._length
-        if self._whole_in_all and (self._in_epoch if self._limit else self._in_pass) != wanted:
+        if self._must_be_whole and (self._in_epoch if self._limit else self._in_pass) != wanted:
             raise RuntimeError(
                 f"{self._name} ended in this process after {self._in_epoch} of {wanted} batches, "
-                "and the other processes would wait for it; give each as many batches"
+                "and the other processes would wait for it; make it yield equally many in each"
             )
         super()._end_pass()
 
     def _open_pass(self, start: int) -> Iterator[Batch]:
         if self._once:
-            return self._rest_of_only_pass(start)
+            if self.exhausted and not start:
+                return iter(())
+            return map(self._check, self._skip_to(start, self._source))
         saved, self._saved = self._saved, None
         if saved is None:
-            return map(self._batch, self._items())
+            return map(self._check, self._items())
         self._passes = saved["passes"]
         _set_generators(self._source, saved["generators"])
         if not start:
-            return map(self._batch, self._items())
-        # The place of this pass is told from where it began, not from here.
+            return map(self._check, self._items())
+        # A position in this pass counts from the pass's beginning, not from here.
         self._rng_at_pass = saved
         now = random_states(_HOST)
         set_random_states(saved["random"], _HOST)
         items = self._items()
-        for _ in range(start):
-            next(items, None)
+        for _ in islice(items, start):
+            pass
         set_random_states(now, _HOST)
-        return map(self._batch, items)
-
-    def _rest_of_only_pass(self, start: int) -> Iterator[Batch]:
-        if self._ended and not start:
-            return
-        if self._fetched > start:
-            raise StateError(f"{self._name} can't go back to batch {start}; resume with a new generator")
-        for item in self._source:
-            self._fetched += 1
-            if self._fetched > start:
-                yield self._batch(item)
+        return map(self._check, items)
 
     def _items(self) -> Iterator[Any]:
         source = self._source
@@ -149,17 +146,13 @@ class LoaderBatches(BatchesBase):
             return iter(source)
         return (source[number] for number in range(len(source)))
 
-    def _batch(self, item: Any) -> Batch:
+    def _check(self, item: Any) -> Batch:
+        """Return a batch as ``(x, y, sample_weight)``; raise if it is not one."""
         if self._class_weight is None and type(item) in (tuple, list) and len(item) == 2:
             x, y = item
             if type(x) is Tensor and type(y) is Tensor and x.shape[:1] == y.shape[:1]:
-                return x, y, None  # What nearly every loader gives needs no words.
-        parts = tuple(item) if isinstance(item, tuple | list) else (item,)
-        if not 1 <= len(parts) <= 3:
-            raise ValueError(
-                f"{self._name} must give x, (x, y) or (x, y, sample_weight), got a batch of {len(parts)}"
-            )
-        x, y, weights = (*map(_as_part, parts), None, None)[:3]
+                return x, y, None  # Nearly every loader yields these: no further check.
+        x, y, weights = map(_as_part, self._split(item, self._in_pass))
         if isinstance(x, Tensor) and isinstance(y, Tensor) and len(x) != len(y):
             raise ValueError(
                 f"y must be as long as x in each batch of {self._name}, got {len(y)} against {len(x)}"
@@ -169,7 +162,7 @@ class LoaderBatches(BatchesBase):
                 raise ValueError(
                     "class_weight needs y as one array of class numbers, and no sample_weight beside it"
                 )
-            weights = as_tensor(weights_of_classes(np.asarray(y), self._class_weight, "y"))
+            weights = as_tensor(class_weight_to_sample_weights(np.asarray(y), self._class_weight, "y"))
         return x, y, weights
 
     def _rng_state(self) -> State:
@@ -180,7 +173,7 @@ class LoaderBatches(BatchesBase):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Make the next epoch the rest of the one that was going on."""
+        """Make the next epoch the rest of the saved one."""
         saved = state.get("rng")
         if not isinstance(saved, dict) or {"passes", "random", "generators"} - set(saved):
             raise StateError(
@@ -192,15 +185,8 @@ class LoaderBatches(BatchesBase):
         self._saved = saved
 
 
-def _length(source: Any) -> int | None:
-    try:
-        return len(source)
-    except TypeError:  # It has none, or (a loader over a stream) can't tell it.
-        return None
-
-
 def _generators(source: Any) -> list[Generator]:
-    """Find the generators of a loader's own, each once."""
+    """Return the generators that belong to a loader, each once."""
     batches = getattr(source, "batch_sampler", None)
     holders = (source, getattr(source, "sampler", None), batches, getattr(batches, "sampler", None))
     found = [getattr(each, "generator", None) for each in holders]
@@ -213,7 +199,7 @@ def _set_generators(source: Any, states: list[Any]) -> None:
 
 
 def _as_part(part: Any) -> Any:
-    """Give tensors, arrays and nests of them as they are, lists of numbers as an array."""
+    """Return tensors, arrays and nests of them unchanged, lists of numbers as an array."""
     if isinstance(part, Tensor | np.ndarray | Mapping) or part is None:
         return part
     if all(isinstance(leaf, Tensor | np.ndarray) for leaf in tree_leaves(part)):

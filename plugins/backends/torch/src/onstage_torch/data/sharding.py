@@ -1,4 +1,4 @@
-"""A DataLoader's share for one of several processes."""
+"""One process's share of a DataLoader."""
 
 from __future__ import annotations
 
@@ -7,25 +7,35 @@ from typing import Any
 from torch.utils.data import DataLoader, DistributedSampler, RandomSampler, SequentialSampler
 
 
-def sharded(
-    loader: DataLoader[Any], rank: int, world: int, seed: int, *, training: bool, name: str
+def shard_loader(
+    loader: DataLoader[Any],
+    rank: int,
+    world: int,
+    seed: int,
+    *,
+    training: bool,
+    name: str,
+    batch_size: int | None = None,
 ) -> DataLoader[Any]:
-    """Make the loader of one process's samples.
+    """Return a loader of one process's samples.
 
-    In training the samples go by a DistributedSampler, which repeats a few so
-    that all processes have as many. In an evaluation each sample counts once.
+    In training the samples are divided by a DistributedSampler, which repeats
+    a few so that all processes have equally many. In an evaluation each sample
+    counts once.
 
     Parameters
     ----------
     seed
-        Of the order, the same in all processes.
+        Seed of the order, equal in all processes.
     name
-        What the user calls the data.
+        User's name of the data.
+    batch_size
+        Of each process; None for the loader's own.
 
     Raises
     ------
     ValueError
-        Its sampler isn't one of torch's own, so that nobody knows how to divide it.
+        If its sampler is not one of torch's own, whose samples can be divided.
     """
     sampler = loader.sampler
     if isinstance(sampler, DistributedSampler):
@@ -33,8 +43,8 @@ def sharded(
     if loader.batch_size is None or not isinstance(sampler, RandomSampler | SequentialSampler):
         kind = type(sampler if loader.batch_size else loader.batch_sampler).__name__
         raise ValueError(
-            f"{name} must have a DistributedSampler, or one of torch's plain samplers, where there are "
-            f"several processes, got {kind}; make it give each process its own part"
+            f"{name} must have a DistributedSampler, or one of torch's plain samplers, with several "
+            f"processes, got {kind}; make it yield each process its own part"
         )
     dataset: Any = loader.dataset
     if training:
@@ -46,7 +56,7 @@ def sharded(
         own = range(rank, len(dataset), world)
     return DataLoader(
         dataset,
-        batch_size=loader.batch_size,
+        batch_size=batch_size or loader.batch_size,
         sampler=own,
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,

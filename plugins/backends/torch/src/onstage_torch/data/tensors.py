@@ -1,4 +1,4 @@
-"""Batches of tensors that lie in memory."""
+"""Batches of tensors in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onstage.model import Batch
 from onstage_torch.pytree import map_leaves, sample_count, tree_leaves
 
 
-class Part(tuple[Any, Any, Any]):
+class BatchShard(tuple[Any, Any, Any]):
     """One process's part of a batch.
 
     Attributes
@@ -23,30 +23,30 @@ class Part(tuple[Any, Any, Any]):
     joined
         Samples in the parts of all processes.
     empty
-        Whether the row in it only stands for none.
+        Whether its one row is a placeholder, not to be counted.
     """
 
     joined: int
     empty: bool
 
-    def share(self, world: int) -> float:
-        """Give the weight of this part's mean, where the plain mean of `world` parts is taken."""
+    def loss_factor(self, world: int) -> float:
+        """Return the factor of this part's mean loss if `world` parts are averaged equally."""
         return 0.0 if self.empty else sample_count(self[0]) * world / self.joined
 
 
 class TensorBatches(BatchesBase):
-    """Batches of tensors, gathered in a new order each pass where `rng` is given.
+    """Batches of tensors, gathered in a new order each pass if `rng` is given.
 
-    Every batch has memory of its own, but those of one unshuffled pass, which
-    are views.
+    Every batch has memory of its own, except those of an unshuffled pass,
+    which are views.
 
     Parameters
     ----------
     parts
         ``(x, y, sample_weight)``, each a tensor, a nest of them, or None; of
-        one length.
+        equal length.
     batch_size
-        At least 1. With several processes it is that of all together.
+        At least 1. With several processes, the size for all of them together.
     rng, limit, name
         As in `onstage.data.batches.BatchesBase`.
     """
@@ -77,7 +77,7 @@ class TensorBatches(BatchesBase):
         return label_range(y.numpy()) if isinstance(y, Tensor) and y.device.type == "cpu" else None
 
     def shard(self, rank: int, world: int, seed: int, *, training: bool) -> None:
-        """Give out one process's part of each batch: every world-th row.
+        """Keep one process's part of each batch: every world-th row.
 
         In training a process without a row gets the batch's first, marked as
         empty, since all must take part in each step. An evaluation of fewer
@@ -85,29 +85,31 @@ class TensorBatches(BatchesBase):
         """
         if training or self._n >= world:
             self._rank, self._world, self._keep_empty = rank, world, training
+        if not training and self._limit == self._length:
+            self._limit = None  # A process may have no row in the last batch.
 
     def _open_pass(self, start: int) -> Iterator[Batch]:
-        # Drawn here and not in the generator: the order belongs to the opening.
+        # Drawn here, not in the generator: opening the pass must draw the order.
         order = None if self._rng is None else torch.from_numpy(self._rng.permutation(self._n))
-        return self._batches(start, order)
+        return self._cut(start, order)
 
-    def _batches(self, start: int, order: Tensor | None) -> Iterator[Batch]:
+    def _cut(self, start: int, order: Tensor | None) -> Iterator[Batch]:
         size = self._size
         for begin in range(start * size, self._n, size):
             rows = slice(begin, min(begin + size, self._n))
             if self._world == 1:
-                yield self._picked(rows if order is None else order[rows])
+                yield self._pick(rows if order is None else order[rows])
                 continue
             joined = rows.stop - begin
             empty = self._rank >= joined
             if empty and not self._keep_empty:
                 return
-            mine = slice(begin + (0 if empty else self._rank), rows.stop, self._world)
-            part = Part(self._picked(mine if order is None else order[mine]))
-            part.joined, part.empty = joined, empty
-            yield part
+            own = slice(begin + (0 if empty else self._rank), rows.stop, self._world)
+            shard = BatchShard(self._pick(own if order is None else order[own]))
+            shard.joined, shard.empty = joined, empty
+            yield shard
 
-    def _picked(self, rows: slice | Tensor) -> Batch:
+    def _pick(self, rows: slice | Tensor) -> Batch:
         if isinstance(rows, slice):
             picked = map_leaves(lambda leaf: leaf[rows], self._parts)
         else:

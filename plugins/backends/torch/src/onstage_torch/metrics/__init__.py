@@ -1,1 +1,1 @@
-"""Keras's metrics over tensors, and their sums over the batches of a stage."""
+"""Keras's metrics on tensors, accumulated over the batches of a stage."""

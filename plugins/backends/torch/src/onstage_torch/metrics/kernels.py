@@ -1,4 +1,4 @@
-"""How each metric of `onstage.metrics` is measured on tensors."""
+"""The metrics of `onstage.metrics` on tensors, one function for each."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from onstage import metrics as core
 from onstage_torch.pytree import to_array
 
 Partial: TypeAlias = tuple[Tensor, float | Tensor]
-"""What a batch adds: a sum without axes and its weight, or a state and 0."""
+"""Contribution of a batch: a scalar sum and its weight, or a whole state and 0."""
 
-Rule: TypeAlias = Callable[..., Partial]
-"""``(metric, outputs, targets, weights)``; classes are on the last axis."""
+Kernel: TypeAlias = Callable[..., Partial]
+"""Function of ``(metric, outputs, targets, weights)``; classes are on the last axis."""
 
 
 def accumulator_dtype(device: torch.device) -> torch.dtype:
-    """Give the type in which sums are kept: float64 where the device has it."""
+    """Return the type of sums: float64 if the device has it, else float32."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def sums(values: Tensor, weights: Tensor | None) -> Partial:
-    """Sum up each sample's mean value, times its weight."""
+    """Return the weighted sum of each sample's mean value, and the sum of weights."""
     n = values.shape[0]
     if weights is None:
         if values.ndim == 1 and values.dtype is torch.bool:
@@ -39,8 +39,8 @@ def sums(values: Tensor, weights: Tensor | None) -> Partial:
     return (each * weights).sum(), weights.sum()
 
 
-def _sums_of_kept(values: Tensor, weights: Tensor | None, kept: Tensor) -> Partial:
-    """Sum up the values that count, and the weights of those."""
+def _sums_where(values: Tensor, weights: Tensor | None, kept: Tensor) -> Partial:
+    """Return the weighted sum of the values that count, and the sum of their weights."""
     if weights is None:
         return (values * kept).sum(dtype=accumulator_dtype(values.device)), kept.sum()
     weights = _per_value(weights, values) * kept
@@ -54,7 +54,7 @@ def _pair(name: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         targets = targets.squeeze(-1)
     if outputs.shape != targets.shape:
         raise ValueError(
-            f"{name} must be given targets in the shape of the outputs, {tuple(outputs.shape)}, "
+            f"{name} needs targets in the shape of the outputs, {tuple(outputs.shape)}, "
             f"got {tuple(targets.shape)}"
         )
     return outputs, targets
@@ -65,7 +65,7 @@ def _classes(name: str, outputs: Tensor, targets: Tensor) -> Tensor:
         targets = targets.squeeze(-1)
     if targets.shape != outputs.shape[:-1]:
         raise ValueError(
-            f"{name} must be given class numbers of shape {tuple(outputs.shape[:-1])}, "
+            f"{name} needs class numbers of shape {tuple(outputs.shape[:-1])}, "
             f"got {tuple(targets.shape)}; for one-hot targets use the metric without 'sparse'"
         )
     return targets
@@ -74,7 +74,7 @@ def _classes(name: str, outputs: Tensor, targets: Tensor) -> Tensor:
 def _one_hot(name: str, outputs: Tensor, targets: Tensor) -> Tensor:
     if targets.shape != outputs.shape:
         raise ValueError(
-            f"{name} must be given one-hot targets of shape {tuple(outputs.shape)}, "
+            f"{name} needs one-hot targets of shape {tuple(outputs.shape)}, "
             f"got {tuple(targets.shape)}; for class numbers use the metric with 'sparse'"
         )
     return targets.argmax(-1)
@@ -100,7 +100,7 @@ def _sparse(
     if targets.ndim != outputs.ndim - 1:
         targets = _classes(metric.name, outputs, targets)
     hits = outputs.argmax(-1) == targets
-    return sums(hits, weights) if ignored is None else _sums_of_kept(hits, weights, targets != ignored)
+    return sums(hits, weights) if ignored is None else _sums_where(hits, weights, targets != ignored)
 
 
 def _categorical(metric: core.Metric, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Partial:
@@ -110,7 +110,7 @@ def _categorical(metric: core.Metric, outputs: Tensor, targets: Tensor, weights:
 def _among(k: int, outputs: Tensor, classes: Tensor) -> Tensor:
     chosen = outputs.gather(-1, classes.long().unsqueeze(-1))
     better = (outputs > chosen).sum(-1)
-    # A NaN is among nothing, though none is greater than it.
+    # A NaN is never among the top k, although no value is greater.
     return (better < k) & ~chosen.squeeze(-1).isnan()
 
 
@@ -125,7 +125,7 @@ def _sparse_top_k(
     if ignored is None:
         return sums(_among(metric.k, outputs, targets), weights)
     kept = targets != ignored
-    return _sums_of_kept(_among(metric.k, outputs, targets.where(kept, 0)), weights, kept)
+    return _sums_where(_among(metric.k, outputs, targets.where(kept, 0)), weights, kept)
 
 
 def _top_k(
@@ -145,7 +145,7 @@ def _absolute(metric: core.Metric, outputs: Tensor, targets: Tensor, weights: Te
 
 
 def _per_value(weights: Tensor | None, values: Tensor) -> Tensor:
-    """Give each value the weight of its sample, in the type of the sums."""
+    """Return for each value the weight of its sample, in the type of the sums."""
     if weights is None:
         return torch.ones((), dtype=accumulator_dtype(values.device), device=values.device).expand(
             values.shape
@@ -179,7 +179,7 @@ def _auc(metric: core.AUC, outputs: Tensor, targets: Tensor, weights: Tensor | N
     rows, cells = metric.state_shape()
     cell = _cells(metric, outputs.reshape(-1)) + torch.where(targets.reshape(-1).bool(), 0, cells)
     weight = _per_value(weights, outputs).reshape(-1)
-    # Not bincount: on a GPU that waits, to learn the greatest cell.
+    # Not bincount: on a GPU it waits, to read the greatest cell.
     empty = torch.zeros(rows * cells, dtype=weight.dtype, device=weight.device)
     return empty.index_add(0, cell, weight), 0.0
 
@@ -210,14 +210,14 @@ def _f1(metric: core.F1Score, outputs: Tensor, targets: Tensor, weights: Tensor 
 
 
 def _binary_loss(metric: Any, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Partial:
-    """Measure binary cross-entropy of logits."""
+    """Compute the binary cross-entropy of logits."""
     outputs, targets = _pair(metric.name, outputs, targets)
     targets = targets.to(outputs.dtype).lerp(torch.full_like(outputs, 0.5), metric.loss.label_smoothing)
     return sums(F.binary_cross_entropy_with_logits(outputs, targets, reduction="none"), weights)
 
 
 def _categorical_loss(metric: Any, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Partial:
-    """Measure cross-entropy of logits, or of logarithms of probabilities, and one-hot rows."""
+    """Compute the cross-entropy of logits or log-probabilities with one-hot rows."""
     _one_hot(metric.name, outputs, targets)
     share = metric.loss.label_smoothing
     targets = targets.to(outputs.dtype) * (1 - share) + share / outputs.shape[-1]
@@ -231,22 +231,22 @@ def _sparse_loss(
     weights: Tensor | None,
     ignored: int | None = None,
 ) -> Partial:
-    """Measure cross-entropy of logits, or of logarithms of probabilities, and class numbers."""
+    """Compute the cross-entropy of logits or log-probabilities with class numbers."""
     targets = _classes(metric.name, outputs, targets).long()
     kept = torch.ones_like(targets, dtype=torch.bool) if ignored is None else targets != ignored
     chosen = outputs.log_softmax(-1).gather(-1, targets.where(kept, 0).unsqueeze(-1)).squeeze(-1)
-    return sums(-chosen, weights) if ignored is None else _sums_of_kept(-chosen, weights, kept)
+    return sums(-chosen, weights) if ignored is None else _sums_where(-chosen, weights, kept)
 
 
 def _on_host(metric: core.Metric, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Partial:
-    """Measure by the metric's own numpy code; waits for the device."""
+    """Compute with the metric's own numpy code; waits for the device."""
     state = metric.new_state()
     metric.update(state, to_array(targets), to_array(outputs), None if weights is None else to_array(weights))
     total = torch.from_numpy(state).to(outputs.device, accumulator_dtype(outputs.device))
     return (total[0], total[1]) if isinstance(metric, core.MeanMetric) else (total, 0.0)
 
 
-_RULES: dict[type[core.Metric], tuple[Rule, bool]] = {
+_KERNELS: dict[type[core.Metric], tuple[Kernel, bool]] = {
     core.Accuracy: (_exact, False),
     core.BinaryAccuracy: (_binary, True),
     core.SparseCategoricalAccuracy: (_sparse, False),
@@ -264,9 +264,9 @@ _RULES: dict[type[core.Metric], tuple[Rule, bool]] = {
 
 
 OF_CLASS_NUMBERS = (_sparse, _sparse_top_k, _sparse_loss)
-"""The rules that leave out targets which the loss ignores."""
+"""Kernels that can leave out targets which the loss ignores."""
 
-_OF_LOGITS: dict[tuple[type[core_losses.Loss], str], Rule] = {
+_OF_LOGITS: dict[tuple[type[core_losses.Loss], str], Kernel] = {
     (core_losses.BinaryCrossentropy, "sigmoid"): _binary_loss,
     (core_losses.CategoricalCrossentropy, "softmax"): _categorical_loss,
     (core_losses.CategoricalCrossentropy, "exp"): _categorical_loss,
@@ -275,20 +275,20 @@ _OF_LOGITS: dict[tuple[type[core_losses.Loss], str], Rule] = {
 }
 
 
-def kernel_for(metric: core.Metric, scale: str | None = None) -> tuple[Rule, bool]:
-    """Return how a metric is measured, and whether that needs probabilities.
+def kernel_for(metric: core.Metric, scale: str | None = None) -> tuple[Kernel, bool]:
+    """Return the kernel of a metric, and whether it needs probabilities.
 
-    A cross-entropy beside a loss that takes logits is measured on the logits,
-    as the loss is, and not on clipped probabilities. A metric of a user's own
-    class is measured by its numpy code.
+    If the loss takes logits, a cross-entropy is computed on the logits too,
+    not on clipped probabilities. A metric of a user's own class runs its numpy
+    code.
 
     Parameters
     ----------
     scale
-        What turns the outputs into probabilities; None if they are.
+        Function that turns the outputs into probabilities; None if they are.
     """
     if isinstance(metric, core.LossMetric):
-        rule = _OF_LOGITS.get((type(metric.loss), scale or ""), _on_host)
-        return rule, rule is _on_host and not getattr(metric.loss, "from_logits", False)
-    rule, of_probabilities = _RULES.get(type(metric), (_on_host, True))
-    return rule, of_probabilities and not getattr(metric, "from_logits", False)
+        kernel = _OF_LOGITS.get((type(metric.loss), scale or ""), _on_host)
+        return kernel, kernel is _on_host and not getattr(metric.loss, "from_logits", False)
+    kernel, of_probabilities = _KERNELS.get(type(metric), (_on_host, True))
+    return kernel, of_probabilities and not getattr(metric, "from_logits", False)

@@ -1,8 +1,7 @@
-"""onstage's metrics, added up on the device.
+"""The metrics of a model, computed on the device.
 
-What a name means, what a metric's state holds and what comes of it is told by
-`onstage.metrics`; here a batch of tensors is added to such a state without
-waiting for the device.
+`onstage.metrics` defines the names, the states and the results; here a batch
+of tensors is reduced to its contribution without waiting for the device.
 """
 
 from __future__ import annotations
@@ -38,20 +37,20 @@ _COUNTING = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accu
 
 
 class MetricAdapter(ABC):
-    """One metric of a model.
+    """One metric of a model: turns batches into sums, and sums into a number.
 
     Attributes
     ----------
     name, direction
         As `onstage.model.Model.metric_directions` returns them.
     weighted
-        Whether sample weights count.
+        Whether sample weights apply.
     """
 
     name: str
     direction: Direction | None = None
     differentiable = True
-    """Whether it would keep the graph of the outputs alive."""
+    """Whether it would keep the autograd graph of the outputs alive."""
 
     def __init__(self, given: Any, *, weighted: bool) -> None:
         self._given = given
@@ -59,14 +58,14 @@ class MetricAdapter(ABC):
 
     @abstractmethod
     def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> kernels.Partial:
-        """Return what a batch adds to the sums; weights only if they count."""
+        """Return the contribution of a batch; `weights` is None if they don't apply."""
 
     @abstractmethod
     def result(self, total: float | Array, weight: float) -> float:
-        """Return the metric of what was added up: see `kernels.Addend`."""
+        """Return the metric of the sum of contributions, see `kernels.Partial`."""
 
 
-class RuleMeasure(MetricAdapter):
+class KernelMetric(MetricAdapter):
     """A metric of `onstage.metrics`, by name or instance.
 
     Parameters
@@ -74,15 +73,15 @@ class RuleMeasure(MetricAdapter):
     given
         A name or an `onstage.metrics.Metric`.
     loss
-        Tells how outputs become probabilities, where their classes are, and
-        which class is ignored.
+        Determines how outputs become probabilities, the axis of classes, and
+        the ignored class.
     """
 
     def __init__(self, given: Any, loss: Loss | None, *, weighted: bool) -> None:
         super().__init__(given, weighted=weighted)
         self._loss = loss
         self._classes_first = loss is not None and loss.classes_first
-        self._rule: Callable[[Tensor, Tensor, Tensor | None], kernels.Partial] | None = None
+        self._kernel: Callable[[Tensor, Tensor, Tensor | None], kernels.Partial] | None = None
         self._probabilities: Callable[[Tensor], Tensor] | None = None
         self._metric: core.Metric | None = None
         if isinstance(given, str) and given.lower() in core.BY_SHAPE:
@@ -94,37 +93,35 @@ class RuleMeasure(MetricAdapter):
         self.differentiable = not (isinstance(given, str) and given.lower() in _COUNTING)
 
     def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> kernels.Partial:
-        """Return what a batch adds to the sums; weights only if they count."""
+        """Return the contribution of a batch; `weights` is None if they don't apply."""
         if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
             raise TypeError(
                 f"metric {self.name!r} needs one tensor of outputs and one of targets, "
-                f"got {type(outputs).__name__} and {type(targets).__name__}; give a function of both instead"
+                f"got {type(outputs).__name__} and {type(targets).__name__}; pass a function of both instead"
             )
         if self._classes_first and outputs.dim() > 2:
             targets = targets.movedim(1, -1) if targets.dim() == outputs.dim() else targets
             outputs = outputs.movedim(1, -1)
-        if self._rule is None:
-            self._rule = self._built(outputs, targets)
+        if self._kernel is None:
+            self._kernel = self._bind(outputs, targets)
         if self._probabilities is not None:
             outputs = self._probabilities(outputs)
-        elif outputs.dim() == 2:
-            self.measure = self._rule  # type: ignore[assignment, method-assign]  # nothing else to check
-        return self._rule(outputs, targets, weights)
+        return self._kernel(outputs, targets, weights)
 
-    def _built(self, outputs: Tensor, targets: Tensor) -> Callable[..., kernels.Partial]:
+    def _bind(self, outputs: Tensor, targets: Tensor) -> Callable[..., kernels.Partial]:
         given = self._given if self._metric is None else self._metric
         self._metric = core.get(given, output_shape=outputs.shape, target_shape=targets.shape)
         scale = None if self._loss is None else self._loss.scale
         ignored = None if self._loss is None else self._loss.ignored_class
-        rule, of_probabilities = kernels.kernel_for(self._metric, scale)
+        kernel, of_probabilities = kernels.kernel_for(self._metric, scale)
         if of_probabilities and scale is not None:
             self._probabilities = _PROBABILITIES[scale]
-        if ignored is not None and rule in kernels.OF_CLASS_NUMBERS:
-            return partial(rule, self._metric, ignored=ignored)
-        return partial(rule, self._metric)
+        if ignored is not None and kernel in kernels.OF_CLASS_NUMBERS:
+            return partial(kernel, self._metric, ignored=ignored)
+        return partial(kernel, self._metric)
 
     def result(self, total: float | Array, weight: float) -> float:
-        """Return the metric of what was added up: see `kernels.Addend`."""
+        """Return the metric of the sum of contributions, see `kernels.Partial`."""
         if self._metric is None:
             return float(total) / weight if weight else 0.0
         if isinstance(self._metric, core.MeanMetric):
@@ -132,7 +129,7 @@ class RuleMeasure(MetricAdapter):
         return self._metric.aggregate(np.reshape(total, self._metric.state_shape()))
 
 
-class FunctionMeasure(MetricAdapter):
+class FunctionMetric(MetricAdapter):
     """A function of ``(outputs, targets)``: one value for each sample, or their mean."""
 
     def __init__(self, given: Any, *, weighted: bool) -> None:
@@ -140,7 +137,7 @@ class FunctionMeasure(MetricAdapter):
         self.name = getattr(given, "__name__", None) or type(given).__name__
 
     def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> kernels.Partial:
-        """Return what a batch adds to the sums; weights only if they count."""
+        """Return the contribution of a batch; `weights` is None if they don't apply."""
         values = self._given(outputs, targets)
         if not isinstance(values, Tensor):
             values = torch.as_tensor(values, dtype=torch.get_default_dtype())
@@ -149,7 +146,7 @@ class FunctionMeasure(MetricAdapter):
             return values.to(kernels.accumulator_dtype(values.device)) * n, n
         if values.dim() == 0 or len(values) != n:
             raise ValueError(
-                f"metric {self.name!r} must give one value for each of the {n} samples, or their mean where "
+                f"metric {self.name!r} must return one value for each of the {n} samples, or their mean if "
                 f"there are no weights, got shape {tuple(values.shape)}"
             )
         return kernels.sums(values, weights)
@@ -159,23 +156,23 @@ class FunctionMeasure(MetricAdapter):
         return float(total) / weight if weight else 0.0
 
 
-class ObjectMeasure(MetricAdapter):
-    """A metric that keeps its own sums: see `metric_objects`."""
+class ObjectMetric(MetricAdapter):
+    """A metric that keeps its own sums: see `objects`."""
 
     def __init__(self, given: Any, *, weighted: bool) -> None:
         super().__init__(given, weighted=weighted)
         self.name = type(given).__name__
         if weighted:
-            raise TypeError(f"weighted_metrics must heed weights, got {self.name}; put it among the metrics")
+            raise TypeError(f"weighted_metrics must take sample weights, got {self.name}; pass it in metrics")
         higher = getattr(given, "higher_is_better", None)
         self.direction = None if higher is None else "max" if higher else "min"
 
     def new_object(self, device: torch.device, world: int) -> MetricObject:
-        """Make a copy for one stage."""
+        """Return a copy for one stage."""
         return MetricObject(self.name, self._given, device, world)
 
     def measure(self, outputs: Any, targets: Any, weights: Tensor | None) -> kernels.Partial:
-        """Not used: its `MetricObject` adds up."""
+        """Not used: its `MetricObject` accumulates."""
         raise NotImplementedError
 
     def result(self, total: float | Array, weight: float) -> float:
@@ -183,31 +180,31 @@ class ObjectMeasure(MetricAdapter):
         raise NotImplementedError
 
 
-def _measure(given: Any, loss: Loss | None, weighted: bool) -> MetricAdapter:
+def _make_metric(given: Any, loss: Loss | None, weighted: bool) -> MetricAdapter:
     if is_metric_object(given) and not isinstance(given, core.Metric):
-        return ObjectMeasure(given, weighted=weighted)
+        return ObjectMetric(given, weighted=weighted)
     if callable(given) and not isinstance(given, core.Metric | type):
-        return FunctionMeasure(given, weighted=weighted)
-    return RuleMeasure(given, loss, weighted=weighted)
+        return FunctionMetric(given, weighted=weighted)
+    return KernelMetric(given, loss, weighted=weighted)
 
 
-def measures(metrics: Metrics, weighted_metrics: Metrics, loss: Loss | None) -> list[MetricAdapter]:
-    """Make a model's metrics.
+def make_metrics(metrics: Metrics, weighted_metrics: Metrics, loss: Loss | None) -> list[MetricAdapter]:
+    """Return a model's metrics, with their names in the logs.
 
     Raises
     ------
     ValueError, TypeError
-        A name is unknown, or it is no metric.
+        If a name is unknown, or a value is not a metric.
     """
     made: list[MetricAdapter] = []
     names: list[OwnName] = []
     for given, weighted in ((metrics, False), (weighted_metrics, True)):
         for name, each in _named(given):
-            made.append(_measure(each, loss, weighted))
+            made.append(_make_metric(each, loss, weighted))
             automatic = name is None and isinstance(each, core.Metric) and each.numbered
             names.append(OwnName(name or made[-1].name, automatic, weighted))
-    for measure, name in zip(made, log_names(names), strict=True):
-        measure.name = name
+    for metric, name in zip(made, log_names(names), strict=True):
+        metric.name = name
     return made
 
 

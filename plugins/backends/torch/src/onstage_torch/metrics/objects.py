@@ -19,7 +19,7 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def is_metric_object(given: object) -> bool:
-    """Return whether it keeps its own sums: ``update(outputs, targets)``, ``compute()``, ``reset()``."""
+    """Return whether it has ``update(outputs, targets)``, ``compute()`` and ``reset()``."""
     return not isinstance(given, type) and all(
         callable(getattr(given, name, None)) for name in ("update", "compute", "reset")
     )
@@ -28,31 +28,31 @@ def is_metric_object(given: object) -> bool:
 class MetricObject:
     """A copy of such a metric for one stage.
 
-    A validation in the middle of an epoch has a copy of its own, so that it
-    does not disturb the training's.
+    A validation within an epoch has its own copy, so that it does not disturb
+    that of the training.
 
     Parameters
     ----------
     name
-        In the logs.
+        Name in the logs.
     given
-        The user's metric, which stays as it is.
+        The user's metric, which is not changed.
     device
-        Where outputs and targets are.
+        Device of outputs and targets.
     world
-        The number of processes. With several, only metrics that join their
-        states themselves are taken: those of torchmetrics do.
+        Number of processes. With several, only metrics that combine their own
+        states are accepted: those of torchmetrics do.
 
     Raises
     ------
     TypeError
-        There are several processes, and it cannot join its state.
+        If there are several processes, and it can't combine its states.
     """
 
     def __init__(self, name: str, given: Any, device: torch.device, world: int = 1) -> None:
         if world > 1 and not hasattr(given, "distributed_available_fn"):
             raise TypeError(
-                f"metric {name!r} must be one of torchmetrics to be joined over {world} processes, "
+                f"metric {name!r} must be one of torchmetrics with {world} processes, "
                 f"got {type(given).__name__}"
             )
         self._name = name
@@ -62,7 +62,7 @@ class MetricObject:
             self._metric.to(device)
         self._device = device
         self._last: tuple[Any, Any] | None = None
-        self._joined: float | None = None
+        self._combined: float | None = None
 
     def update(self, outputs: Any, targets: Any) -> None:
         """Add a batch."""
@@ -71,40 +71,40 @@ class MetricObject:
         self._last = outputs, targets
 
     def snapshot(self) -> Callable[[], float]:
-        """Return a function that computes the value as of now, whenever it is called."""
-        if (joined := self._joined) is not None:
-            return lambda: joined
+        """Return a function that computes the value as of now, also if called later."""
+        if (combined := self._combined) is not None:
+            return lambda: combined
         if self._is_plain:
-            state = {name: _copied(value) for name, value in self._metric.metric_state.items()}
+            state = {name: _copy(value) for name, value in self._metric.metric_state.items()}
             return lambda: self._compute(self._with(state))
-        whole = _alone(copy.deepcopy(self._metric))
+        whole = _without_sync(copy.deepcopy(self._metric))
         return lambda: self._compute(whole)
 
     def of_last_batch(self) -> float:
         """Return the value of the last batch alone."""
-        alone = copy.deepcopy(self._metric)
-        alone.reset()
+        metric = copy.deepcopy(self._metric)
+        metric.reset()
         if self._last is not None:
             with torch.no_grad():
-                alone.update(*self._last)
-        return self._compute(_alone(alone))
+                metric.update(*self._last)
+        return self._compute(_without_sync(metric))
 
-    def join(self) -> None:
+    def combine(self) -> None:
         """Compute the value over all processes; all must call it."""
-        self._joined = self._compute(self._metric)
+        self._combined = self._compute(self._metric)
 
     def state_dict(self) -> State:
-        """Copy the sums, for a run that is resumed in mid-epoch.
+        """Return a copy of the sums, for a run that is resumed within an epoch.
 
         Raises
         ------
         TypeError
-            It holds something other than tensors and plain values.
+            If it holds something other than tensors and plain values.
         """
         return copy_state({path: _attributes(part) for path, part in self._parts().items()})
 
     def load_state_dict(self, state: State) -> None:
-        """Restore the result of `state_dict`; raise StateError if it is of another metric."""
+        """Restore a result of `state_dict`; raise StateError if it is of another metric."""
         parts = self._parts()
         if set(parts) != set(state):
             raise StateError(f"the saved state of metric {self._name!r} is of another metric")
@@ -112,10 +112,10 @@ class MetricObject:
             for name, saved in attributes.items():
                 value = state_encoding.decode(saved)
                 of_numpy = isinstance(getattr(parts[path], name, None), np.ndarray)
-                setattr(parts[path], name, value.numpy() if of_numpy else _on(self._device, value))
+                setattr(parts[path], name, value.numpy() if of_numpy else _to(self._device, value))
 
     def _parts(self) -> dict[str, Any]:
-        """Return the metric and those that it is made of, by path."""
+        """Return the metric and the metrics within it, by path."""
         return (
             dict(self._metric.named_modules()) if isinstance(self._metric, nn.Module) else {"": self._metric}
         )
@@ -129,7 +129,7 @@ class MetricObject:
         clone = copy.copy(self._metric)
         for name, value in state.items():
             setattr(clone, name, value)
-        return _alone(clone)
+        return _without_sync(clone)
 
     def _compute(self, metric: Any) -> float:
         value = metric.compute()
@@ -145,15 +145,15 @@ class MetricObject:
             ) from None
 
 
-def _alone(metric: Any) -> Any:
-    """Keep a copy from waiting for the other processes when it computes."""
+def _without_sync(metric: Any) -> Any:
+    """Return the copy, changed not to wait for other processes when it computes."""
     if hasattr(metric, "distributed_available_fn"):
         metric.distributed_available_fn = lambda: False
     return metric
 
 
 def _attributes(owner: Any) -> State:
-    """Return the attributes that are data; those of a module may be something else, too."""
+    """Return the attributes that are data; others are skipped in a module only."""
     found: State = {}
     for name, value in vars(owner).items():
         if name in _OF_EVERY_MODULE or callable(value):
@@ -166,11 +166,11 @@ def _attributes(owner: Any) -> State:
     return found
 
 
-def _copied(value: Any) -> Any:
+def _copy(value: Any) -> Any:
     return value.detach().clone() if isinstance(value, Tensor) else list(value)
 
 
-def _on(device: torch.device, value: Any) -> Any:
+def _to(device: torch.device, value: Any) -> Any:
     if isinstance(value, list):
-        return [_on(device, each) for each in value]
+        return [_to(device, each) for each in value]
     return value.to(device) if isinstance(value, Tensor) else value

@@ -1,4 +1,4 @@
-"""How a loss turns one value for each sample or element into one number."""
+"""The reduction of a loss: from one value for each sample or element to one number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 IGNORE_INDEX = -100
-"""torch's default: targets with this class number do not count."""
+"""torch's default class number of targets that do not count."""
 
 _COUNTED_MODULES = (nn.CrossEntropyLoss, nn.NLLLoss)
 _COUNTED_FUNCTIONS = (F.cross_entropy, F.nll_loss)
@@ -21,8 +21,8 @@ _COUNTED_FUNCTIONS = (F.cross_entropy, F.nll_loss)
 def settings_of(function: Any) -> dict[str, Any]:
     """Return the loss's own settings: ``reduction``, ``weight``, ``ignore_index``.
 
-    Those of a module are its attributes, read each time; those of a function
-    its defaults, and what `functools.partial` has bound.
+    The settings of a module are its attributes, read each time; those of a
+    function are its defaults and the arguments bound by `functools.partial`.
     """
     if isinstance(function, nn.Module):
         names = ("reduction", "weight", "ignore_index")
@@ -63,7 +63,7 @@ def base_of(function: Any) -> Any:
 
 
 def is_of_torch(function: Any) -> bool:
-    """Return whether torch defines what the loss computes, and no subclass of it."""
+    """Return whether torch itself computes the loss, rather than a subclass of its loss."""
     base = base_of(function)
     defined_by: Any = getattr(base, "forward", base)
     return str(getattr(defined_by, "__module__", "")).startswith("torch.")
@@ -80,18 +80,18 @@ def is_counted(function: Any) -> bool:
 
 
 def ignored_class(function: Any) -> int | None:
-    """Return the class number that the loss leaves out; None if it has none."""
+    """Return the class number that the loss ignores; None if it ignores none."""
     number = settings_of(function).get("ignore_index")
     return number if isinstance(number, int) else None
 
 
 def class_weight_sum(function: Any, values: Tensor, targets: Tensor) -> Tensor:
-    """Return what a counted loss divides the sum of `values` by.
+    """Return the divisor of a counted loss: the class weights of the targets that count.
 
     Parameters
     ----------
     values
-        The loss of each target.
+        Loss of each target.
     targets
         Class numbers, or probabilities in the shape of the outputs.
     """

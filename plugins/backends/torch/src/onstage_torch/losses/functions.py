@@ -1,4 +1,4 @@
-"""The losses that have names: torch's own, and Keras's."""
+"""Losses by name: torch's own, and Keras's."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from onstage.errors import did_you_mean
-from onstage_torch import reduction
+from onstage_torch.losses.reduction import base_of
 
 LossFunction: TypeAlias = Callable[[Any, Any], Any]
 """``(outputs, targets)`` to a scalar, or to one value for each sample."""
 
 Scale: TypeAlias = Literal["sigmoid", "softmax", "exp"]
-"""What turns the outputs that a loss takes into probabilities."""
+"""Function that turns the outputs that a loss takes into probabilities."""
 
 EPSILON = 1e-7
-"""Keras's: probabilities are kept this far from 0 and 1 before their logarithm."""
+"""Keras's epsilon: least distance of probabilities from 0 and 1 before their logarithm."""
 
 
-def _like(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Give targets in the shape and type of the outputs, never broadcast."""
+def _match(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return targets in the shape and type of the outputs, without broadcasting."""
     if targets.dim() + 1 == outputs.dim() and outputs.shape[-1] == 1:
         targets = targets.unsqueeze(-1)
     elif targets.dim() == outputs.dim() + 1 and targets.shape[-1] == 1:
@@ -35,38 +35,38 @@ def _like(outputs: Tensor, targets: Tensor) -> Tensor:
     return targets.to(outputs.dtype)
 
 
-def _clipped(outputs: Tensor) -> Tensor:
+def _clip(outputs: Tensor) -> Tensor:
     return outputs.clamp(EPSILON, 1 - EPSILON)
 
 
 def _mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.mse_loss(outputs, _like(outputs, targets), reduction="none")
+    return F.mse_loss(outputs, _match(outputs, targets), reduction="none")
 
 
 def _mean_absolute_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.l1_loss(outputs, _like(outputs, targets), reduction="none")
+    return F.l1_loss(outputs, _match(outputs, targets), reduction="none")
 
 
 def _huber(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.huber_loss(outputs, _like(outputs, targets), reduction="none")
+    return F.huber_loss(outputs, _match(outputs, targets), reduction="none")
 
 
 def _hinge(outputs: Tensor, targets: Tensor) -> Tensor:
-    targets = _like(outputs, targets)
-    # As in Keras: where y holds nothing but 0 and 1, 0 means -1. Decided on the device.
+    targets = _match(outputs, targets)
+    # As in Keras: if y holds only 0 and 1, 0 means -1. Decided on the device.
     zero_one = ((targets == 0) | (targets == 1)).all()
     signs = torch.where(zero_one, 2 * targets - 1, targets)
     return (1 - signs * outputs).clamp_min(0)
 
 
 def _binary_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    targets, p = _like(outputs, targets), _clipped(outputs)
+    targets, p = _match(outputs, targets), _clip(outputs)
     return -(targets * p.log() + (1 - targets) * torch.log1p(-p))
 
 
 def _categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    targets = _like(outputs, targets)
-    return -(targets * _clipped(outputs / outputs.sum(-1, keepdim=True)).log()).sum(-1)
+    targets = _match(outputs, targets)
+    return -(targets * _clip(outputs / outputs.sum(-1, keepdim=True)).log()).sum(-1)
 
 
 def sparse_categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -76,10 +76,10 @@ def sparse_categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
     if targets.shape != outputs.shape[:-1]:
         raise ValueError(
             f"y must hold class numbers of shape {tuple(outputs.shape[:-1])}, got {tuple(targets.shape)}; "
-            "for one-hot rows take 'categorical_crossentropy'"
+            "for one-hot rows use 'categorical_crossentropy'"
         )
-    # Divided by their sum as in Keras: outputs need not add up to 1 to the digit.
-    p = _clipped(outputs / outputs.sum(-1, keepdim=True))
+    # Divided by their sum, as in Keras: outputs need not add up to 1 to the last digit.
+    p = _clip(outputs / outputs.sum(-1, keepdim=True))
     return -p.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1).log()
 
 
@@ -116,14 +116,14 @@ _SCALES: dict[Any, Scale] = {
 
 
 def scale_of(function: Any) -> Scale | None:
-    """Return what turns the outputs that a loss takes into probabilities."""
-    base = reduction.base_of(function)
+    """Return the function that turns the outputs that a loss takes into probabilities."""
+    base = base_of(function)
     kinds = base.__mro__ if isinstance(base, type) else (base,)
     return next((_SCALES[kind] for kind in kinds if kind in _SCALES), None)
 
 
 def look_up(name: str) -> LossFunction:
-    """Return the loss of a name; raise ValueError with the closest if there is none."""
+    """Return the loss of a name; raise ValueError, with the closest, if there is none."""
     table = _KERAS | _TORCH
     if name not in table:
         raise ValueError(f"loss must be one of {', '.join(table)}, got {name!r}{did_you_mean(name, table)}")

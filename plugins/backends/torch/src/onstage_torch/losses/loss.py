@@ -1,4 +1,4 @@
-"""Loss: what training makes small."""
+"""Loss: the value that training minimizes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from onstage_torch import reduction
-from onstage_torch.loss_functions import (
+from onstage_torch.losses import reduction
+from onstage_torch.losses.functions import (
     OF_PROBABILITIES,
     Scale,
     look_up,
@@ -20,9 +20,9 @@ from onstage_torch.loss_functions import (
 
 
 class Loss:
-    """What training makes small, weighted by sample if asked.
+    """A loss, optionally weighted by sample.
 
-    Without weights it is what the given loss returns. With weights ``w`` it is
+    Without weights it is the value that the loss returns. With weights ``w`` it is
     ``sum(w * loss) / d`` with the loss's own divisor ``d``, so that weights of
     one change nothing: the number of values for a mean, 1 for ``"sum"``, the
     batch size for ``"batchmean"``, and for cross-entropies the class weights
@@ -43,15 +43,21 @@ class Loss:
     module
         The loss, if it is a module; else None.
     scale
-        What turns outputs into probabilities; None if they are, or if that is
-        not known.
+        Function that turns outputs into probabilities; None if they are
+        probabilities, or if that is not known.
     classes_first
         Whether the classes are axis 1, as in torch, rather than the last.
 
     Raises
     ------
     ValueError, TypeError
-        The name is unknown, or it cannot be called.
+        If the name is unknown, or the loss is not callable.
+
+    Examples
+    --------
+    >>> loss = Loss("mse")
+    >>> float(loss(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0, 1.0])))
+    2.0
     """
 
     def __init__(self, given: object) -> None:
@@ -69,12 +75,21 @@ class Loss:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """The loss's own parameters, such as a learnt temperature."""
+        """Parameters of the loss itself, such as a learnt temperature."""
         return [] if self.module is None else list(self.module.parameters())
+
+    def to(self, device: torch.device) -> None:
+        """Move the loss's own parameters and buffers to a device."""
+        if self.module is not None:
+            self.module.to(device)
+
+    def named_tensors(self) -> dict[str, Tensor]:
+        """Return the loss's own parameters and buffers by name."""
+        return {} if self.module is None else dict(self.module.state_dict())
 
     @property
     def ignored_class(self) -> int | None:
-        """The class number of targets that do not count; None if all do."""
+        """Class number of targets that do not count; None if all count."""
         return reduction.ignored_class(self._function)
 
     def __call__(self, outputs: Any, targets: Any, weights: Tensor | None = None) -> Tensor:
@@ -83,7 +98,7 @@ class Loss:
         Raises
         ------
         ValueError
-            There are weights, and the loss is one number for all samples.
+            If there are weights, and the loss is one number for all samples.
         """
         if weights is not None:
             return self._weighted(outputs, targets, weights)
@@ -94,7 +109,7 @@ class Loss:
         each = _as_tensor(reduction.unreduced(self._function)(outputs, targets))
         if not each.dim() or len(each) != len(weights):
             raise ValueError(
-                f"loss must give one value for each of the {len(weights)} samples where there are weights, "
+                f"loss must return one value for each of the {len(weights)} samples to be weighted, "
                 f"got shape {tuple(each.shape)}; leave the mean to the trainer"
             )
         total = (each.reshape(len(each), -1).sum(1) * weights.to(each.dtype)).sum()
@@ -110,10 +125,10 @@ class Loss:
                 return reduction.class_weight_sum(self._function, each, targets)
         return each.numel()
 
-    def joinable(
+    def with_divisor(
         self, outputs: Any, targets: Any, weights: Tensor | None, samples: int
     ) -> tuple[Tensor, float | Tensor | None]:
-        """Return the loss and its divisor, to be joined with other batches.
+        """Return the loss and its divisor, to be combined with those of other batches.
 
         The loss of the joined batch is ``sum(loss * divisor) / sum(divisor)``,
         or the sum of the losses if the divisor is None.
@@ -129,20 +144,22 @@ class Loss:
         return each.sum() / divisor.clamp_min(torch.finfo(each.dtype).tiny), divisor
 
     def check_targets(self, targets: Any) -> None:
-        """Raise ValueError where there is no y and the loss can't do without."""
+        """Raise ValueError if there is no y and the loss needs it."""
         if targets is None and self._needs_targets:
-            raise ValueError("y must be given for the loss, got none; a loss of your own may do without")
+            raise ValueError(
+                "y must be given for the loss, got none; only a function of your own may ignore it"
+            )
 
     def check(self, outputs: Any, targets: Any, weights: Tensor | None = None) -> None:
-        """Refuse a batch for which the loss is undefined; waits for the device.
+        """Raise if the loss of a batch is undefined; waits for the device.
 
         Raises
         ------
         ValueError
-            There is no y, outputs are no probabilities although the loss takes
-            those, a class number is outside the outputs' classes, or there are
-            weights and the loss's own mean cannot be told from one value for
-            each sample.
+            If there is no y, the loss takes probabilities and the outputs are
+            not, a class number is outside the outputs' classes, or there are
+            weights and the loss's mean does not follow from one value for each
+            sample.
         """
         self.check_targets(targets)
         if weights is not None and not reduction.is_of_torch(self._function):
@@ -151,11 +168,12 @@ class Loss:
             return
         if self._of_probabilities:
             low, high = outputs.detach().aminmax()
-            # A NaN passes: it is for the loss, and TerminateOnNaN, to show.
+            # A NaN passes: the loss and TerminateOnNaN report it.
             if low < 0 or high > 1 + 1e-4:
                 raise ValueError(
-                    f"the loss takes probabilities, got outputs from {float(low):.4g} to {float(high):.4g}; "
-                    "end the module with a softmax or sigmoid, or take 'cross_entropy' or "
+                    f"outputs must be probabilities for this loss, got {float(low):.4g} to "
+                    f"{float(high):.4g}; "
+                    "end the module with a softmax or sigmoid, or use 'cross_entropy' or "
                     "'binary_cross_entropy_with_logits', which take logits"
                 )
         if self._function is sparse_categorical_crossentropy or self.classes_first:
@@ -164,12 +182,12 @@ class Loss:
     def _check_weights_of_one(self, outputs: Any, targets: Any, weights: Tensor) -> None:
         if "reduction" not in reduction.settings_of(self._function):
             return
-        kept = copy.deepcopy(self)  # A loss may count its calls.
+        probe = copy.deepcopy(self)  # A loss may count its calls.
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             state = torch.get_rng_state()
-            plain = kept(outputs, targets)
+            plain = probe(outputs, targets)
             torch.set_rng_state(state)
-            of_one = kept(outputs, targets, torch.ones_like(weights))
+            of_one = probe(outputs, targets, torch.ones_like(weights))
         if not torch.allclose(plain, of_one, rtol=1e-3, equal_nan=True):
             raise ValueError(
                 f"loss must be the mean of its values to be weighted, got {float(plain):.4g} from "
@@ -192,5 +210,5 @@ class Loss:
 
 def _as_tensor(value: Any) -> Tensor:
     if not isinstance(value, Tensor):
-        raise TypeError(f"loss must give a tensor, got {type(value).__name__}")
+        raise TypeError(f"loss must return a tensor, got {type(value).__name__}")
     return value
