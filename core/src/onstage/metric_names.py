@@ -1,4 +1,4 @@
-"""The names of metrics in the logs."""
+"""Names of metrics in the logs."""
 
 from __future__ import annotations
 
@@ -8,29 +8,34 @@ from typing import NamedTuple
 
 
 class OwnName(NamedTuple):
-    """What a metric is called before it stands among others."""
+    """A metric's name before it is made unique among others."""
 
     name: str
     automatic: bool = False
-    """Whether the name is that of the class, because nobody gave one: such
-    metrics are numbered in the model, ``recall``, ``recall_1``."""
+    """Whether the name was derived from the class; such metrics are numbered
+    within the model: ``recall``, ``recall_1``."""
     weighted: bool = False
     """Whether it comes from ``weighted_metrics``."""
 
 
 def log_names(metrics: Iterable[OwnName]) -> list[str]:
-    """Return the names in the logs, all different, as Keras gives them.
+    """Return unique names for the logs, following Keras.
 
-    A metric with an automatic name gets its number first, counted in this
-    model over `metrics` and `weighted_metrics`. (Keras counts in the process,
-    so that a second model's would go on with ``recall_2``.) Where a name is
-    taken, a weighted metric's becomes ``weighted_<name>``; and where that is
-    taken, too, it is numbered: ``<name>_1``, ``<name>_2``.
+    Automatic names are numbered first, across this model's `metrics` and
+    `weighted_metrics`. (Keras numbers across the process, so a second model
+    would continue with ``recall_2``.) If a name is taken, a weighted metric's
+    becomes ``weighted_<name>``; if that is taken too, it is numbered:
+    ``<name>_1``, ``<name>_2``.
 
     Parameters
     ----------
     metrics
-        Those of ``metrics``, then those of ``weighted_metrics``, in order.
+        Metrics of ``metrics``, then those of ``weighted_metrics``, in order.
+
+    Examples
+    --------
+    >>> log_names([OwnName("mse"), OwnName("mse", weighted=True), OwnName("mse")])
+    ['mse', 'weighted_mse', 'mse_1']
     """
     automatic: Counter[str] = Counter()
     taken = {"loss"}

@@ -7,7 +7,7 @@ from onstage.nn.sequential import Sequential
 
 
 class Shift(Layer):
-    """Adds an array of its own to each batch: its gradient is that of the next layer's input."""
+    """Adds a trainable array to each batch; its gradient is that of the next layer's input."""
 
     def __init__(self, batch: int) -> None:
         super().__init__()
@@ -30,8 +30,8 @@ class Shift(Layer):
 def largest_gradient_error(layers, loss, x, y, sample_weight=None, randomize=True):
     """Compare the gradient of every weight with central differences, in float64.
 
-    Gradients are read off a step of plain SGD with a rate of 1, losses off
-    steps with a rate of 0: all through the public way of training.
+    Gradients are read from a step of plain SGD with a rate of 1, losses from
+    steps with a rate of 0, all through the public training API.
     """
     model = Sequential([Shift(len(x)), *layers], seed=0, dtype="float64")
     model.compile(SGD(1.0), loss)
@@ -44,7 +44,7 @@ def largest_gradient_error(layers, loss, x, y, sample_weight=None, randomize=Tru
     def step(weights, rate):
         model.set_weights(weights)
         model.learning_rate = rate
-        model.reseed(7)  # the same values are dropped each time
+        model.reseed(7)  # so dropout drops the same values each time
         return model.train_on_batch(x, y, sample_weight)
 
     step(start, 1.0)

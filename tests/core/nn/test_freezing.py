@@ -1,4 +1,4 @@
-"""Layers that are frozen or released after compile(): heeded from the next step on."""
+"""Layers frozen or unfrozen after compile(): effective from the next step."""
 
 import copy
 from itertools import pairwise
@@ -88,7 +88,7 @@ def test_a_callback_freezes_in_the_middle_of_an_epoch():
 
 
 def test_slots_of_a_variable_live_through_a_freeze():
-    # Momentum alone: with a rate of 0 each step moves the weights by what is left of the velocity.
+    # Momentum alone: with a rate of 0 each step moves the weights by the remaining velocity.
     model = network(optimizers.SGD(0.1, momentum=0.5))
     fit(model)
     velocity = model.optimizer.state_dict()["slots"]["velocity"]
@@ -212,7 +212,7 @@ def test_an_optimizer_that_went_to_another_model_is_refused():
     fit(other)
 
     with pytest.raises(
-        ValueError, match="optimizer sgd must be this model's own, another model was compiled"
+        ValueError, match="optimizer sgd must belong to this model alone, but another model was"
     ):
         fit(model)
 

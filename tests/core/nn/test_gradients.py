@@ -167,7 +167,7 @@ def test_gradient_of_an_embedding():
     from onstage.nn.optimizers import SGD
     from onstage.nn.sequential import Sequential
 
-    # The first layer, with numbers for input, so not behind a Shift; 1 and 4 occur twice, 3 never.
+    # Embedding takes integers, so no Shift before it; 1 and 4 occur twice, 3 never.
     x, y = np.array([[1, 4, 0], [2, 4, 1]]), normal(2, 2)
     model = Sequential([Embedding(5, 2), Flatten(), Dense(2)], seed=0, dtype="float64")
     model.compile(SGD(1.0), "mse")

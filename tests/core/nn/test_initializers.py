@@ -1,4 +1,4 @@
-"""Initializers: what can be computed, and the distributions of what is drawn."""
+"""Initializers: computed values, and distributions of random ones."""
 
 import math
 
@@ -81,7 +81,7 @@ def test_cut_normal_values_have_the_variance_that_was_asked_for(initializer, var
 
     assert values.mean() == pytest.approx(0.0, abs=4 * deviation / math.sqrt(values.size))
     assert values.std() == pytest.approx(deviation, rel=0.01)
-    # Cut at two deviations of the whole distribution.
+    # Truncated at two deviations of the whole distribution.
     assert np.abs(values).max() <= 2 * deviation / 0.87962566103423978
 
 
@@ -182,7 +182,7 @@ def test_a_function_of_keras_kind_is_an_initializer(rng):
     initializer = initializers.get(lambda shape, dtype=None: np.full(shape, 2.0, dtype))
 
     assert initializer((2, 2), rng).tolist() == [[2.0, 2.0], [2.0, 2.0]]
-    with pytest.raises(TypeError, match="cannot be saved, it is a function"):
+    with pytest.raises(TypeError, match="is a function and cannot be saved"):
         initializer.get_config()
 
 

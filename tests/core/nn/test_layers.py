@@ -44,7 +44,7 @@ def test_dense_multiplies_along_the_last_axis(shape):
 
 
 def padded_windows(x, size, strides, dilation, padding, fill):
-    """Give, place by place of the output, the window of x that it sees."""
+    """Yield each output position with its window of x."""
     pads, lengths = [], []
     for n, k, s, d in zip(x.shape[1:3], size, strides, dilation, strict=True):
         reach = (k - 1) * d + 1
@@ -126,7 +126,7 @@ def test_max_pooling_gives_the_gradient_of_a_tie_to_the_first():
     model = Sequential(
         [Dense(1, use_bias=False), Reshape((2, 2, 1)), MaxPooling2D(), Flatten()], dtype="float64"
     )
-    with pytest.raises(ValueError, match="cannot give 1 values"):
+    with pytest.raises(ValueError, match="must have input that fits the shape"):
         model.build((None, 3))
 
     layers = [Dense(4, use_bias=False), Reshape((2, 2, 1)), MaxPooling2D(), Flatten()]
@@ -304,17 +304,20 @@ def test_an_argument_out_of_its_range_is_refused(make, error, message):
     [
         (
             [Dense(4), Conv2D(2, 3)],
-            r"layer 'conv2d' takes images of 4 axes, .* got \(None, 4\), from the layer 'dense'",
+            r"layer 'conv2d' must have input of shape .* got \(None, 4\), from the layer 'dense'",
         ),
         (
             [Dense(4), Reshape((3,))],
-            r"layer 'reshape' cannot give 4 values, of shape \(4,\), the shape \(3,\), from the layer",
+            r"layer 'reshape' must have input that fits the shape \(3,\), got 4 values of shape \(4,\), from",
         ),
         (
             [Reshape((2, 5, 1)), MaxPooling2D(3)],
-            "layer 'max_pooling2d' has a window of .* from the layer 'reshape'",
+            r"layer 'max_pooling2d' must have images at least .* got \(2, 5\), from the layer 'reshape'",
         ),
-        ([Reshape((2, 5, 1)), Conv2D(1, 3)], "layer 'conv2d' has a kernel of .* from the layer 'reshape'"),
+        (
+            [Reshape((2, 5, 1)), Conv2D(1, 3)],
+            r"layer 'conv2d' must have images at least .* got \(2, 5\), from the layer 'reshape'",
+        ),
     ],
 )
 def test_layers_that_do_not_fit_together_are_named_with_their_shapes(layers, message):
@@ -404,7 +407,7 @@ def test_a_layer_that_gives_another_shape_than_it_said_is_named():
             return x[:, :1]
 
     with pytest.raises(
-        ValueError, match=r"forward of the layer 'narrow' must give .* \(2, 3\), got \(2, 1\)"
+        ValueError, match=r"forward of the layer 'narrow' must return .* \(2, 3\), got \(2, 1\)"
     ):
         outputs([Narrow()], normal(2, 3))
 
@@ -417,5 +420,5 @@ def test_a_backward_that_gives_nothing_is_named():
     model = Sequential([Dense(3), Forgets()])
     model.compile("sgd", "mse")
 
-    with pytest.raises(ValueError, match=r"backward of the layer 'forgets' must give .* got None"):
+    with pytest.raises(ValueError, match=r"backward of the layer 'forgets' must return .* got None"):
         model.train_on_batch(normal(2, 3), normal(2, 3))

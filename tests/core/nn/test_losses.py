@@ -108,7 +108,7 @@ def test_probabilities_of_zero_and_one_are_clipped_as_in_keras(kind, y, expected
 )
 @pytest.mark.parametrize("as_layer", [False, True])
 def test_an_output_of_zero_still_has_a_loss_and_a_gradient(last, loss, y, expected, as_layer):
-    # As exp(-2e4) is 0 in float32, only the logits know how wrong the model is.
+    # exp(-2e4) is 0 in float32, so only the logits determine the loss.
     layers = [Dense(2, use_bias=False), Activation(last)] if as_layer else [Dense(2, last, use_bias=False)]
     model = Sequential(layers)
     model.compile("sgd", loss)
@@ -153,20 +153,24 @@ def test_a_function_that_gives_one_number_for_the_batch_is_refused():
     model = Sequential([Dense(3)])
     model.compile("sgd", lambda y, p: ((y - p) ** 2).mean())
 
-    with pytest.raises(ValueError, match=r"must give one value for each of the 4 samples, got shape \(\)"):
+    with pytest.raises(ValueError, match=r"must return one value for each of the 4 samples, got shape \(\)"):
         model.train_on_batch(np.zeros((4, 3)), np.zeros((4, 3)))
 
 
 @pytest.mark.parametrize(
     ("loss", "y_shape", "message"),
     [
-        ("mse", (4, 2), r"y must have shape \(batch, 3\), as the model's output has, .* got \(batch, 2\)"),
+        ("mse", (4, 2), r"y must have the shape of the model's output, \(batch, 3\), .* got \(batch, 2\)"),
         (
             "sparse_categorical_crossentropy",
             (4, 3),
             r"y must have shape \(batch,\) .* 'categorical_crossentropy'",
         ),
-        ("categorical_crossentropy", (4,), r"y must have shape \(batch, 3\), .* got \(batch,\)"),
+        (
+            "categorical_crossentropy",
+            (4,),
+            r"the shape of the model's output, \(batch, 3\), .* got \(batch,\)",
+        ),
     ],
 )
 def test_a_target_of_the_wrong_shape_is_refused(loss, y_shape, message):

@@ -10,7 +10,7 @@ from onstage.nn.sequential import Sequential, load_model
 
 
 def model(metrics=("mae",), weighted_metrics=None):
-    """Gives y_pred = x: weights are one, and a rate of 0 keeps them."""
+    """Model with y_pred = x: weights are 1, and a rate of 0 keeps them."""
     made = Sequential([Dense(1, kernel_initializer="ones")], dtype="float64")
     made.compile(SGD(0.0), "mse", list(metrics), weighted_metrics)
     made.build((None, 1))
@@ -50,7 +50,7 @@ def test_sample_weights_are_seen_by_the_loss_and_by_weighted_metrics_alone():
 
     m.test_step((column(1, 3), column(0, 0), np.array([1.0, 0.5])), accumulator)
 
-    # The loss is divided by the number of samples, the metrics by the weights.
+    # The loss is divided by the number of samples, metrics by the sum of weights.
     assert accumulator.logs() == {
         "loss": (1 + 4.5) / 2,
         "mae": 2.0,
@@ -77,14 +77,14 @@ def test_metrics_of_one_name_are_numbered():
 
 
 def test_objects_without_a_name_are_numbered_over_both_lists():
-    # Keras's names; recall and AUC count their objects there, the mean squared error doesn't.
+    # Keras's names: it numbers instances of recall and AUC, not of the mean squared error.
     given = [metrics.Recall(), metrics.MeanSquaredError()], [metrics.Recall(), metrics.MeanSquaredError()]
 
     m = model(*given)
 
     names = ["recall", "mean_squared_error", "recall_1", "weighted_mean_squared_error"]
     assert m.metrics_names == ["loss", *names]
-    assert model(*given).metrics_names == ["loss", *names]  # each model counts anew
+    assert model(*given).metrics_names == ["loss", *names]  # each model numbers on its own
 
 
 def test_a_saved_model_keeps_the_names_of_its_metrics(tmp_path):
@@ -95,7 +95,7 @@ def test_a_saved_model_keeps_the_names_of_its_metrics(tmp_path):
 
 
 CERTAIN = np.array([[-60.0, 0.0], [3.0, 50.0]])
-"""Logits of class 1 in two columns: softmax's loss of class 0 is 60 and 47."""
+"""Logits whose softmax loss of class 0 is 60 and 47."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Metrics: values by hand, states that add up, and names."""
+"""Metrics: values by hand, additive states, and names."""
 
 import math
 
@@ -12,7 +12,7 @@ from onstage.nn.target_shapes import target_kind
 
 
 def of(metric, y_true, y_pred, sample_weight=None):
-    """Give a metric of one batch."""
+    """Return the value of a metric for one batch."""
     y_true, y_pred = np.array(y_true), np.array(y_pred, np.float32)
     metric.build(y_pred.shape)
     state = metric.new_state()
@@ -78,7 +78,7 @@ def test_a_vector_of_targets_fits_a_column_of_outputs():
 
 
 def test_shapes_are_never_broadcast():
-    with pytest.raises(ValueError, match=r"targets in the shape of the outputs, \(3, 3\), got \(3,\)"):
+    with pytest.raises(ValueError, match=r"targets of the outputs' shape, \(3, 3\), got \(3,\)"):
         of(metrics.MeanSquaredError(), [1.0, 2.0, 3.0], np.zeros((3, 3)))
 
 
@@ -86,7 +86,7 @@ def test_sample_weights_weigh():
     assert of(metrics.SparseCategoricalAccuracy(), CLASSES, ROWS, [3, 1, 0, 0]) == 0.75
     assert of(metrics.MeanSquaredError(), [[0, 0], [0, 0]], [[1, 3], [2, 2]], [1, 3]) == (5 + 3 * 4) / 4
     assert of(metrics.MeanSquaredError(), [[0], [0]], [[1], [2]], [[1], [3]]) == (1 + 3 * 4) / 4
-    # A weight for each time step: means over the steps, of values and of weights.
+    # A weight per time step: values and weights are averaged over the steps.
     assert of(metrics.MeanSquaredError(), np.zeros((1, 2)), [[1, 3]], [[1, 0]]) == 1.0
 
 
@@ -124,7 +124,7 @@ def test_precision_can_look_at_one_class_or_at_the_greatest_outputs():
 
 
 def test_f1_is_the_harmonic_mean_averaged_over_classes():
-    # By class: hits 1, 1, 0; false alarms 1, 0, 1; misses 0, 1, 1.
+    # By class: true positives 1, 1, 0; false positives 1, 0, 1; false negatives 0, 1, 1.
     scores = [2 / 3, 2 / 3, 0.0]
 
     assert of(metrics.F1Score(), ONE_HOT, ROWS) == pytest.approx(np.mean(scores), abs=1e-6)
@@ -163,7 +163,7 @@ def test_auc_is_the_chance_that_a_positive_outranks_a_negative(scores, seed):
 
     expected = np.mean((difference > 0) + 0.5 * (difference == 0))
 
-    # Finer than the scores: no threshold falls between equal ones.
+    # More thresholds than distinct scores: each interval holds equal scores only.
     assert of(metrics.AUC(num_thresholds=401), y_true, y_pred) == pytest.approx(expected)
     assert of(metrics.AUC(thresholds=np.arange(0.5, 40) / 40), y_true, y_pred) == pytest.approx(expected)
 
@@ -320,7 +320,7 @@ def test_a_function_is_a_metric_under_its_name():
 
     assert (metric.name, metric.direction) == ("largest_error", None)
     assert of(metric, [[0.0, 0.0], [0.0, 0.0]], [[1.0, 2.0], [3.0, 4.0]]) == 3.0
-    with pytest.raises(TypeError, match="metric largest_error cannot be saved"):
+    with pytest.raises(TypeError, match="metric largest_error is a function and cannot be saved"):
         metric.get_config()
 
 
@@ -437,14 +437,14 @@ def test_classes_and_instances_are_taken():
     [
         (lambda: metrics.get("acuracy"), ValueError, "got 'acuracy'; did you mean 'accuracy'"),
         (lambda: metrics.get("hige"), ValueError, "got 'hige'; did you mean 'hinge'"),
-        (lambda: metrics.get("accuracy"), ValueError, "'accuracy' needs output_shape and target_shape"),
+        (lambda: metrics.get("accuracy"), ValueError, "output_shape and target_shape must be given"),
         (lambda: metrics.get(3), TypeError, "metric must be a name, a configuration or an instance, got 3"),
         (
             lambda: metrics.get("f1_score", output_shape=(None, 2, 2)),
             ValueError,
             r"f1_score must be given outputs",
         ),
-        (lambda: metrics.F1Score().new_state(), ValueError, "must know the number of classes; call build"),
+        (lambda: metrics.F1Score().new_state(), ValueError, "must be built before its state is made"),
         (lambda: metrics.F1Score(average=None), ValueError, "average must be one of 'macro', .*, got None"),
         (lambda: metrics.F1Score(threshold=0), ValueError, r"threshold must be a number in \(0, 1\], got 0"),
         (lambda: metrics.AUC(num_thresholds=1), ValueError, "num_thresholds must be an integer >= 2, got 1"),
@@ -460,7 +460,7 @@ def test_classes_and_instances_are_taken():
         (
             lambda: metrics.get(metrics.Precision(class_id=3), output_shape=(None, 3)),
             ValueError,
-            "class_id must be less than the 3 classes, got 3",
+            "class_id must be less than 3, the number of classes",
         ),
         (lambda: metrics.BinaryAccuracy(threshold="x"), TypeError, "threshold must be a number in"),
         (lambda: metrics.TopKCategoricalAccuracy(k=0), ValueError, "k must be an integer >= 1, got 0"),
@@ -491,10 +491,10 @@ def test_a_wrong_argument_is_refused_by_name(make, kind, message):
         (
             metrics.AUC(),
             CLASSES,
-            r"auc must be given targets in the shape of the outputs, \(4, 3\), got \(4,\)",
+            r"auc must be given targets of the outputs' shape, \(4, 3\), got \(4,\)",
         ),
-        (metrics.F1Score(), CLASSES, "f1_score must be given targets in the shape"),
-        (metrics.Precision(), CLASSES, "precision must be given targets in the shape"),
+        (metrics.F1Score(), CLASSES, "f1_score must be given targets of the outputs' shape"),
+        (metrics.Precision(), CLASSES, "precision must be given targets of the outputs' shape"),
     ],
 )
 def test_targets_of_another_layout_are_refused(metric, y_true, message):

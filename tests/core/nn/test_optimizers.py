@@ -1,4 +1,4 @@
-"""Optimizers: the formulas by hand, what goes around them, and their state."""
+"""Optimizers: update formulas by hand, clipping, decay and averages, and their state."""
 
 import copy
 import tracemalloc
@@ -17,7 +17,7 @@ NAMES = ["sgd", "rmsprop", "adam", "adamw", "adagrad"]
 
 
 def made(optimizer, weights, slices=None):
-    """Build an optimizer on a copy of the weights; gives both."""
+    """Build an optimizer on a copy of the weights; return both."""
     parameters = np.array(weights, np.float64)
     optimizer.build(parameters, slices)
     return optimizer, parameters
@@ -52,7 +52,7 @@ def test_first_step_of_adam_is_the_learning_rate_whatever_the_gradient():
 
 
 def test_amsgrad_divides_by_the_greatest_mean_square_so_far():
-    # beta_2 = 0: v is g² of the step itself, the greatest stays 16; beta_1 = 0: m is g.
+    # beta_2 = 0: v is g² of the step, its maximum stays 16; beta_1 = 0: m is g.
     optimizer = optimizers.Adam(1.0, beta_1=0.0, beta_2=0.0, epsilon=0.0, amsgrad=True)
 
     assert steps(optimizer, [0.0], [4.0], [1.0]) == pytest.approx([-1.0 - 1.0 / 4.0])
@@ -182,7 +182,7 @@ def test_swapping_without_an_average_is_refused():
 
 
 def plain_step(name, w, g, t, slots):
-    """The update formulas as the papers have them, on whole arrays."""
+    """Update formulas of the papers, on whole arrays."""
     if name == "sgd":
         return w - 0.01 * g
     if name == "rmsprop":
@@ -196,7 +196,7 @@ def plain_step(name, w, g, t, slots):
     slots["m"] = 0.9 * slots.get("m", 0.0) + 0.1 * g
     slots["v"] = 0.999 * slots.get("v", 0.0) + 0.001 * g**2
     mean, square = slots["m"] / (1 - 0.9**t), slots["v"] / (1 - 0.999**t)
-    # The paper's epsilon after the correction is 1 / sqrt(1 - 0.999^t) times as large.
+    # Applied after the correction, the paper's epsilon is 1 / sqrt(1 - 0.999^t) times as large.
     return w - 0.001 * mean / (np.sqrt(square) + 1e-7 / np.sqrt(1 - 0.999**t))
 
 
@@ -242,7 +242,7 @@ def test_a_step_allocates_nothing(optimizer):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    # Python's own small objects; one block of an array would be 32 KiB.
+    # Small Python objects only; one block of an array would be 32 KiB.
     assert peak < 8192
 
 
@@ -436,7 +436,7 @@ def test_an_instance_stays_itself():
         (lambda: optimizers.SGD(learning_rate=-1), ValueError, "learning_rate must be a number >= 0, got -1"),
         (lambda: optimizers.SGD(float("nan")), ValueError, "learning_rate must be a number >= 0, got nan"),
         (lambda: optimizers.SGD("0.1"), TypeError, "learning_rate must be a number >= 0 or a Learning"),
-        (lambda: optimizers.SGD(lambda step: 0.1), TypeError, "derive a class from LearningRateSchedule"),
+        (lambda: optimizers.SGD(lambda step: 0.1), TypeError, "subclass LearningRateSchedule"),
         (lambda: optimizers.SGD(True), TypeError, "learning_rate must be a number >= 0, got True"),
         (lambda: optimizers.SGD(momentum=1.5), ValueError, r"momentum must be a number in \[0, 1\], got 1.5"),
         (lambda: optimizers.SGD(nesterov=1), TypeError, "nesterov must be True or False, got 1"),
@@ -471,7 +471,9 @@ def test_parameters_must_be_flat_floats():
 def test_gradients_must_fit_the_parameters():
     optimizer, _ = made(optimizers.SGD(), [1.0, 2.0])
 
-    with pytest.raises(ValueError, match=r"gradients must be of shape \(2,\) and float64"):
+    with pytest.raises(
+        ValueError, match=r"gradients must have the parameters' shape \(2,\) and type float64"
+    ):
         optimizer.apply(np.zeros(3))
     with pytest.raises(ValueError, match=r"got .* and float32"):
         optimizer.apply(np.zeros(2, np.float32))

@@ -1,4 +1,4 @@
-"""The plan's results against straightforward formulas, whatever batches come."""
+"""Results of plans against textbook formulas, for batches of all kinds."""
 
 import gc
 import weakref
@@ -22,7 +22,7 @@ def softmax(z):
 
 
 class PlainNetwork:
-    """Dense relu, dense softmax, cross-entropy and SGD as textbooks write them, in float64."""
+    """Textbook dense relu, dense softmax, cross-entropy and SGD, in float64."""
 
     def __init__(self, weights, rate):
         self.w1, self.b1, self.w2, self.b2 = (w.astype(np.float64) for w in weights)
@@ -80,7 +80,7 @@ def test_batches_of_all_sizes_share_the_weights():
     model, plain = dense_model(dtype="float64"), None
     plain = PlainNetwork(model.get_weights(), 0.5)
 
-    # More sizes than plans are kept for, and back to the first ones.
+    # More sizes than plans are kept, then the first ones again.
     for n in [*range(1, 15), 3, 1, 40]:
         expected = plain.step(x[:n].astype(np.float64), y[:n])[0]
         assert model.train_on_batch(x[:n], y[:n])[0] == pytest.approx(expected, rel=1e-9)

@@ -1,4 +1,4 @@
-"""Schedules: the rates at steps that can be worked out by hand."""
+"""Schedules: rates computed by hand."""
 
 import pytest
 from hypothesis import given

@@ -103,7 +103,7 @@ def test_a_model_that_grew_trains_on():
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
-        (lambda: Sequential([Dense]), TypeError, r"instances of Layer, got .*; write it with brackets"),
+        (lambda: Sequential([Dense]), TypeError, r"instances of Layer, got .*; call the class"),
         (lambda: Sequential(["dense"]), TypeError, "layers must be instances of Layer, got 'dense'"),
         (lambda: Sequential([Dense(2), Input((3,))]), ValueError, "Input must come before all layers"),
         (
@@ -111,14 +111,14 @@ def test_a_model_that_grew_trains_on():
             ValueError,
             "must be unique, got 'a' twice",
         ),
-        (lambda: Sequential([Dense(2)] * 2), ValueError, "layer 'dense' is in a model already"),
+        (lambda: Sequential([Dense(2)] * 2), ValueError, "layer must not belong to a model yet, got 'dense'"),
         (
             lambda: Sequential(dtype="float16"),
             ValueError,
             "dtype must be 'float32' or 'float64', got 'float16'",
         ),
-        (lambda: Sequential().pop(), TypeError, "no layers to pop"),
-        (lambda: Sequential().build((None, 3)), ValueError, "the model has no layers"),
+        (lambda: Sequential().pop(), TypeError, "got an empty model"),
+        (lambda: Sequential().build((None, 3)), ValueError, "the model must have layers to be built"),
         (lambda: Sequential([Dense(2)]).get_weights(), ValueError, "the model must be built first"),
         (
             lambda: Sequential([Input((3,)), Dense(2)]).build((None, 4)),
@@ -188,10 +188,10 @@ def test_an_uncompiled_model_is_refused(call):
             np.zeros((5, 7)),
             np.zeros(5, int),
             ValueError,
-            r"x must have shape \(batch, 4\), as the layer 'dense' takes",
+            r"x must have shape \(batch, 4\), the input of layer 'dense'",
         ),
         (np.zeros((5, 2, 2)), np.zeros(5, int), ValueError, r"reshape it with x.reshape\(-1, 4\)"),
-        (np.zeros((5, 4)), np.zeros((5, 3)), ValueError, "for one-hot rows take 'categorical_crossentropy'"),
+        (np.zeros((5, 4)), np.zeros((5, 3)), ValueError, "for one-hot rows use 'categorical_crossentropy'"),
         (
             np.zeros((5, 4)),
             np.array([0, 1, 2, 3, 0]),

@@ -1,4 +1,4 @@
-"""Layers: what a `Sequential` is made of."""
+"""Layers of a `Sequential` model."""
 
 from onstage.nn.layers import *  # noqa: F403
 from onstage.nn.layers import __all__ as __all__

@@ -1,4 +1,4 @@
 """The embedded numpy backend: layers, losses, metrics, optimizers, Sequential.
 
-Start reading at `steps`, the one mechanism, then `plan` and `sequential`.
+Start reading at `execution.ops`, then `execution.plan` and `sequential`.
 """

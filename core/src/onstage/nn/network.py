@@ -1,4 +1,4 @@
-"""Network: a list of layers, their shapes, and their weights in one buffer."""
+"""Network: a list of layers with their shapes, and their weights in one buffer."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from numpy.typing import DTypeLike
 
 from onstage.model import Array
 from onstage.nn.layers import Input, Layer, Variable
-from onstage.nn.layers.base import Shape, checked_shape
+from onstage.nn.layers.base import Shape, validate_shape
 from onstage.nn.serialization import snake_case
-from onstage.nn.summary import table
+from onstage.nn.summary import format_summary
 from onstage.state._tree import copy_state
 
 
 class Network:
-    """A list of layers, their shapes, and their weights in one buffer.
+    """A list of layers with their shapes, and their weights in one buffer.
 
-    The base of `Sequential`, which explains the parameters.
+    Base class of `Sequential`, which documents the parameters.
 
     Attributes
     ----------
     parameters, gradients : Array
-        Flat; the variables' arrays are views of them, those of frozen layers
-        too. Statistics, such as a moving mean, lie elsewhere.
+        Flat; all variables' arrays are views of them, also those of frozen
+        layers. Statistics, such as a moving mean, are stored separately.
     rng : numpy.random.Generator
-        Draws the first weights, and what dropout drops.
+        Draws the initial weights and the dropout masks.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Network:
         self.built = False
         try:
             for layer in layers or ():
-                self._take(layer)
+                self._append(layer)
             self._build_if_known()
         except (TypeError, ValueError):
             while self.layers:
@@ -57,17 +57,17 @@ class Network:
             raise
 
     def add(self, layer: Layer) -> None:
-        """Append a layer; an `Input` says the shape and is not kept.
+        """Append a layer; an `Input` sets the input shape and is not kept.
 
         Raises
         ------
         TypeError
-            It isn't an instance of Layer.
+            If it is not an instance of Layer.
         ValueError
-            The layer is in a model already, its name is taken, or it doesn't
-            fit behind the layer before it.
+            If the layer is in a model already, its name is taken, or it
+            doesn't accept the output of the layer before it.
         """
-        if not self._take(layer):
+        if not self._append(layer):
             return
         try:
             self._build_if_known()
@@ -75,21 +75,25 @@ class Network:
             self.layers.pop().in_model = False
             raise
 
-    def _take(self, layer: Layer) -> bool:
-        """Append a layer without building it; whether it is kept, as an `Input` isn't."""
+    def _append(self, layer: Layer) -> bool:
+        """Append a layer without building it; return False for an `Input`."""
         if not isinstance(layer, Layer):
-            remedy = "; write it with brackets, such as Flatten()" if isinstance(layer, type) else ""
+            remedy = "; call the class, as in Flatten()" if isinstance(layer, type) else ""
             raise TypeError(f"layers must be instances of Layer, got {layer!r}{remedy}")
         if isinstance(layer, Input):
             if self.layers:
-                raise ValueError(f"Input must come before all layers, got it after {self.layers[-1].name!r}")
+                raise ValueError(f"Input must come before all layers, got one after {self.layers[-1].name!r}")
             self._given_shape = layer.shape
             return False
         if layer.in_model:
-            raise ValueError(f"layer {layer.name!r} is in a model already; make another and copy its weights")
+            raise ValueError(
+                f"layer must not belong to a model yet, got {layer.name!r}; make a new layer instead"
+            )
         if layer.name:
             if any(layer.name == other.name for other in self.layers):
-                raise ValueError(f"names of layers must be unique, got {layer.name!r} twice")
+                raise ValueError(
+                    f"names of layers must be unique, got {layer.name!r} twice; rename one of them"
+                )
         else:
             layer.name = self._free_name(snake_case(type(layer).__name__))
         self.layers.append(layer)
@@ -99,7 +103,7 @@ class Network:
     def pop(self) -> None:
         """Remove the last layer."""
         if not self.layers:
-            raise TypeError("the model has no layers to pop")
+            raise TypeError("pop() must be called on a model with layers, got an empty model")
         self.layers.pop().in_model = False
         self._build_if_known()
 
@@ -112,19 +116,19 @@ class Network:
         )
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Make the weights.
+        """Create the weights.
 
         Parameters
         ----------
         input_shape
-            With the batch axis first, as in Keras: ``(None, 784)``.
+            Batch axis first, as in Keras: ``(None, 784)``.
         """
-        shape = checked_shape("input_shape[1:]", tuple(input_shape)[1:])
+        shape = validate_shape("input_shape[1:]", tuple(input_shape)[1:])
         if self._known_shape() not in (None, shape):
             raise ValueError(f"input_shape must be {(None, *self._known_shape())}, got {input_shape}")  # type: ignore[misc]
         self._given_shape = shape
         if not self.layers:
-            raise ValueError("the model has no layers; add some before build()")
+            raise ValueError("the model must have layers to be built, got none; add() some first")
         self._build_if_known()
 
     def _known_shape(self) -> tuple[int, ...] | None:
@@ -150,35 +154,35 @@ class Network:
     @property
     def input_shape(self) -> Shape:
         """With None for the batch axis; ValueError before the model is built."""
-        return (None, *self._checked_built()._known_shape())  # type: ignore[misc]
+        return (None, *self._require_built()._known_shape())  # type: ignore[misc]
 
     @property
     def output_shape(self) -> Shape:
         """With None for the batch axis; ValueError before the model is built."""
-        shape = self._checked_built().layers[-1].output_shape
+        shape = self._require_built().layers[-1].output_shape
         assert shape is not None
         return shape
 
-    def _checked_built(self) -> Network:
+    def _require_built(self) -> Network:
         if not self.built:
             raise ValueError(
-                "the model must be built first; give an Input or input_shape, call build(), or train it"
+                "the model must be built first; add an Input, pass input_shape, call build() or train it"
             )
         return self
 
     def flatten_parameters(self) -> None:
-        """Put the variables into one buffer, their gradients into another.
+        """Move the variables to one buffer, and their gradients to another.
 
-        Statistics have buffers of their own. What a layer made next to each
-        other lies next to each other. Frozen variables have their place among
-        the others, so that nothing moves when a layer is frozen or released.
+        Statistics have separate buffers. The variables of a layer are
+        contiguous, in order of creation. Frozen variables keep their position
+        among the others, so nothing moves when a layer is frozen or unfrozen.
         """
-        self.parameters, self.gradients, self.slices = self._joined(
+        self.parameters, self.gradients, self.slices = self._flatten(
             [each for each in self.weights if each.trainable]
         )
-        self._joined([each for each in self.weights if not each.trainable])
+        self._flatten([each for each in self.weights if not each.trainable])
 
-    def _joined(self, variables: list[Variable]) -> tuple[Array, Array, list[slice]]:
+    def _flatten(self, variables: list[Variable]) -> tuple[Array, Array, list[slice]]:
         values = np.concatenate([np.zeros(0, self.dtype), *(each.value.ravel() for each in variables)])
         gradients = np.zeros_like(values)
         slices = []
@@ -197,12 +201,12 @@ class Network:
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """The variables that training changes."""
+        """Variables that training changes."""
         return [v for layer in self.layers if layer.trainable for v in layer.weights if v.trainable]
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes any layer; setting it sets all layers'."""
+        """Whether any layer is trainable; setting it sets all layers."""
         return any(layer.trainable for layer in self.layers)
 
     @trainable.setter
@@ -211,7 +215,7 @@ class Network:
             layer.trainable = value
 
     def frozen(self) -> list[bool]:
-        """Whether each variable of `slices` belongs to a frozen layer."""
+        """Return whether each variable of `slices` belongs to a frozen layer."""
         return [not layer.trainable for layer in self.layers for v in layer.weights if v.trainable]
 
     def get_weights(self) -> list[Array]:
@@ -219,8 +223,8 @@ class Network:
         return copy_state(self.weights_view())
 
     def weights_view(self) -> list[Array]:
-        """Give what `get_weights` copies."""
-        return [variable.value for variable in self._checked_built().weights]
+        """Return the arrays that `get_weights` copies."""
+        return [variable.value for variable in self._require_built().weights]
 
     def set_weights(self, weights: Sequence[Array]) -> None:
         """Replace the weights.
@@ -228,9 +232,11 @@ class Network:
         Raises
         ------
         ValueError
-            Their number or a shape differs; nothing is changed then.
+            If their number or a shape differs; nothing is changed then.
+        TypeError
+            If an array is not numeric.
         """
-        variables = self._checked_built().weights
+        variables = self._require_built().weights
         arrays = [np.asarray(each) for each in weights]
         if len(arrays) != len(variables):
             raise ValueError(f"weights must be {len(variables)} arrays, got {len(arrays)}")
@@ -243,16 +249,16 @@ class Network:
             np.copyto(variable.value, array, casting="unsafe")
 
     def count_params(self) -> int:
-        """Count all weights, trained ones and statistics."""
-        return sum(math.prod(variable.shape) for variable in self._checked_built().weights)
+        """Count all weights, including statistics."""
+        return sum(math.prod(variable.shape) for variable in self._require_built().weights)
 
     def summary(self, print_fn: Callable[[str], object] | None = None) -> None:
-        """Print a table of the layers, their output shapes and weights.
+        """Print a table of the layers with output shapes and weight counts.
 
         Parameters
         ----------
         print_fn
-            Gets the table, instead of `print`.
+            Called with the table instead of `print`.
         """
-        text = table(self.name, self.layers, self.trainable_weights)
+        text = format_summary(self.name, self.layers, self.trainable_weights)
         (print_fn or print)(text)

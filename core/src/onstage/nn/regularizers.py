@@ -1,4 +1,4 @@
-"""Penalties on weights that are added to the loss."""
+"""Regularizers: penalties on weights, added to the loss."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from onstage.validation import validate_float
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "get"]
 
-_BLOCK = 16384  # values; the block of weights and its scratch stay in the innermost cache
+_BLOCK = 16384  # values; a block of weights and its scratch fit in the L1 cache
 
 
 class Regularizer:
     """A penalty on an array of weights, and its gradient.
 
-    Made to be subclassed by `loss` and `add_gradient`.
+    To write one, subclass it and define `loss` and `add_gradient`.
     """
 
     def loss(self, w: Array) -> float:
-        """Give the penalty of the weights."""
+        """Return the penalty of the weights."""
         raise NotImplementedError(f"{type(self).__name__} must define loss(self, w)")
 
     def add_gradient(self, w: Array, grad: Array) -> None:
@@ -32,12 +32,12 @@ class Regularizer:
         Parameters
         ----------
         w, grad
-            Of one shape, C-contiguous.
+            Same shape, C-contiguous.
         """
         raise NotImplementedError(f"{type(self).__name__} must define add_gradient(self, w, grad)")
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {}
 
 
@@ -47,7 +47,13 @@ class L1L2(Regularizer):
     Parameters
     ----------
     l1, l2
-        The factors, >= 0. Where a weight is 0 the gradient of the first is 0.
+        Factors, >= 0. The L1 gradient of a weight of 0 is 0.
+
+    Examples
+    --------
+    >>> from onstage import regularizers
+    >>> from onstage.layers import Dense
+    >>> layer = Dense(10, kernel_regularizer=regularizers.L1L2(l1=1e-5, l2=1e-4))
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
@@ -55,7 +61,7 @@ class L1L2(Regularizer):
         self.l2 = validate_float("l2", l2, 0)
 
     def loss(self, w: Array) -> float:
-        """Give the penalty of the weights."""
+        """Return the penalty of the weights."""
         flat = w.reshape(-1)
         penalty = 0.0
         if self.l1:
@@ -75,35 +81,37 @@ class L1L2(Regularizer):
                 into += scratch
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"l1": self.l1, "l2": self.l2}
 
 
 class L1(L1L2):
-    """``l1 * sum(|w|)``: it drives weights to exactly zero."""
+    """``l1 * sum(|w|)``, which drives weights to exactly 0."""
 
     def __init__(self, l1: float = 0.01) -> None:
         super().__init__(l1=l1)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"l1": self.l1}
 
 
 class L2(L1L2):
-    """``l2 * sum(w²)``: it keeps weights small."""
+    """``l2 * sum(w²)``, which keeps weights small."""
 
     def __init__(self, l2: float = 0.01) -> None:
         super().__init__(l2=l2)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"l2": self.l2}
 
 
 def _blocks(w: Array, grad: Array) -> Iterator[tuple[Array, Array, Array]]:
     if not grad.flags.c_contiguous:
-        raise ValueError("grad must be C-contiguous, it is changed through a flat view of it")
+        raise ValueError(
+            "grad must be C-contiguous, got an array that is not; pass np.ascontiguousarray(grad)"
+        )
     weights, gradients = w.reshape(-1), grad.reshape(-1)
     scratch = np.empty(min(_BLOCK, weights.size), w.dtype)
     for start in range(0, weights.size, _BLOCK):
@@ -115,15 +123,15 @@ _REGULARIZERS: dict[str, type[Regularizer]] = serialization.by_name([L1, L2, L1L
 
 
 def get(identifier: object) -> Regularizer | None:
-    """Give a regularizer from an instance, a name or a configuration; None for None.
+    """Return a regularizer from an instance, name or configuration; None for None.
 
     Raises
     ------
     ValueError
-        The name is unknown.
+        If the name is unknown.
     TypeError
-        It is nothing of that kind.
+        If the identifier has an unsupported type.
     """
     if identifier is None or isinstance(identifier, Regularizer):
         return identifier
-    return serialization.make("regularizer", identifier, _REGULARIZERS)
+    return serialization.deserialize("regularizer", identifier, _REGULARIZERS)

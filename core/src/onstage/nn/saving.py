@@ -1,4 +1,4 @@
-"""Models to files and back: plain data, and names looked up in tables."""
+"""Save and load models as plain data; classes are looked up by name in tables."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _Network = TypeVar("_Network", bound=CompiledNetwork)
 MODEL, WEIGHTS = "onstage-model", "onstage-weights"
 
 MAX_LAYERS = 2_000
-"""Of a model in a file."""
+"""Largest number of layers of a model in a file."""
 
-WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What constructors raise over a configuration of any kind."""
+_CONFIG_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""Errors that constructors raise for a malformed configuration."""
 
 
 def save_model(model: CompiledNetwork, filepath: str | PathLike[str], overwrite: bool) -> None:
@@ -41,17 +41,17 @@ def save_weights(model: Network, filepath: str | PathLike[str], overwrite: bool)
 
 
 def snapshot(model: CompiledNetwork) -> State:
-    """Give what `save_model` writes; see `Sequential.snapshot`."""
-    return {"kind": MODEL, **config_of(model), "state": state_view(model)}
+    """Return the state that `save_model` writes; see `Sequential.snapshot`."""
+    return {"kind": MODEL, **model_config(model), "state": state_view(model)}
 
 
 def snapshot_weights(model: Network) -> State:
-    """Give what `save_weights` writes."""
+    """Return the state that `save_weights` writes."""
     return {"kind": WEIGHTS, "weights": model.weights_view()}
 
 
 def state_view(model: CompiledNetwork) -> State:
-    """Give the state with the model's own arrays; `Sequential.state_dict` copies them."""
+    """Return the state without copying; `Sequential.state_dict` copies it."""
     return {
         "weights": model.weights_view(),
         "optimizer": None if model.optimizer is None else model.optimizer.state_view(),
@@ -61,16 +61,18 @@ def state_view(model: CompiledNetwork) -> State:
 
 def _save(filepath: str | PathLike[str], overwrite: bool, state: State) -> None:
     if not overwrite and Path(filepath).exists():
-        raise FileExistsError(f"filepath {str(filepath)!r} exists; pass overwrite=True to replace it")
+        raise FileExistsError(
+            f"filepath must not exist, got {str(filepath)!r}; pass overwrite=True to replace it"
+        )
     storage.save(filepath, state)
 
 
 def load_weights(model: Network, filepath: str | PathLike[str]) -> None:
-    """Read the weights from a file of either kind."""
+    """Load the weights from a file of either kind."""
     saved = storage.load(filepath)
-    weights = saved.get("weights") if _is(WEIGHTS, saved) else _part(saved, "state").get("weights")
+    weights = saved.get("weights") if _has_kind(WEIGHTS, saved) else _get_part(saved, "state").get("weights")
     try:
-        model.set_weights(_arrays(weights))
+        model.set_weights(_get_arrays(weights))
     except (ValueError, TypeError) as error:
         raise StateError(f"{str(filepath)!r} doesn't fit the model: {error}") from error
 
@@ -78,60 +80,60 @@ def load_weights(model: Network, filepath: str | PathLike[str]) -> None:
 def load_model(
     kind: type[_Network], filepath: str | PathLike[str], custom_objects: Mapping[str, Any], compile: bool
 ) -> _Network:
-    """Make a model from a file; see `sequential.load_model`."""
+    """Load a model from a file; see `sequential.load_model`."""
     saved = storage.load(filepath)
-    if not _is(MODEL, saved):
-        raise StateError(f"{str(filepath)!r} holds no model; files of model.save() do")
+    if not _has_kind(MODEL, saved):
+        raise StateError(f"filepath must be a file written by model.save(), got {str(filepath)!r}")
     try:
-        state = _part(saved, "state")
-        # A file of a few bytes may ask for layers of any size, but it holds the weights.
-        with limit_weights(sum(each.size for each in _arrays(state.get("weights")))):
+        state = _get_part(saved, "state")
+        # A tiny file could ask for layers of any size; the weights it holds are the limit.
+        with limit_weights(sum(each.size for each in _get_arrays(state.get("weights")))):
             model = _from_config(kind, saved, custom_objects)
         if compile and saved["compile"] is not None:
-            model.compile(**_revived(saved["compile"], custom_objects))
+            model.compile(**_resolve(saved["compile"], custom_objects))
         load_state(model, state if compile else state | {"optimizer": None})
-    except WRONG as error:
-        raise StateError(f"{str(filepath)!r} can't be made into a model: {error}") from error
+    except _CONFIG_ERRORS as error:
+        raise StateError(f"{str(filepath)!r} cannot be loaded: {error}") from error
     return model
 
 
 def load_state(model: CompiledNetwork, state: State) -> None:
     """Restore a model's state; see `Sequential.load_state_dict`."""
-    weights = _arrays(state.get("weights") if isinstance(state, Mapping) else None)
+    weights = _get_arrays(state.get("weights") if isinstance(state, Mapping) else None)
     variables = model.weights
     if [w.shape for w in weights] != [v.shape for v in variables] or not model.built:
         raise StateError(
             f"the saved weights must have the shapes {[v.shape for v in variables]}, "
-            f"got {[w.shape for w in weights]}; build the model as it was built then"
+            f"got {[w.shape for w in weights]}; build the model as it was built when saved"
         )
     rng = np.random.PCG64()
     try:
         rng.state = state["rng"]
-    except WRONG as error:
-        raise StateError(f"the saved random state is not that of a PCG64 generator: {error!r}") from error
+    except _CONFIG_ERRORS as error:
+        raise StateError(f"the saved random state must be that of a PCG64 generator: {error!r}") from error
     slots = state.get("optimizer")
     if slots is not None and model.optimizer is not None:
-        model.optimizer.load_state_dict(slots)  # it changes nothing if it refuses
+        model.optimizer.load_state_dict(slots)  # changes nothing if it raises
     model.set_weights(weights)
     model.rng.bit_generator.state = rng.state
 
 
-def config_of(model: CompiledNetwork) -> State:
-    """Give what a model is made of, as plain data."""
+def model_config(model: CompiledNetwork) -> State:
+    """Return the configuration of a model as plain data."""
     compiled_loss = model._compiled_loss
     compiled = None
     if compiled_loss is not None and model.optimizer is not None:
         compiled = {
-            "optimizer": _written(model.optimizer),
-            "loss": _written(compiled_loss.loss),
-            "metrics": [_written(each) for each in compiled_loss.given_metrics],
-            "weighted_metrics": [_written(each) for each in compiled_loss.given_weighted_metrics],
+            "optimizer": _to_config(model.optimizer),
+            "loss": _to_config(compiled_loss.loss),
+            "metrics": [_to_config(each) for each in compiled_loss.given_metrics],
+            "weighted_metrics": [_to_config(each) for each in compiled_loss.given_weighted_metrics],
         }
     return {
         "name": model.name,
         "dtype": model.dtype.name,
         "input_shape": list(model.input_shape[1:]),
-        "layers": [_written(layer) for layer in model.layers],
+        "layers": [_to_config(layer) for layer in model.layers],
         "compile": compiled,
     }
 
@@ -142,13 +144,13 @@ def _from_config(kind: type[_Network], saved: State, custom_objects: Mapping[str
             f"a saved model must have at most {MAX_LAYERS:,} layers, got {len(saved['layers']):,}"
         )
     made: list[layers.Layer] = [layers.Input(saved["input_shape"])]
-    for config in _revived(saved["layers"], custom_objects):
+    for config in _resolve(saved["layers"], custom_objects):
         own = isinstance(config, layers.Layer)
-        made.append(config if own else serialization.make("layer", config, layers.TABLE))
+        made.append(config if own else serialization.deserialize("layer", config, layers.TABLE))
     return kind(made, name=saved["name"], dtype=saved["dtype"])
 
 
-def _written(given: Any) -> Any:
+def _to_config(given: Any) -> Any:
     if isinstance(given, (str, Mapping)):
         return given
     if isinstance(given, FunctionLoss):
@@ -162,39 +164,39 @@ def _written(given: Any) -> Any:
     return {"function": getattr(given, "__name__", type(given).__name__)}
 
 
-def _revived(saved: Any, custom_objects: Mapping[str, Any]) -> Any:
-    """Replace, anywhere in a tree, what only `custom_objects` can make."""
+def _resolve(saved: Any, custom_objects: Mapping[str, Any]) -> Any:
+    """Replace custom functions and classes anywhere in a tree."""
     if isinstance(saved, list):
-        return [_revived(each, custom_objects) for each in saved]
+        return [_resolve(each, custom_objects) for each in saved]
     if not isinstance(saved, dict):
         return saved
     if set(saved) == {"function"}:
         name = saved["function"]
         if name not in custom_objects:
             raise StateError(
-                f"the function {name!r} is not in the file; pass custom_objects={{{name!r}: the function}}, "
-                "or compile=False"
+                f"custom_objects must contain the function {name!r}, which a file cannot hold; "
+                f"pass custom_objects={{{name!r}: the function}}, or compile=False"
             )
         return custom_objects[name]
-    revived = {key: _revived(each, custom_objects) for key, each in saved.items()}
+    resolved = {key: _resolve(each, custom_objects) for key, each in saved.items()}
     if set(saved) == {"class_name", "config"} and saved["class_name"] in custom_objects:
-        return custom_objects[saved["class_name"]](**revived["config"])
-    return revived
+        return custom_objects[saved["class_name"]](**resolved["config"])
+    return resolved
 
 
-def _is(kind: str, saved: State) -> bool:
+def _has_kind(kind: str, saved: State) -> bool:
     given = saved.get("kind")
     return isinstance(given, str) and given == kind
 
 
-def _part(saved: State, name: str) -> State:
+def _get_part(saved: State, name: str) -> State:
     part = saved.get(name)
     if not isinstance(part, dict):
         raise StateError(f"a saved model must have the part {name!r}, got {type(part).__name__}")
     return part
 
 
-def _arrays(weights: Any) -> list[Any]:
+def _get_arrays(weights: Any) -> list[Any]:
     if not isinstance(weights, list) or not all(isinstance(each, np.ndarray) for each in weights):
         raise StateError(f"saved weights must be a list of arrays, got {type(weights).__name__}")
     return weights

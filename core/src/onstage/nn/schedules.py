@@ -1,4 +1,4 @@
-"""Learning rates that change with every step of the optimizer."""
+"""Learning rate schedules: the rate as a function of the optimizer step."""
 
 from __future__ import annotations
 
@@ -21,19 +21,28 @@ __all__ = [
 
 
 class LearningRateSchedule:
-    """A learning rate as a function of the optimizer's steps.
+    """A learning rate as a function of the optimizer step.
 
-    Give one to an optimizer as its ``learning_rate``. For a schedule of your
-    own override ``__call__``, and ``get_config`` if the model is to be saved.
-    A schedule by epochs is the callback ``LearningRateScheduler``.
+    Pass one to an optimizer as ``learning_rate``. To write one, override
+    ``__call__``, and ``get_config`` if the model will be saved. For a schedule
+    by epochs use the callback ``LearningRateScheduler``.
+
+    Examples
+    --------
+    >>> from onstage.optimizers import SGD
+    >>> class Halving(LearningRateSchedule):
+    ...     def __call__(self, step):
+    ...         return 0.1 * 0.5 ** (step // 1000)
+    >>> SGD(Halving()).learning_rate
+    0.1
     """
 
     def __call__(self, step: int) -> float:
-        """Give the rate for a step; the first step is 0."""
+        """Return the rate for a step, counted from 0."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         raise NotImplementedError(f"{type(self).__name__} must define get_config(self) to be saved")
 
 
@@ -43,13 +52,19 @@ class ExponentialDecay(LearningRateSchedule):
     Parameters
     ----------
     initial_learning_rate
-        The rate at step 0.
+        Rate at step 0.
     decay_steps
-        Steps in which the rate is multiplied by `decay_rate` once.
+        Number of steps over which the rate is multiplied by `decay_rate`.
     decay_rate
-        The factor.
+        Factor, > 0.
     staircase
-        Whether the exponent is rounded down, so that the rate falls in stairs.
+        Whether to round the exponent down, so that the rate falls in steps.
+
+    Examples
+    --------
+    >>> schedule = ExponentialDecay(0.1, decay_steps=100, decay_rate=0.5)
+    >>> schedule(0), schedule(200)
+    (0.1, 0.025)
     """
 
     def __init__(
@@ -67,12 +82,12 @@ class ExponentialDecay(LearningRateSchedule):
         self.name = name
 
     def __call__(self, step: int) -> float:
-        """Give the rate for a step; the first step is 0."""
+        """Return the rate for a step, counted from 0."""
         exponent = step // self.decay_steps if self.staircase else step / self.decay_steps
         return float(self.initial_learning_rate * self.decay_rate**exponent)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             "initial_learning_rate": self.initial_learning_rate,
             "decay_steps": self.decay_steps,
@@ -83,27 +98,33 @@ class ExponentialDecay(LearningRateSchedule):
 
 
 class CosineDecay(LearningRateSchedule):
-    """Half a cosine from the initial rate down, after a linear warm-up.
+    """Cosine decay after an optional linear warm-up.
 
     Parameters
     ----------
     initial_learning_rate
-        The rate at step 0.
+        Rate at step 0.
     decay_steps
-        Steps of the decay, after those of the warm-up.
+        Number of decay steps, after the warm-up.
     alpha
-        The last rate, as a fraction of the rate that the decay starts from;
-        in [0, 1].
+        Final rate as a fraction of the rate at the start of the decay, in
+        [0, 1].
     warmup_target
-        The rate after the warm-up, which the decay then starts from. None for
-        no warm-up.
+        Rate at the end of the warm-up and start of the decay. None for no
+        warm-up.
     warmup_steps
-        Steps of the warm-up.
+        Number of warm-up steps.
 
     References
     ----------
     Loshchilov, Hutter: *SGDR: Stochastic Gradient Descent with Warm Restarts*
     (2017). Goyal et al.: *Accurate, Large Minibatch SGD* (2017), for the warm-up.
+
+    Examples
+    --------
+    >>> schedule = CosineDecay(0.0, decay_steps=1000, warmup_target=0.1, warmup_steps=100)
+    >>> schedule(0), schedule(50), schedule(100), schedule(1100)
+    (0.0, 0.05, 0.1, 0.0)
     """
 
     def __init__(
@@ -123,7 +144,7 @@ class CosineDecay(LearningRateSchedule):
         self.warmup_steps = validate_int("warmup_steps", warmup_steps, 0)
 
     def __call__(self, step: int) -> float:
-        """Give the rate for a step; the first step is 0."""
+        """Return the rate for a step, counted from 0."""
         if self.warmup_target is None:
             return self._decay(step, self.initial_learning_rate)
         if step < self.warmup_steps:
@@ -137,7 +158,7 @@ class CosineDecay(LearningRateSchedule):
         return start * ((1.0 - self.alpha) * cosine + self.alpha)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             "initial_learning_rate": self.initial_learning_rate,
             "decay_steps": self.decay_steps,
@@ -149,14 +170,20 @@ class CosineDecay(LearningRateSchedule):
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
-    """One rate up to and including each boundary, another after it.
+    """A constant rate between each two boundaries.
 
     Parameters
     ----------
     boundaries
         Steps, strictly increasing. A boundary is the last step of its rate.
     values
-        The rates, one more than boundaries.
+        Rates, one more than boundaries.
+
+    Examples
+    --------
+    >>> schedule = PiecewiseConstantDecay([1000, 2000], [0.1, 0.01, 0.001])
+    >>> schedule(1000), schedule(1001)
+    (0.1, 0.01)
     """
 
     def __init__(
@@ -168,36 +195,42 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
                 f"values must be one more than boundaries, got {len(self.values)} for "
-                f"{len(self.boundaries)} boundaries; the first value is the rate before the first boundary"
+                f"{len(self.boundaries)} boundaries; the first value is the rate up to the first boundary"
             )
         if any(b <= a for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
             raise ValueError(f"boundaries must be strictly increasing, got {list(boundaries)}")
 
     def __call__(self, step: int) -> float:
-        """Give the rate for a step; the first step is 0."""
+        """Return the rate for a step, counted from 0."""
         return self.values[bisect_left(self.boundaries, step)]
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"boundaries": list(self.boundaries), "values": list(self.values), "name": self.name}
 
 
 class PolynomialDecay(LearningRateSchedule):
-    """From one rate to another along a power of the steps that remain.
+    """Polynomial decay from the initial to the end rate.
 
     Parameters
     ----------
     initial_learning_rate
-        The rate at step 0.
+        Rate at step 0.
     decay_steps
-        Steps until `end_learning_rate` is reached.
+        Number of steps until `end_learning_rate` is reached.
     end_learning_rate
-        The rate from then on.
+        Rate from then on.
     power
-        1 falls along a line, 2 along a parabola.
+        Exponent, > 0: 1 decays linearly, 2 quadratically.
     cycle
-        Whether to start again, each time `decay_steps` is passed, over as many
-        times `decay_steps` as have begun.
+        Whether to restart after every `decay_steps` steps, with the decay
+        extended to the next multiple of `decay_steps`.
+
+    Examples
+    --------
+    >>> schedule = PolynomialDecay(0.5, decay_steps=100, end_learning_rate=0.25)
+    >>> schedule(0), schedule(50), schedule(100)
+    (0.5, 0.375, 0.25)
     """
 
     def __init__(
@@ -217,7 +250,7 @@ class PolynomialDecay(LearningRateSchedule):
         self.name = name
 
     def __call__(self, step: int) -> float:
-        """Give the rate for a step; the first step is 0."""
+        """Return the rate for a step, counted from 0."""
         cycles = max(1, -(-step // self.decay_steps)) if self.cycle else 1
         span = self.decay_steps * cycles
         left = 1.0 - min(step, span) / span
@@ -225,7 +258,7 @@ class PolynomialDecay(LearningRateSchedule):
         return float(self.end_learning_rate + fall * left**self.power)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             "initial_learning_rate": self.initial_learning_rate,
             "decay_steps": self.decay_steps,
@@ -242,7 +275,7 @@ _SCHEDULES: dict[str, type[LearningRateSchedule]] = serialization.by_name(
 
 
 def get(identifier: object) -> LearningRateSchedule:
-    """Give a schedule from an instance or from a saved configuration."""
+    """Return a schedule from an instance or a saved configuration."""
     if isinstance(identifier, LearningRateSchedule):
         return identifier
-    return serialization.make("schedule", identifier, _SCHEDULES)
+    return serialization.deserialize("schedule", identifier, _SCHEDULES)

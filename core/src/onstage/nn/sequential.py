@@ -1,4 +1,4 @@
-"""Sequential: layers one after another, and all that a user does with them."""
+"""Sequential: a stack of layers with training, evaluation and saving."""
 
 from __future__ import annotations
 
@@ -15,60 +15,69 @@ from onstage.nn.execution.compiled import CompiledNetwork
 from onstage.state._tree import copy_state
 from onstage.trainer import Trainer
 
-# A loss that is infinite or NaN shows in the logs; a warning from the middle of
-# some product would say less, and would end a run where warnings are errors.
-# Around the loops and not in each step, which it would make 5 % slower.
-_quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+# An infinite or NaN loss shows in the logs; a numpy warning from inside a product
+# would say less, and would end the run if warnings are errors. Set around the
+# loops: inside each step it would cost 5 %.
+_ignore_float_errors = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 class Sequential(CompiledNetwork, Trainer):
-    """Layers one after another.
+    """A stack of layers, each applied to the output of the one before.
 
     Parameters
     ----------
     layers
-        The first may be an `Input`, or have an ``input_shape``. Else the model
-        is built from the first data it sees.
+        The first may be an `Input` or have an ``input_shape``. Otherwise the
+        model is built from the first data it sees.
     name
-        For the summary.
+        Shown in the summary.
     seed
-        Of the weights and of dropout; None: another in each run.
+        Seed of the initial weights and of dropout; None for a random one.
     dtype
         ``"float32"``, or ``"float64"`` to check gradients.
 
     Examples
     --------
-    >>> model = Sequential([Input((64,)), Dense(32, "relu"), Dense(10, "softmax")], seed=0)
+    >>> import numpy as np
+    >>> from onstage import Sequential
+    >>> from onstage.layers import Dense, Input
+    >>> x = np.random.default_rng(0).normal(size=(100, 2))
+    >>> y = (x[:, 0] > x[:, 1]).astype(int)
+    >>> model = Sequential([Input((2,)), Dense(8, "relu"), Dense(2, "softmax")], seed=0)
     >>> model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    >>> history = model.fit(x, y, epochs=5)
+    >>> history = model.fit(x, y, epochs=5, verbose=0)
+    >>> list(history.history)
+    ['loss', 'accuracy']
+    >>> model.predict(x, verbose=0).shape
+    (100, 2)
     """
 
-    # The steps come from the first base, the loops over them from the second.
-    fit = _quietly(Trainer.fit)
-    evaluate = _quietly(Trainer.evaluate)
-    predict = _quietly(Trainer.predict)
-    train_on_batch = _quietly(Trainer.train_on_batch)
-    test_on_batch = _quietly(Trainer.test_on_batch)
-    predict_on_batch = _quietly(Trainer.predict_on_batch)
+    # The steps come from CompiledNetwork, the loops from Trainer.
+    fit = _ignore_float_errors(Trainer.fit)
+    evaluate = _ignore_float_errors(Trainer.evaluate)
+    predict = _ignore_float_errors(Trainer.predict)
+    train_on_batch = _ignore_float_errors(Trainer.train_on_batch)
+    test_on_batch = _ignore_float_errors(Trainer.test_on_batch)
+    predict_on_batch = _ignore_float_errors(Trainer.predict_on_batch)
 
-    # -- what the trainer asks
+    # -- called by the trainer
 
     def prepare(self, batches: Any, *, mode: str) -> None:
-        """Build the model for this data, and refuse what doesn't fit.
+        """Build the model for this data, and check that they fit.
 
         Parameters
         ----------
         batches
-            With `x_spec`, `y_spec` and `y_range`; see `onstage.data.batches.Batches`.
+            Has `x_spec`, `y_spec` and `y_range`; see `onstage.data.batches.Batches`.
         mode
             "train", "validation", "test" or "predict".
 
         Raises
         ------
         ValueError, TypeError
-            The model isn't compiled, or x or y don't fit.
+            If the model isn't compiled, or x or y doesn't fit.
         """
-        compiled_loss = None if mode == "predict" else self._compiled()
+        compiled_loss = None if mode == "predict" else self._require_compiled()
         x, y = batches.x_spec, batches.y_spec
         input_checks.check_dtype("x", x.dtype)
         if not self.built:
@@ -77,75 +86,75 @@ class Sequential(CompiledNetwork, Trainer):
         if compiled_loss is not None:
             input_checks.check_target(self, compiled_loss.loss, y, batches.y_range)
             compiled_loss.build(self.output_shape, (None, *y.shape))
-        if mode == "train" and not self._needed_optimizer().trains(self.parameters):
+        if mode == "train" and not self._require_optimizer().trains(self.parameters):
             raise ValueError(
-                f"optimizer {self._needed_optimizer().name} must be this model's own, another model was "
-                "compiled with it since; make an optimizer for each"
+                f"optimizer {self._require_optimizer().name} must belong to this model alone, but another "
+                "model was compiled with it since; make one optimizer for each model"
             )
 
     def reseed(self, seed: int) -> np.random.Generator:
-        """Set the model's randomness; gives the generator that shuffles."""
+        """Seed the model's generator; return another one for shuffling."""
         own, shuffling = np.random.SeedSequence(seed).spawn(2)
-        # The same object: plans hold it.
+        # In place: plans hold the generator.
         self.rng.bit_generator.state = np.random.PCG64(own).state
         return np.random.default_rng(shuffling)
 
     def shuffle_rng(self) -> np.random.Generator:
-        """Give the generator that shuffles when ``fit`` got no seed."""
+        """Return the generator for shuffling if ``fit`` has no seed."""
         return np.random.default_rng(self.rng.integers(2**63))
 
     # -- state
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is tied to this object's buffers; for copy and pickle."""
+        """Omit everything bound to this object's buffers; for copy and pickle."""
         slots = None if self.optimizer is None or not self.built else self.optimizer.state_dict()
-        unbound = {"_plans": OrderedDict(), "_setting": None, "_gradient_callback": None, "_slots": slots}
+        unbound = {"_plans": OrderedDict(), "_config": None, "_gradient_callback": None, "_slots": slots}
         return self.__dict__ | unbound
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make the copied weights views of one buffer again."""
+        """Make the copied weights views of one buffer again, and rebuild the slots."""
         slots = state.pop("_slots")
         self.__dict__.update(state)
         if self.built:
             self.flatten_parameters()
         if slots is not None:
-            self._needed_optimizer().load_state_dict(slots)
+            self._require_optimizer().load_state_dict(slots)
 
     def state_dict(self) -> State:
         """Copy weights, optimizer slots, averages and random states."""
         return copy_state(saving.state_view(self))
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` gave, to the bit; all of it or nothing.
+        """Restore a state from `state_dict` exactly; on error nothing changes.
 
         Raises
         ------
         StateError
-            It comes from another model, or a part is missing.
+            If it comes from another model, or a part is missing.
         """
         saving.load_state(self, state)
 
     def save(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the whole model to one file: configuration, weights, optimizer.
 
-        Functions and classes of your own are written by name alone: `load_model`
-        wants them back in ``custom_objects``.
+        Custom functions and classes are written by name only: pass them to
+        `load_model` in ``custom_objects``.
 
         Raises
         ------
         ValueError
-            The model is not built yet.
+            If the model is not built.
         FileExistsError
-            There is a file, and `overwrite` is False.
+            If the file exists and `overwrite` is False.
         """
         saving.save_model(self, filepath, overwrite)
 
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
-        """Write the weights alone; raises as `save` does."""
+        """Write the weights alone; errors as in `save`."""
         saving.save_weights(self, filepath, overwrite)
 
     def snapshot(self, weights_only: bool = False) -> State:
-        """Give what `save`, or `save_weights`, writes; the arrays are the model's own."""
+        """Return the state that `save` (or `save_weights`) writes, without copying."""
         return saving.snapshot_weights(self) if weights_only else saving.snapshot(self)
 
     def load_weights(self, filepath: str | PathLike[str]) -> None:
@@ -154,7 +163,7 @@ class Sequential(CompiledNetwork, Trainer):
         Raises
         ------
         StateError
-            The file is damaged, or its weights don't fit the model.
+            If the file is damaged, or its weights don't fit the model.
         """
         saving.load_weights(self, filepath)
 
@@ -164,21 +173,33 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
 ) -> Sequential:
-    """Read a model that ``save`` wrote.
+    """Load a model written by `Sequential.save`.
 
-    Nothing that a file names is ever imported: names are looked up among
+    Loading never imports anything: names in the file are looked up among
     onstage's own layers, losses, metrics and optimizers.
 
     Parameters
     ----------
     custom_objects
-        Your own classes and functions in the model, by name.
+        Custom classes and functions of the model, by name.
     compile
-        Whether to compile it as it was, and to take up the optimizer's state.
+        Whether to compile the model and restore the optimizer's state.
 
     Raises
     ------
     StateError
-        The file is damaged, holds no model, or names something unknown.
+        If the file is damaged, holds no model, or contains an unknown name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from onstage import Sequential, load_model
+    >>> from onstage.layers import Dense, Input
+    >>> model = Sequential([Input((4,)), Dense(3)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.onstage")
+    ...     loaded = load_model(f"{folder}/model.onstage")
+    >>> bool((loaded.get_weights()[0] == model.get_weights()[0]).all())
+    True
     """
     return saving.load_model(Sequential, filepath, custom_objects or {}, compile)

@@ -1,4 +1,4 @@
-"""Names to classes: what ``get("he_normal")`` and a saved configuration ask."""
+"""Objects to and from names and configurations."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from onstage.errors import did_you_mean
 
 
 class Configurable(Protocol):
-    """Something that can be made again from what ``get_config()`` gives."""
+    """An object that can be rebuilt from the result of ``get_config()``."""
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments, as plain values."""
+        """Return the constructor's arguments as plain values."""
         ...
 
 
@@ -21,13 +21,13 @@ T = TypeVar("T")
 
 
 def snake_case(name: str) -> str:
-    """Spell a class name as Keras spells its string: ``AdamW`` is ``adam_w``."""
+    """Convert a class name to snake case as Keras does: ``AdamW`` is ``adam_w``."""
     name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def by_name(classes: Iterable[type[T]], **aliases: type[T]) -> dict[str, type[T]]:
-    """Tabulate classes under their name, that name in snake case, and aliases."""
+    """Map class names, also in snake case, and aliases to the classes."""
     table: dict[str, type[T]] = {}
     for each in classes:
         table[each.__name__] = each
@@ -35,26 +35,26 @@ def by_name(classes: Iterable[type[T]], **aliases: type[T]) -> dict[str, type[T]
     return table | aliases
 
 
-def make(kind: str, identifier: object, table: Mapping[str, type[T]]) -> T:
-    """Make an object from a name, a configuration or a class.
+def deserialize(kind: str, identifier: object, table: Mapping[str, type[T]]) -> T:
+    """Return an object made from a name, a configuration or a class.
 
     Parameters
     ----------
     kind
-        What is wanted, for the messages: ``"optimizer"``.
+        Kind of the object, for error messages: ``"optimizer"``.
     identifier
-        A name in the table, ``{"class_name": name, "config": arguments}`` as
-        `serialize` writes it, or a class of the table.
+        Name in the table, ``{"class_name": name, "config": arguments}`` as
+        returned by `serialize`, or class in the table.
     table
-        Name to class. Nothing outside it is ever made: a configuration read
-        from a file cannot name code to import.
+        Names and classes. Only these are ever instantiated: a configuration
+        read from a file cannot import code.
 
     Raises
     ------
     ValueError
-        The name is not in the table, or a configuration lacks its parts.
+        If the name is not in the table, or a configuration is incomplete.
     TypeError
-        The identifier is none of the three, or the arguments do not fit.
+        If the identifier has another type, or the arguments do not fit.
     """
     if isinstance(identifier, type):
         found = next((each for each in table.values() if each is identifier), None)
@@ -72,7 +72,7 @@ def make(kind: str, identifier: object, table: Mapping[str, type[T]]) -> T:
 
 
 def look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
-    """Find a name in a table; raises ValueError with a did-you-mean."""
+    """Return the entry of a name; raise ValueError with a suggestion if unknown."""
     if name not in table:
         known = sorted(each for each in table if each == each.lower())
         raise ValueError(f"{kind} must be one of {', '.join(known)}, got {name!r}{did_you_mean(name, table)}")
@@ -80,5 +80,5 @@ def look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def serialize(instance: Configurable) -> dict[str, Any]:
-    """Write an object as the configuration that `make` takes."""
+    """Return the configuration from which `deserialize` rebuilds an object."""
     return {"class_name": type(instance).__name__, "config": instance.get_config()}

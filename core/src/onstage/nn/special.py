@@ -12,8 +12,7 @@ from onstage.model import Array
 
 
 def erf(x: Array) -> Array:
-    """Give the error function, to the precision of x; numpy has none."""
-
+    """Return the error function of x, in the precision of x."""
     coefficients, low = _erfc_fit(20 if x.dtype.itemsize > 4 else 10)
     z = np.minimum(np.abs(x), 6)  # erf(6) is 1 in float64
     t = 2 / (2 + z)
@@ -30,7 +29,7 @@ def _erfc_fit(degree: int) -> tuple[list[float], float]:
     ----------
     Press et al.: *Numerical Recipes* (2007), section 6.2.2, for the form.
     """
-    from numpy.polynomial import Chebyshev  # imported late: it takes its time, and only gelu wants it
+    from numpy.polynomial import Chebyshev  # imported late: slow, and only gelu needs it
 
     low = 0.25
 

@@ -1,4 +1,4 @@
-"""The text that ``model.summary()`` prints."""
+"""Text printed by ``model.summary()``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from onstage.nn.layers import Layer, Variable
 from onstage.reporting import format_table
 
 
-def table(name: str, layers: Sequence[Layer], trainable: Sequence[Variable]) -> str:
-    """Return a table of a model's layers, and the number of its weights."""
+def format_summary(name: str, layers: Sequence[Layer], trainable: Sequence[Variable]) -> str:
+    """Return a table of a model's layers, output shapes and weight counts."""
     header = ("Layer (type)", "Output shape", "Weights")
     head, *rows = format_table(header, [_row(layer) for layer in layers], right=(2,)).splitlines()
     rule = "-" * len(head)

@@ -1,4 +1,4 @@
-"""How targets are laid out against outputs: what losses and metrics both ask."""
+"""Shapes of targets relative to outputs, shared by losses and metrics."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from onstage.model import Array
 
 TargetKind: TypeAlias = Literal["binary", "sparse", "categorical"]
-"""Of a classifier's targets: one output; class numbers; one-hot rows."""
+"""A classifier's targets: one output value, class numbers, or one-hot rows."""
 
 
 def target_kind(target_shape: Sequence[int | None], output_shape: Sequence[int | None]) -> TargetKind:
-    """Tell what ``"accuracy"`` and ``"crossentropy"`` mean, as Keras does.
+    """Return the kind of targets that ``"accuracy"`` stands for, as in Keras.
 
     Parameters
     ----------
     target_shape, output_shape
-        With the batch axis first; its length is not looked at.
+        Batch axis first; its length is ignored.
 
     Returns
     -------
     TargetKind
-        Binary for outputs of one value. Sparse where the targets have an axis
-        less than the outputs, or one value for several. Categorical else.
+        Binary if outputs have one value. Sparse if targets have one axis
+        fewer than outputs, or a last axis of 1. Categorical otherwise.
     """
     if len(output_shape) < 2 or output_shape[-1] == 1:
         return "binary"
@@ -34,10 +34,10 @@ def target_kind(target_shape: Sequence[int | None], output_shape: Sequence[int |
     return "categorical"
 
 
-def same_rank(a: Array, b: Array) -> tuple[Array, Array]:
-    """Give two arrays the same number of axes, where one has a last axis of 1 more.
+def match_ranks(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return both arrays with the same rank, if one has an extra last axis of 1.
 
-    That axis is added to the other if it is a vector, else it is taken away.
+    The axis is added to the other array if that is a vector, otherwise removed.
     """
     if a.ndim == b.ndim + 1 and a.shape[-1] == 1:
         return (a, b[:, np.newaxis]) if b.ndim == 1 else (a[..., 0], b)
@@ -46,32 +46,37 @@ def same_rank(a: Array, b: Array) -> tuple[Array, Array]:
     return a, b
 
 
-def pair(what: str, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-    """Give targets and outputs in one shape; `what` is who asks.
+def match_shapes(name: str, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """Return targets and outputs in the same shape.
+
+    Parameters
+    ----------
+    name
+        Name of the metric, for the error message.
 
     Raises
     ------
     ValueError
-        The shapes differ by more than a last axis of 1. They are never
-        broadcast: a pair of vectors of the wrong kind would give a matrix.
+        If the shapes differ by more than a last axis of 1. They are never
+        broadcast: a row and a column vector would make a matrix.
     """
-    y_true, y_pred = same_rank(np.asarray(y_true), np.asarray(y_pred))
+    y_true, y_pred = match_ranks(np.asarray(y_true), np.asarray(y_pred))
     if y_true.shape != y_pred.shape:
         raise ValueError(
-            f"{what} must be given targets in the shape of the outputs, {y_pred.shape}, got {y_true.shape}"
+            f"{name} must be given targets of the outputs' shape, {y_pred.shape}, got {y_true.shape}"
         )
     return y_true, y_pred
 
 
-def spread(weight: Array, shape: tuple[int, ...]) -> Array:
-    """Give each sample's weight to all of its values: broadcast from the left.
+def broadcast_weights(weight: Array, shape: tuple[int, ...]) -> Array:
+    """Broadcast sample weights to the shape of the values, from the left.
 
     Parameters
     ----------
     weight
-        Shape ``(n,)``, ``(n, 1)``, or more of the axes of `shape`.
+        Shape ``(n,)``, ``(n, 1)``, or any leading axes of `shape`.
     shape
-        That of the values, ``(n, ...)``.
+        Shape of the values, ``(n, ...)``.
     """
     if weight.ndim > len(shape) and weight.shape[-1] == 1:
         weight = weight[..., 0]

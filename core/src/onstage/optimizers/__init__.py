@@ -1,4 +1,4 @@
-"""Optimizers: how gradients change the parameters."""
+"""Optimizers: update parameters from their gradients."""
 
 from onstage.nn.optimizers import *  # noqa: F403
 from onstage.nn.optimizers import __all__ as __all__

@@ -1,4 +1,4 @@
-"""Penalties on weights that are added to the loss."""
+"""Regularizers: penalties on weights, added to the loss."""
 
 from onstage.nn.regularizers import *  # noqa: F403
 from onstage.nn.regularizers import __all__ as __all__

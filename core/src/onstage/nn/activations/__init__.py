@@ -1,7 +1,13 @@
 """Activations: functions of one array, with their derivatives.
 
-``activations.relu(x)`` computes; ``Dense(3, activation="relu")`` or
-``activation=activations.LeakyReLU(0.1)`` use one in a layer.
+Call one on an array, or use it in a layer: ``Dense(3, activation="relu")``,
+``Dense(3, activation=activations.LeakyReLU(0.1))``.
+
+Examples
+--------
+>>> from onstage import activations
+>>> activations.relu([-1.0, 2.0])
+array([0., 2.])
 """
 
 from __future__ import annotations
@@ -57,18 +63,18 @@ _CLASSES: dict[str, type[Activation]] = {
     "softmax": Softmax,
 }
 TABLE = serialization.by_name(_CLASSES.values(), **_CLASSES)
-"""Every name that `get` knows."""
+"""All names that `get` accepts."""
 
 
 def get(identifier: object) -> Activation:
-    """Give an activation by name, configuration or instance; None is linear.
+    """Return an activation from a name, configuration or instance; linear for None.
 
     Raises
     ------
     ValueError
-        The name is unknown.
+        If the name is unknown.
     TypeError
-        It is something else; a plain function has no derivative to train by.
+        If it has another type. A plain function has no derivative.
     """
     if identifier is None:
         return linear
@@ -79,4 +85,4 @@ def get(identifier: object) -> Activation:
             f"activation must be a name or an Activation, got the function {identifier!r}; "
             "subclass onstage.activations.Activation with value() and slope()"
         )
-    return serialization.make("activation", identifier, TABLE)
+    return serialization.deserialize("activation", identifier, TABLE)

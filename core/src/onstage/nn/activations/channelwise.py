@@ -1,4 +1,4 @@
-"""Softmax: the one activation that looks at all channels at once."""
+"""Softmax: the activation that depends on all channels."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from onstage.nn.execution.ops import BindContext, LogSoftmax, Op
 
 
 class Softmax(Activation):
-    """exp(x) / sum of exp(x) over the channels; keeps the logits for a cross-entropy."""
+    """exp(x) / sum(exp(x)) over the channels; keeps the logits for a cross-entropy."""
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step that applies this to x."""
+        """Make the op that applies the activation to x."""
         guarded = np.full(x.size + 2, np.nan, context.dtype)
         shifted = guarded[1:-1].reshape(x.shape)
         padded = np.empty(x.size + 2, context.dtype)
         out = padded[1:-1].reshape(x.shape)
         total = np.empty(x.shape[1:], context.dtype)
-        # A product with ones sums a few short rows faster.
+        # A product with ones is faster than np.sum over a few short rows.
         flat, ones = x.ndim == 2, np.ones(x.shape[0], context.dtype)
 
         def forward(x: Array) -> Array:
@@ -35,7 +35,7 @@ class Softmax(Activation):
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
-            # The logits are not needed any more; their buffer takes the gradient.
+            # The logits are not needed any more; their buffer is reused for the gradient.
             np.multiply(gradient, out, shifted)
             shifted_sum = np.add.reduce(shifted, axis=0)
             np.multiply(out, shifted_sum, gradient)

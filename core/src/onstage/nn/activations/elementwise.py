@@ -1,4 +1,4 @@
-"""Activations of each value by itself."""
+"""Elementwise activations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from onstage.validation import validate_bool, validate_float
 
 
 class Linear(Activation):
-    """x itself."""
+    """The identity."""
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make no step."""
+        """Make no op."""
         return []
 
     def __call__(self, x: Any) -> Array:
-        """Give x as an array."""
+        """Return x as an array."""
         return np.asarray(x)
 
 
@@ -31,10 +31,10 @@ class ReLU(Activation):
     """max(x, 0); the derivative at 0 is 0."""
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step; slopes of 0 and 1 are booleans, a quarter of the memory."""
+        """Make the op; its slopes, 0 or 1, are booleans, a quarter of the memory."""
         out = x if context.may_overwrite else np.empty(x.shape, context.dtype)
         positive = np.empty(x.shape, np.bool_)
-        # An array without axes costs a call of numpy less than a number does.
+        # numpy handles a 0-d array faster than a Python number.
         zero = np.zeros((), context.dtype)
 
         def forward(x: Array) -> Array:
@@ -48,20 +48,20 @@ class ReLU(Activation):
 
 
 class LeakyReLU(Activation):
-    """x where it is positive, `negative_slope` * x elsewhere.
+    """x if x > 0, else `negative_slope` * x.
 
     Parameters
     ----------
     negative_slope
-        In [0, 1].
+        Slope for x < 0, in [0, 1].
     """
 
     def __init__(self, negative_slope: float = 0.2) -> None:
         self.negative_slope = validate_float("negative_slope", negative_slope, 0, 1)
 
     def value(self, x: Array, out: Array) -> None:
-        """Write the function of x."""
-        # The slope is at most 1, so the greater of the two lines is the right one.
+        """Write the activation of x."""
+        # The slope is at most 1, so the activation is the larger of the two lines.
         np.maximum(x, x * x.dtype.type(self.negative_slope), out=out)
 
     def slope(self, x: Array, out: Array, slope: Array) -> None:
@@ -70,12 +70,12 @@ class LeakyReLU(Activation):
         np.copyto(slope, 1.0, where=out > 0)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"negative_slope": self.negative_slope}
 
 
 class ELU(Activation):
-    """x where it is positive, `alpha` * (exp(x) - 1) elsewhere.
+    """x if x > 0, else `alpha` * (exp(x) - 1).
 
     References
     ----------
@@ -87,30 +87,30 @@ class ELU(Activation):
         self.alpha = validate_float("alpha", alpha, 0, exclude={0})
 
     def value(self, x: Array, out: Array) -> None:
-        """Write the function of x."""
-        # The minimum keeps exp from overflowing where its value is not used.
+        """Write the activation of x."""
+        # The minimum keeps expm1 from overflowing for x > 0, where it is not used.
         below = np.expm1(np.minimum(x, 0)) * x.dtype.type(self.alpha)
         np.maximum(x, 0, out=out)
         np.add(out, below, out)
 
     def slope(self, x: Array, out: Array, slope: Array) -> None:
-        """Write the derivative: alpha * exp(x) is the value + alpha below 0."""
+        """Write the derivative; below 0, alpha * exp(x) is the value + alpha."""
         np.minimum(out, 0, out=slope)
         slope += self.alpha
         np.copyto(slope, 1.0, where=out > 0)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"alpha": self.alpha}
 
 
 class GELU(Activation):
-    """x * Φ(x), Φ the distribution function of the standard normal.
+    """x * Φ(x), with Φ the cumulative distribution function of the standard normal.
 
     Parameters
     ----------
     approximate
-        Whether to take the tanh formula for Φ, as GPT-2 does.
+        Whether to use the tanh approximation of Φ, as GPT-2 does.
 
     References
     ----------
@@ -123,7 +123,7 @@ class GELU(Activation):
         self.approximate = validate_bool("approximate", approximate)
 
     def value(self, x: Array, out: Array) -> None:
-        """Write the function of x."""
+        """Write the activation of x."""
         np.multiply(x, self._distribution(x), out)
 
     def slope(self, x: Array, out: Array, slope: Array) -> None:
@@ -142,7 +142,7 @@ class GELU(Activation):
         return 0.5 * (1 + erf(x * math.sqrt(0.5)))
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"approximate": self.approximate}
 
 
@@ -152,8 +152,8 @@ class Sigmoid(Activation):
     in_place = False
 
     def value(self, x: Array, out: Array) -> None:
-        """Write the function of x."""
-        # By tanh, which cannot overflow.
+        """Write the activation of x."""
+        # Through tanh, which cannot overflow.
         np.multiply(x, 0.5, out)
         np.tanh(out, out)
         out += 1
@@ -165,25 +165,25 @@ class Sigmoid(Activation):
         slope *= out
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step that applies this to x."""
-        (step,) = super().bind(x, context)
+        """Make the op that applies the activation to x."""
+        (op,) = super().bind(x, context)
         if not context.first:
-            return [replace(step, logits=SigmoidLogits(x))]
-        # The batch as it came is another array in each step: its values are kept.
+            return [replace(op, logits=SigmoidLogits(x))]
+        # The user's batch is a different array at each step, so its values are copied.
         kept = np.empty(x.shape, context.dtype)
 
         def forward(x: Array) -> Array:
             np.copyto(kept, x)
-            return step.forward(kept)
+            return op.forward(kept)
 
-        return [replace(step, forward=forward, logits=SigmoidLogits(kept))]
+        return [replace(op, forward=forward, logits=SigmoidLogits(kept))]
 
 
 class Tanh(Activation):
     """The hyperbolic tangent."""
 
     def value(self, x: Array, out: Array) -> None:
-        """Write the function of x."""
+        """Write the activation of x."""
         np.tanh(x, out)
 
     def slope(self, x: Array, out: Array, slope: Array) -> None:
@@ -196,11 +196,11 @@ class Softplus(Activation):
     """log(1 + exp(x))."""
 
     def value(self, x: Array, out: Array) -> None:
-        """Write the function of x."""
+        """Write the activation of x."""
         np.logaddexp(x, x.dtype.type(0), out)
 
     def slope(self, x: Array, out: Array, slope: Array) -> None:
-        """Write the derivative, the sigmoid, which is 1 - exp(-value)."""
+        """Write the derivative: the sigmoid, which is 1 - exp(-value)."""
         np.negative(out, slope)
         np.expm1(slope, slope)
         np.negative(slope, slope)

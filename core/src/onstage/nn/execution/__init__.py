@@ -1,1 +1,1 @@
-"""How a network runs: ops bound to fixed buffers, in a plan for each batch shape."""
+"""Execution of a network: one plan of ops over fixed buffers per batch shape."""

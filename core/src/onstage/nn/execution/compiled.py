@@ -1,4 +1,4 @@
-"""CompiledNetwork: a network that makes steps of training, measuring, predicting."""
+"""CompiledNetwork: a network with train, test and predict steps."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from onstage.nn.layers import Layer
 from onstage.nn.network import Network
 
 _PLANS = 8
-"""Batch shapes whose buffers are kept; the one that was not used for longest goes."""
+"""Number of batch shapes whose buffers are kept; the least recently used is dropped."""
 
 
 class CompiledNetwork(Network):
     """A network with a loss, metrics and an optimizer.
 
-    The base of `Sequential`, which explains the parameters.
+    Base class of `Sequential`, which documents the parameters.
     """
 
     def __init__(
@@ -51,30 +51,32 @@ class CompiledNetwork(Network):
         metrics: Sequence[object] | None = None,
         weighted_metrics: Sequence[object] | None = None,
     ) -> None:
-        """Choose how the model is trained; the weights stay.
+        """Configure the training; the weights are kept.
 
         Parameters
         ----------
         optimizer
-            A name, a configuration or an `optimizers.Optimizer`. The one that
-            the model has already keeps its state, as in Keras.
+            Name, configuration or `optimizers.Optimizer`. An optimizer that
+            this model already uses keeps its state, as in Keras.
         loss
-            A name, a configuration, a `losses.Loss`, or a function of
+            Name, configuration, `losses.Loss`, or a function of
             ``(y_true, y_pred)``: see `losses.FunctionLoss`.
         metrics, weighted_metrics
             Names, configurations, `metrics.Metric`, or functions of
-            ``(y_true, y_pred)``. Only the weighted ones heed sample weights.
-            A loss as a metric, by its name or as an object, is computed as the
-            loss is: see `metrics.LossMetric`. The names in the logs are
-            Keras's: see `onstage.metric_names.log_names`.
+            ``(y_true, y_pred)``. Only the weighted ones use sample weights.
+            A loss used as a metric, by name or as an object, is computed in
+            the same way as the loss: see `metrics.LossMetric`. Names in the
+            logs follow Keras: see `onstage.metric_names.log_names`.
 
         Raises
         ------
         ValueError, TypeError
-            One of them is unknown, or there is no loss.
+            If an argument is unknown, or there is no loss.
         """
         if loss is None:
-            raise ValueError("loss must be given, such as 'mse' or 'sparse_categorical_crossentropy'")
+            raise ValueError(
+                "loss must be given, got None; pass a name such as 'mse' or 'sparse_categorical_crossentropy'"
+            )
         compiled_loss = CompiledLoss(loss, metrics, weighted_metrics)
         chosen = optimizers.get(optimizer)
         self.optimizer = chosen
@@ -87,17 +89,17 @@ class CompiledNetwork(Network):
 
     @property
     def metrics_names(self) -> list[str]:
-        """The names in the logs, loss first."""
+        """Names in the logs, loss first."""
         return list(self.metric_directions())
 
     def train_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        """Forward, backward, update; adds the metrics from before the update."""
+        """Run forward, backward and update; accumulate the metrics before the update."""
         assert isinstance(accumulator, NumpyMetricAccumulator)
         x, y, sample_weight = batch
         plan = self._plan("train", x, y)
         weights = None if sample_weight is None else self._weights(sample_weight)
         seen = plan.forward(x)
-        accumulator.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.values_of)
+        accumulator.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.sample_losses)
         plan.backward(seen, weights)
         if self._gradient_callback is not None:
             self._gradient_callback([each.gradient for each in self.trainable_weights])
@@ -111,16 +113,16 @@ class CompiledNetwork(Network):
         self._gradient_callback = function
 
     def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        """Forward without training behaviour; adds the metrics."""
+        """Run forward in inference mode and accumulate the metrics."""
         assert isinstance(accumulator, NumpyMetricAccumulator)
         x, y, sample_weight = batch
         plan = self._plan("test", x, y)
         weights = None if sample_weight is None else self._weights(sample_weight)
         plan.forward(x)
-        accumulator.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.values_of)
+        accumulator.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.sample_losses)
 
     def predict_step(self, batch: Batch) -> Array:
-        """Give the outputs of a batch, an array that the caller may keep."""
+        """Return the outputs of a batch as a new array."""
         plan = self._plan("predict", batch[0], None)
         plan.forward(batch[0])
         return plan.predictions.copy(order="C")
@@ -131,7 +133,7 @@ class CompiledNetwork(Network):
 
     def _plan(self, mode: str, x: Array, y: Array | None) -> ExecutionPlan:
         if self._changes != Layer.changes:
-            self._heed_flags()
+            self._update_trainable()
         key = (mode, x.shape, None if y is None else y.shape)
         plan = self._plans.get(key)
         if plan is None:
@@ -147,7 +149,7 @@ class CompiledNetwork(Network):
             self.build((None, *x.shape[1:]))
         input_checks.check_input(self, x.shape[1:], x.dtype)
         if mode != "predict":
-            input_checks.check_target(self, self._compiled().loss, y)
+            input_checks.check_target(self, self._require_compiled().loss, y)
         if self._config is None:
             self._config = PlanConfig(
                 tuple(self.layers),
@@ -159,39 +161,39 @@ class CompiledNetwork(Network):
         return ExecutionPlan(self._config, x, None if y is None else y.shape, mode == "train")
 
     def new_accumulator(self) -> NumpyMetricAccumulator:
-        """Make empty totals for one stage."""
-        return self._compiled().new_accumulator(self.output_shape)
+        """Make an empty accumulator for one stage."""
+        return self._require_compiled().new_accumulator(self.output_shape)
 
     def metric_directions(self) -> Mapping[str, Direction | None]:
-        """Name the metrics in log order, and whether down or up is better."""
-        return self._compiled().directions(self.output_shape)
+        """Map metric names, in log order, to their direction of improvement."""
+        return self._require_compiled().directions(self.output_shape)
 
     @property
     def learning_rate(self) -> float:
-        """The optimizer's rate now. Setting it raises TypeError under a schedule."""
-        return self._needed_optimizer().learning_rate
+        """Current learning rate; setting it raises TypeError under a schedule."""
+        return self._require_optimizer().learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self._needed_optimizer().learning_rate = value
+        self._require_optimizer().learning_rate = value
 
     def finalize_weights(self) -> None:
-        """End a training: replace the weights by their average under EMA."""
-        self._needed_optimizer().finalize()
+        """Replace the weights by their moving average, if the optimizer keeps one."""
+        self._require_optimizer().finalize()
 
-    def _compiled(self) -> CompiledLoss:
+    def _require_compiled(self) -> CompiledLoss:
         if self._compiled_loss is None:
-            raise ValueError("You must call compile() before training or measuring the model")
+            raise ValueError("You must call compile() before training or evaluating the model")
         return self._compiled_loss
 
-    def _needed_optimizer(self) -> optimizers.Optimizer:
+    def _require_optimizer(self) -> optimizers.Optimizer:
         if self.optimizer is None:
-            # So that hasattr(model, "learning_rate") tells.
-            raise AttributeError("the model has no optimizer yet; call compile() first")
+            # AttributeError, so that hasattr(model, "learning_rate") is False.
+            raise AttributeError("the model must have an optimizer, got none; call compile() first")
         return self.optimizer
 
     def flatten_parameters(self) -> None:
-        """Put the trainable variables into one buffer, and forget what was tied to the last."""
+        """Move the variables to one buffer and drop the plans bound to the old one."""
         super().flatten_parameters()
         self._forget_plans()
         if self.optimizer is not None:
@@ -204,12 +206,12 @@ class CompiledNetwork(Network):
             self._compiled_loss.metrics = None
 
     def _build_optimizer(self) -> None:
-        optimizer = self._needed_optimizer()
+        optimizer = self._require_optimizer()
         optimizer.build(self.parameters, self.slices)
         optimizer.freeze(self.frozen())
 
-    def _heed_flags(self) -> None:
-        """Make plans, penalties and updates fit the layers that are trainable now."""
+    def _update_trainable(self) -> None:
+        """Adapt plans, penalties and updates to the layers trainable now."""
         self._changes = Layer.changes
         flags = [layer.trainable for layer in self.layers]
         if flags == self._flags:

@@ -1,4 +1,4 @@
-"""CompiledLoss: what compile() was given, tied to the shapes of outputs and targets."""
+"""CompiledLoss: the arguments of compile(), bound to output and target shapes."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ class CompiledLoss:
     Parameters
     ----------
     loss, metrics, weighted_metrics
-        As given to ``compile``. Metrics take their form when `build` tells the
-        shapes: until then "accuracy" may mean three things.
+        Arguments of ``compile``. Metrics are resolved by `build`: the meaning
+        of "accuracy" depends on the shapes.
     """
 
     def __init__(
         self, loss: object, metrics: Sequence[object] | None, weighted_metrics: Sequence[object] | None
     ) -> None:
         self.loss = losses.get(loss)
-        self.given_metrics = _checked("metrics", metrics)
-        self.given_weighted_metrics = _checked("weighted_metrics", weighted_metrics)
+        self.given_metrics = _validate_metrics("metrics", metrics)
+        self.given_weighted_metrics = _validate_metrics("weighted_metrics", weighted_metrics)
         self.metrics: list[NamedMetric] | None = None
 
     def build(self, output_shape: Shape, target_shape: Shape | None = None) -> list[NamedMetric]:
-        """Give the metrics; made at the first call.
+        """Return the metrics, which the first call makes.
 
         Parameters
         ----------
         target_shape
-            None: what the loss expects.
+            None for the shape that the loss expects.
         """
         if self.metrics is None:
             if target_shape is None:
@@ -56,17 +56,17 @@ class CompiledLoss:
         return self.metrics
 
     def new_accumulator(self, output_shape: Shape) -> NumpyMetricAccumulator:
-        """Make empty sums for one stage."""
+        """Make an empty accumulator for one stage."""
         return NumpyMetricAccumulator(self.build(output_shape))
 
     def directions(self, output_shape: Shape) -> dict[str, Direction | None]:
-        """Name loss and metrics in log order, and whether down or up is better."""
+        """Map loss and metric names, in log order, to their direction of improvement."""
         directions: dict[str, Direction | None] = {"loss": "min"}
         directions |= {each.name: each.metric.direction for each in self.build(output_shape)}
         return directions
 
 
-def _checked(name: str, given: Sequence[object] | None) -> list[object]:
+def _validate_metrics(name: str, given: Sequence[object] | None) -> list[object]:
     if given is None:
         return []
     if not isinstance(given, (list, tuple)):
@@ -74,5 +74,5 @@ def _checked(name: str, given: Sequence[object] | None) -> list[object]:
     for each in given:
         if isinstance(each, str) and each.lower() in metrics.BY_SHAPE:
             continue
-        metrics.get(each)  # a name that doesn't exist is refused at once
+        metrics.get(each)  # raises at once if the name is unknown
     return list(given)

@@ -1,4 +1,4 @@
-"""NumpyMetricAccumulator: the loss and the metrics of one stage, summed up batch by batch."""
+"""NumpyMetricAccumulator: sums of a stage's loss and metrics over its batches."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from onstage.nn.losses import Loss
 from onstage.nn.metrics import LossMetric, Metric
 
 Sums: TypeAlias = list[Any]
-"""``[loss * samples, samples]``, then each metric's state: all of them only add up."""
+"""``[loss * samples, samples]``, then each metric's state; all are additive."""
 
-
-ValuesOf: TypeAlias = Callable[[Loss, Array], Array]
-"""Computes a loss for each sample, from y; see `plan.Plan.values_of`."""
+SampleLosses: TypeAlias = Callable[[Loss, Array], Array]
+"""Computes each sample's loss from y; see `plan.ExecutionPlan.sample_losses`."""
 
 
 class NamedMetric(NamedTuple):
@@ -27,55 +26,55 @@ class NamedMetric(NamedTuple):
     name: str
     metric: Metric
     weighted: bool
-    """Whether it heeds sample weights."""
+    """Whether it uses sample weights."""
 
 
 class NumpyMetricAccumulator:
-    """The loss and the metrics of one stage; implements `onstage.model.Totals`.
+    """Sums of one stage's loss and metrics.
 
-    The sums of a mean are a list of two numbers, which Python adds to faster
-    than numpy does to an array of two.
+    Implements `onstage.model.MetricAccumulator`. The state of a mean is a list
+    of two numbers: Python adds to it faster than numpy adds to an array of two.
     """
 
     def __init__(self, metrics: Sequence[NamedMetric]) -> None:
         self._metrics = metrics
         self._loss = [0.0, 0.0]
-        self._states = [_empty(each.metric) for each in metrics]
+        self._states = [_new_state(each.metric) for each in metrics]
         self._updates = [
-            (_update(each.metric), state, each.weighted)
+            (_bind_update(each.metric), state, each.weighted)
             for each, state in zip(metrics, self._states, strict=True)
         ]
         self._before = self._sums()
 
     def add(
-        self, loss: float, y_true: Array, y_pred: Array, weights: Array | None, values_of: ValuesOf
+        self, loss: float, y_true: Array, y_pred: Array, weights: Array | None, sample_losses: SampleLosses
     ) -> None:
         """Add a batch.
 
         Parameters
         ----------
         loss
-            The mean over the batch.
+            Mean over the batch.
         weights
-            The samples' weights, for the metrics that want them.
-        values_of
-            Computes a loss of `y_pred` for each sample, for the metrics that
-            are losses.
+            Sample weights, for the weighted metrics.
+        sample_losses
+            Computes each sample's loss of `y_pred`, for metrics that are
+            losses.
         """
         self._before = self._sums()
         samples = len(y_pred)
         self._loss[0] += loss * samples
         self._loss[1] += samples
         for update, state, weighted in self._updates:
-            update(state, y_true, y_pred, weights if weighted else None, values_of)
+            update(state, y_true, y_pred, weights if weighted else None, sample_losses)
 
     def logs(self) -> Logs:
-        """Give the values since the stage began, loss first; a snapshot."""
+        """Return a snapshot of the values since the stage began, loss first."""
         sums = self._sums()
         return LazyLogs(lambda: self._read(sums))
 
     def batch_logs(self) -> dict[str, float]:
-        """Give the last batch's own values."""
+        """Return the values of the last batch alone."""
         return self._read(
             [np.subtract(now, before) for now, before in zip(self._sums(), self._before, strict=True)]
         )
@@ -91,22 +90,22 @@ class NumpyMetricAccumulator:
         return values
 
     def state_dict(self) -> State:
-        """Give what a resumed run needs to continue in mid-epoch."""
+        """Return the state that a resumed run needs to continue mid-epoch."""
         return {"sums": np.concatenate([np.ravel(each) for each in self._sums()])}
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` gave.
+        """Restore a state from `state_dict`.
 
         Raises
         ------
         StateError
-            It was saved with other metrics.
+            If it was saved with other metrics.
         """
         saved = state.get("sums") if isinstance(state, Mapping) else None
         size = sum(np.size(each) for each in self._sums())
         if not isinstance(saved, np.ndarray) or saved.shape != (size,) or saved.dtype.kind != "f":
             raise StateError(
-                f"the saved sums of loss and metrics must be {size} numbers; "
+                f"the saved sums of loss and metrics must be {size} floats, got {_describe(saved)}; "
                 "compile the model with the metrics it was saved with"
             )
         for own in (self._loss, *self._states):
@@ -114,15 +113,21 @@ class NumpyMetricAccumulator:
             own[:] = part.tolist() if isinstance(own, list) else part.reshape(own.shape)
 
 
-def _update(metric: Metric) -> Callable[[Any, Array, Array, Array | None, ValuesOf], None]:
-    # A subclass may compute its values in its own way.
+def _bind_update(metric: Metric) -> Callable[[Any, Array, Array, Array | None, SampleLosses], None]:
+    # The exact class: a subclass may compute its values differently.
     if type(metric) is LossMetric:
-        return lambda state, y_true, y_pred, weights, values_of: metric.add_values(
-            state, values_of(metric.loss, y_true), weights
+        return lambda state, y_true, y_pred, weights, sample_losses: metric.add_values(
+            state, sample_losses(metric.loss, y_true), weights
         )
-    return lambda state, y_true, y_pred, weights, values_of: metric.update(state, y_true, y_pred, weights)
+    return lambda state, y_true, y_pred, weights, sample_losses: metric.update(state, y_true, y_pred, weights)
 
 
-def _empty(metric: Metric) -> Any:
+def _describe(saved: object) -> str:
+    if isinstance(saved, np.ndarray):
+        return f"an array of shape {saved.shape} and {saved.dtype}"
+    return type(saved).__name__
+
+
+def _new_state(metric: Metric) -> Any:
     state = metric.new_state()
     return state.tolist() if state.shape == (2,) else state

@@ -1,11 +1,11 @@
-"""Op: a piece of a plan, a forward and a backward function over fixed buffers.
+"""Op: a forward and a backward function over fixed buffers.
 
-Inside a plan the batch axis and the channel axis have changed places: what is
-``(batch, height, width, channels)`` outside is ``(channels, height, width, batch)``
-inside, and ``(batch, features)`` is ``(features, batch)``. The last axis, along
-which the processor is fast, is then the long one for every layer; a bias, a
-softmax, a normalisation work along axis 0; and a convolution is one product of
-matrices whose patches are copied in long runs.
+Inside a plan, arrays are channels first: the batch and the channel axis are
+swapped, so ``(batch, height, width, channels)`` becomes ``(channels, height,
+width, batch)`` and ``(batch, features)`` becomes ``(features, batch)``. The
+contiguous axis is then the long one for every layer; biases, softmax and
+normalization work along axis 0; and a convolution is one matrix product whose
+patches are copied in long runs.
 """
 
 from __future__ import annotations
@@ -19,52 +19,52 @@ import numpy as np
 from onstage.model import Array
 
 Forward: TypeAlias = Callable[[Array], Array]
-"""``forward(x) -> out``: fills and gives the step's own buffer."""
+"""``forward(x) -> out``: fills and returns the op's own buffer."""
 
 Backward: TypeAlias = Callable[[Array, Array], Array]
-"""``backward(x, gradient) -> gradient of x``: x is what `forward` got.
+"""``backward(x, gradient) -> gradient of x``: x is the argument of `forward`.
 
-It may use `gradient` as its own buffer. Gradients of weights are written, not
-added. Where nobody wants the gradient of x, what it gives means nothing.
+It may overwrite `gradient`. Gradients of weights are written, not added. If the
+gradient of x is not needed, the returned value is undefined.
 """
 
 
 class LogSoftmax(NamedTuple):
-    """What a softmax keeps for a cross-entropy."""
+    """Intermediate values of a softmax, for a cross-entropy."""
 
     shifted: Array
-    """The logits less the greatest of each sample: none is positive."""
+    """Logits minus the maximum of each sample, so none is positive."""
     total: Array
-    """The sums of their exp."""
+    """Sum of exp(shifted) of each sample."""
     guarded: Array
-    """`shifted`, flat, between two NaN: what is looked up outside of it is NaN."""
+    """`shifted`, flat, between two NaN: a lookup out of range yields NaN."""
     padded: Array
-    """The probabilities, flat, between two values that mean nothing."""
+    """Probabilities, flat, between two unused values."""
 
 
 class SigmoidLogits(NamedTuple):
-    """What a sigmoid keeps for a binary cross-entropy: its input."""
+    """Input of a sigmoid, for a binary cross-entropy."""
 
     logits: Array
 
 
 @dataclass(frozen=True)
 class Op:
-    """One piece of a plan.
+    """One operation of a plan.
 
     Parameters
     ----------
     out
-        The buffer that `forward` fills; always the same one.
+        Buffer that `forward` fills; always the same one.
     reads_out
-        Whether `backward` reads `out`, so that the next step must not
+        Whether `backward` reads `out`, so that the next op must not
         overwrite it.
     with_ones
-        `out` and, behind it in memory, one row of ones, if there is one: a
-        product with it adds a bias, and gives the bias's gradient.
+        `out` and, after it in memory, one row of ones, if present: a product
+        with it adds a bias and computes the bias's gradient.
     logits
-        What lets a loss pass by this step: it then works on the logits, where
-        no logarithm of 0 can occur, and gives their gradient.
+        Lets a loss skip this op: it then works on the logits, where no
+        logarithm of 0 can occur, and computes their gradient.
     """
 
     out: Array
@@ -77,35 +77,37 @@ class Op:
 
 @dataclass(frozen=True)
 class BindContext:
-    """Where in a plan a step will stand.
+    """Position of an op within a plan.
 
     Parameters
     ----------
     dtype
-        Of the model's weights and values.
+        Type of the model's weights and values.
     training
-        Whether dropout drops and batch statistics count; `backward` is called
+        Whether dropout and batch statistics are active; `backward` is called
         in training only.
-    wants_gradient
-        Whether something below has weights to train, and so needs the gradient of x.
+    needs_gradient
+        Whether a layer below has weights to train, which needs the gradient
+        of x.
     may_overwrite
-        Whether x may serve as `out`.
+        Whether x may be used as `out`.
     first
-        Whether x is the batch as it came: another array, of another memory
-        order, in each step. Elsewhere x is always the same buffer.
+        Whether x is the user's batch, which may be a different array in
+        another memory order at each step. Otherwise x is always the same
+        buffer.
     x_with_ones
-        As `Op.with_ones`, for x.
+        `Op.with_ones` of the op that computed x.
     """
 
     dtype: np.dtype[np.floating]
     rng: np.random.Generator
     training: bool
-    wants_gradient: bool
+    needs_gradient: bool
     may_overwrite: bool
     first: bool = False
     x_with_ones: Array | None = None
 
 
 def to_channels_first(values: Array) -> Array:
-    """Swap the batch and the channel axis: a view. Its own inverse."""
+    """Return a view with batch and channel axis swapped; its own inverse."""
     return values.swapaxes(0, -1)

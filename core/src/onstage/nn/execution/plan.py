@@ -1,4 +1,4 @@
-"""ExecutionPlan: a batch shape's way through all layers, over buffers made once."""
+"""ExecutionPlan: forward and backward pass of one batch shape, over fixed buffers."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from onstage.nn.losses import BoundLoss, Loss
 
 
 class PlanConfig(NamedTuple):
-    """What all plans of a model share."""
+    """Settings shared by all plans of a model."""
 
     layers: Sequence[Layer]
     dtype: np.dtype[np.floating]
     rng: np.random.Generator
     loss: Loss | None
     penalized: Sequence[Variable]
-    """The trainable variables with a regularizer."""
+    """Trainable variables with a regularizer."""
 
 
 class ExecutionPlan:
-    """A batch shape's way through all layers, over buffers made once.
+    """Forward and backward pass of one batch shape, over buffers allocated once.
 
     Parameters
     ----------
     x
-        The first batch; any array of its shape may follow.
+        First batch; later batches have its shape.
     y_shape
-        Of the targets; None for a plan that only predicts.
+        Shape of the targets; None for a plan that only predicts.
     training
         Whether `backward` will be called.
 
@@ -53,21 +53,21 @@ class ExecutionPlan:
         self.predictions = to_channels_first(ops[-1].out)
         self._last = ops[-1]
         self._y_shape = y_shape
-        self._measured: dict[Loss, BoundLoss] = {}
+        self._bound_losses: dict[Loss, BoundLoss] = {}
         self._loss: BoundLoss | None = None
         if config.loss is not None and y_shape is not None:
             self._loss = config.loss.bind(ops[-1].out, ops[-1], y_shape)
             self._values = self._loss.values.reshape(-1)
             self._ones = np.ones_like(self._values)
-        end = -1 if self._loss is not None and self._loss.passes_last else None
+        end = -1 if self._loss is not None and self._loss.skips_last else None
         inputs: list[Array | None] = [None, *(op.out for op in ops)]
-        # Below the first weights that are trained no gradient is needed.
+        # No gradient is needed below the first trained weights.
         self._backwards: list[tuple[Backward, Array | None]] = [
             (op.backward, x) for op, x in zip(ops, inputs[:-1], strict=True)
         ][trained:end][::-1]
 
     def _bind(self, training: bool) -> tuple[list[Op], int]:
-        """Make all steps; gives also how many stand before the first weights to train."""
+        """Return all ops, and the number of ops before the first trained weights."""
         x = to_channels_first(self._cast)
         ops: list[Op] = []
         trained: int | None = None
@@ -85,7 +85,7 @@ class ExecutionPlan:
             if trained is None and layer.trainable and layer.weights:
                 trained = len(ops)
             for op in layer.bind(x, context):
-                # A step that works in place leaves the row behind its buffer as it is.
+                # An in-place op leaves the row of ones after its buffer unchanged.
                 with_ones = with_ones if op.out is x else op.with_ones
                 x = op.out
                 ops.append(op)
@@ -94,7 +94,7 @@ class ExecutionPlan:
         return ops, len(ops) if trained is None else trained
 
     def forward(self, x: Array) -> Array:
-        """Fill `predictions`; gives x as the first step has seen it."""
+        """Compute `predictions`; return x as the first op received it."""
         if x.dtype != self._input_dtype:
             np.copyto(self._cast, x, casting="unsafe")
             x = self._cast
@@ -104,7 +104,7 @@ class ExecutionPlan:
         return seen
 
     def measure(self, y: Array, weights: Array | None) -> float:
-        """Give the loss of the predictions: its mean, and what regularizers add.
+        """Return the mean loss of the predictions plus the regularization penalties.
 
         Raises
         ------
@@ -124,30 +124,30 @@ class ExecutionPlan:
             loss += variable.regularizer.loss(variable.value)
         return loss
 
-    def values_of(self, loss: Loss, y: Array) -> Array:
-        """Return each sample's loss, computed as the plan's own loss is.
+    def sample_losses(self, loss: Loss, y: Array) -> Array:
+        """Return each sample's loss, computed in the same way as the plan's own loss.
 
-        So a metric and a loss of one name agree: on the logits, where the last
-        step is the activation that matches them. To be called after `forward`
-        and before `backward`.
+        A metric and a loss of the same name therefore agree: both work on the
+        logits if the last op is the matching activation. Call it after
+        `forward` and before `backward`.
 
         Raises
         ------
         ValueError
             y holds what the loss cannot take.
         """
-        bound = self._measured.get(loss)
+        bound = self._bound_losses.get(loss)
         if bound is None:
             assert self._y_shape is not None
             loss.check_target(self._y_shape[1:], self.predictions.shape[1:])
-            bound = self._measured[loss] = loss.bind(self._last.out, self._last, self._y_shape)
+            bound = self._bound_losses[loss] = loss.bind(self._last.out, self._last, self._y_shape)
         bound.forward(y)
         if np.isnan(bound.values).any():
             bound.check(y)
         return to_channels_first(bound.values)
 
     def backward(self, seen: Array, weights: Array | None) -> None:
-        """Write all gradients of what `measure` gave; `seen` is from `forward`."""
+        """Write all gradients of the loss of `measure`; `seen` is from `forward`."""
         assert self._loss is not None
         gradient = self._loss.backward(weights)
         for backward, x in self._backwards:
@@ -158,7 +158,7 @@ class ExecutionPlan:
 
 
 def _copy_op(x: Array, dtype: np.dtype[np.floating]) -> Op:
-    """Make the step of a model that changes nothing."""
+    """Make the op of a model without any op: a copy."""
     out = np.empty(x.shape, dtype)
 
     def forward(x: Array) -> Array:

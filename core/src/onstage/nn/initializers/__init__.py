@@ -1,4 +1,12 @@
-"""The weights that a layer starts with."""
+"""Initializers: the initial weights of a layer.
+
+Examples
+--------
+>>> from onstage import initializers
+>>> from onstage.layers import Dense
+>>> layer = Dense(10, kernel_initializer="he_normal")
+>>> layer = Dense(10, kernel_initializer=initializers.TruncatedNormal(stddev=0.1, seed=0))
+"""
 
 from __future__ import annotations
 
@@ -6,7 +14,7 @@ import numpy as np
 
 from onstage.nn import serialization
 from onstage.nn.initializers.base import Constant, Initializer, Ones, RandomInitializer, Zeros
-from onstage.nn.initializers.given import FromArray, FromFunction
+from onstage.nn.initializers.custom import FromArray, FromFunction
 from onstage.nn.initializers.orthogonal import Orthogonal
 from onstage.nn.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from onstage.nn.initializers.variance_scaling import (
@@ -56,21 +64,21 @@ _INITIALIZERS: dict[str, type[Initializer]] = serialization.by_name(
 
 
 def get(identifier: object) -> Initializer:
-    """Give an initializer.
+    """Return an initializer.
 
     Parameters
     ----------
     identifier
-        An instance; a name such as ``"he_normal"`` or ``"HeNormal"``; a saved
-        configuration; an array, for these very values; or a function of
-        ``(shape, dtype)`` or of ``(shape, rng, dtype)``.
+        Instance; name such as ``"he_normal"`` or ``"HeNormal"``; saved
+        configuration; array of the values; or function of ``(shape, dtype)``
+        or ``(shape, rng, dtype)``.
 
     Raises
     ------
     ValueError
-        The name is unknown.
+        If the name is unknown.
     TypeError
-        It is nothing of that kind.
+        If the identifier has an unsupported type.
     """
     if isinstance(identifier, Initializer):
         return identifier
@@ -78,4 +86,4 @@ def get(identifier: object) -> Initializer:
         return FromArray(identifier)
     if callable(identifier) and not isinstance(identifier, type):
         return FromFunction(identifier)
-    return serialization.make("initializer", identifier, _INITIALIZERS)
+    return serialization.deserialize("initializer", identifier, _INITIALIZERS)

@@ -1,4 +1,4 @@
-"""Initializer, and those that draw nothing or by a seed of their own."""
+"""Base classes of initializers, and constant ones."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from onstage.validation import validate_float, validate_int
 
 
 class Initializer:
-    """Gives an array of a shape. Made to be subclassed by `__call__`."""
+    """A function from a shape to an array; subclasses define `__call__`."""
 
     def __call__(
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
     ) -> Array:
-        """Give a new array; everything random in it comes from `rng`."""
+        """Return a new array; all randomness comes from `rng`."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, shape, rng, dtype)")
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {}
 
 
 class Constant(Initializer):
-    """One value everywhere."""
+    """Initialize to a constant."""
 
     def __init__(self, value: float = 0.0) -> None:
         self.value = validate_float("value", value)
@@ -35,42 +35,42 @@ class Constant(Initializer):
     def __call__(
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
     ) -> Array:
-        """Give a new array; `rng` is not used."""
+        """Return a new array; `rng` is not used."""
         return np.full(tuple(shape), self.value, dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"value": self.value}
 
 
 class Zeros(Initializer):
-    """Zero everywhere."""
+    """Initialize to 0."""
 
     def __call__(
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
     ) -> Array:
-        """Give a new array; `rng` is not used."""
+        """Return a new array; `rng` is not used."""
         return np.zeros(tuple(shape), dtype)
 
 
 class Ones(Initializer):
-    """One everywhere."""
+    """Initialize to 1."""
 
     def __call__(
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
     ) -> Array:
-        """Give a new array; `rng` is not used."""
+        """Return a new array; `rng` is not used."""
         return np.ones(tuple(shape), dtype)
 
 
 class RandomInitializer(Initializer):
-    """The base of those that draw: a seed of their own goes before `rng`.
+    """Base class of random initializers.
 
     Parameters
     ----------
     seed
-        None draws from the `rng` of the call. With an integer every call gives
-        the same values, whatever the `rng`.
+        None to draw from the `rng` of the call. With an integer, all calls
+        return the same values and ignore `rng`.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -79,7 +79,7 @@ class RandomInitializer(Initializer):
     def __call__(
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
     ) -> Array:
-        """Give a new array, drawn from `rng` or by the initializer's seed."""
+        """Return a new array, drawn from `rng` or from the initializer's seed."""
         rng = rng if self.seed is None else np.random.default_rng(self.seed)
         return self.draw(tuple(shape), rng).astype(dtype, order="C", copy=False)
 
@@ -88,5 +88,5 @@ class RandomInitializer(Initializer):
         raise NotImplementedError(f"{type(self).__name__} must define draw(self, shape, rng)")
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"seed": self.seed}

@@ -1,4 +1,4 @@
-"""Orthogonal matrices as weights."""
+"""Orthogonal initializer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onstage.validation import validate_float
 class Orthogonal(RandomInitializer):
     """A random matrix with orthonormal rows or columns, times `gain`.
 
-    All axes but the last are taken together as the rows.
+    All axes but the last are combined to the rows.
 
     References
     ----------
@@ -29,15 +29,15 @@ class Orthogonal(RandomInitializer):
         self.gain = validate_float("gain", gain)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Draw float64 values of a shape; raises ValueError below two axes."""
+        """Draw float64 values; raise ValueError if the shape has fewer than two axes."""
         if len(shape) < 2:
             raise ValueError(f"shape must have at least two axes to be orthogonal, got {shape}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
-        # Without this the distribution would depend on the signs that QR happens to choose.
+        # Makes the distribution uniform: the signs of QR are arbitrary.
         q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"gain": self.gain, "seed": self.seed}

@@ -1,4 +1,4 @@
-"""Initializers that draw from a fixed distribution."""
+"""Initializers with a fixed distribution."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class RandomNormal(RandomInitializer):
         return rng.normal(self.mean, self.stddev, shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
 
 
 class TruncatedNormal(RandomNormal):
-    """A normal distribution without what is over two deviations from its mean.
+    """A normal distribution truncated at two standard deviations from its mean.
 
-    `stddev` is that of the whole distribution; what remains has 0.88 times it.
+    `stddev` is that before truncation; afterwards it is 0.88 times as large.
     """
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -52,12 +52,12 @@ class RandomUniform(RandomInitializer):
         return rng.uniform(self.minval, self.maxval, shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
 
 
 def truncated_standard_normal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Draw float64 values of a standard normal distribution cut off at two deviations."""
+    """Draw from a standard normal distribution truncated at two deviations."""
     values = rng.standard_normal(shape).reshape(-1)
     outside = np.flatnonzero(np.abs(values) > 2.0)
     while outside.size:

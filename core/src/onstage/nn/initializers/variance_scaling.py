@@ -1,4 +1,4 @@
-"""Initializers whose variance follows the number of inputs and outputs."""
+"""Initializers whose variance depends on the number of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from onstage.nn.initializers.base import RandomInitializer
 from onstage.nn.initializers.random import truncated_standard_normal
 from onstage.validation import validate_choice, validate_float
 
-# Standard deviation of a standard normal cut off at two: dividing by it makes
-# that of the cut distribution the one that was asked for.
+# Standard deviation of a standard normal truncated at two; dividing by it gives the
+# truncated distribution the requested deviation.
 TRUNCATED_STDDEV = 0.87962566103423978
 
 
 class VarianceScaling(RandomInitializer):
-    """A distribution whose variance is `scale` over the fan.
+    """A distribution with a variance of `scale / fan`.
 
     Parameters
     ----------
     scale
-        The factor, > 0.
+        Factor, > 0.
     mode
-        ``"fan_in"``, ``"fan_out"``, or ``"fan_avg"`` for their mean: what the
-        variance is divided by. See `fans`.
+        Fan: ``"fan_in"``, ``"fan_out"``, or ``"fan_avg"`` for their mean. See
+        `fans`.
     distribution
         ``"truncated_normal"``, ``"untruncated_normal"`` or ``"uniform"``.
     """
@@ -60,7 +60,7 @@ class VarianceScaling(RandomInitializer):
         return stddev / TRUNCATED_STDDEV * truncated_standard_normal(shape, rng)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             "scale": self.scale,
             "mode": self.mode,
@@ -70,7 +70,7 @@ class VarianceScaling(RandomInitializer):
 
 
 class _Preset(VarianceScaling):
-    """A `VarianceScaling` of which only the seed is open."""
+    """A `VarianceScaling` with all arguments but the seed fixed."""
 
     _scale: float
     _mode: str
@@ -80,12 +80,12 @@ class _Preset(VarianceScaling):
         super().__init__(self._scale, self._mode, self._distribution, seed)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"seed": self.seed}
 
 
 class GlorotUniform(_Preset):
-    """Uniform within ±sqrt(6 / (fan_in + fan_out)); the default of kernels.
+    """Uniform within ±sqrt(6 / (fan_in + fan_out)); the default for kernels.
 
     References
     ----------
@@ -97,7 +97,7 @@ class GlorotUniform(_Preset):
 
 
 class GlorotNormal(_Preset):
-    """Truncated normal of variance 2 / (fan_in + fan_out); see `GlorotUniform`."""
+    """Truncated normal with variance 2 / (fan_in + fan_out); see `GlorotUniform`."""
 
     _scale, _mode, _distribution = 1.0, "fan_avg", "truncated_normal"
 
@@ -114,7 +114,7 @@ class HeUniform(_Preset):
 
 
 class HeNormal(_Preset):
-    """Truncated normal of variance 2 / fan_in; see `HeUniform`."""
+    """Truncated normal with variance 2 / fan_in; see `HeUniform`."""
 
     _scale, _mode, _distribution = 2.0, "fan_in", "truncated_normal"
 
@@ -131,20 +131,25 @@ class LecunUniform(_Preset):
 
 
 class LecunNormal(_Preset):
-    """Truncated normal of variance 1 / fan_in; see `LecunUniform`."""
+    """Truncated normal with variance 1 / fan_in; see `LecunUniform`."""
 
     _scale, _mode, _distribution = 1.0, "fan_in", "truncated_normal"
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
-    """Count the inputs and the outputs that each unit of a kernel has.
+    """Return the number of inputs and outputs of each unit of a kernel.
 
     Parameters
     ----------
     shape
         ``(d_in, d_out)``, or ``(height, width, channels_in, channels_out)`` of
-        a convolution, where each weight's place in the window counts. A vector
-        has its length as both.
+        a convolution, where every position of the window counts. Both are the
+        length if the kernel is a vector.
+
+    Examples
+    --------
+    >>> fans((3, 3, 16, 32))
+    (144, 288)
     """
     if len(shape) < 2:
         fan = math.prod(shape)

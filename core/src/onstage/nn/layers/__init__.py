@@ -1,4 +1,4 @@
-"""Layers: what a `Sequential` is made of."""
+"""Layers of a `Sequential` model."""
 
 from __future__ import annotations
 
@@ -49,4 +49,4 @@ TABLE: dict[str, type[Layer]] = serialization.by_name(
         Reshape,
     )
 )
-"""Every layer that a saved configuration may name."""
+"""All layers that a saved configuration may name."""

@@ -1,4 +1,4 @@
-"""BatchNormalization: each channel to mean 0 and variance 1."""
+"""BatchNormalization: normalize each channel over the batch."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from onstage.validation import validate_float
 
 
 class BatchNormalization(Normalization):
-    """Each channel to mean 0 and variance 1 over the batch, then scaled and moved.
+    """Normalize each channel over the batch, then scale and shift it.
 
-    Outside of training, and where `trainable` is False, moving averages of
-    mean and variance stand in for the batch's.
+    In inference, and if `trainable` is False, moving averages of mean and
+    variance are used instead of the batch statistics.
 
     Parameters
     ----------
     axis
-        -1, the channels.
+        Must be -1, the channels.
     momentum
-        The moving averages' weight of the past, in [0, 1].
+        Momentum of the moving averages, in [0, 1].
     epsilon
-        Added to the variance.
+        Added to the variance, > 0.
     center, scale
-        Whether there is an offset beta, and a factor gamma.
+        Whether to add an offset beta, and to multiply by a factor gamma.
 
     References
     ----------
@@ -68,7 +68,7 @@ class BatchNormalization(Normalization):
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
     def build(self, input_shape: Shape) -> None:
-        """Make gamma and beta, and the moving averages."""
+        """Create gamma, beta and the moving averages."""
         super().build(input_shape)
         shape = (input_shape[-1],)
         self.moving_mean = self.add_weight(
@@ -85,7 +85,7 @@ class BatchNormalization(Normalization):
         )
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step."""
+        """Make the op."""
         if context.training and self.trainable:
             return [self._bind_batch(x, context)]
         return [self._bind_moving(x, context)]
@@ -107,15 +107,15 @@ class BatchNormalization(Normalization):
             np.add(variance, self.epsilon, deviation)
             np.sqrt(deviation, deviation)
             np.divide(normal, deviation, normal)
-            self.scale_and_move(normal, out_rows)
-            self._move(self.moving_mean.value, mean[:, 0])
-            self._move(self.moving_variance.value, variance[:, 0])
+            self.scale_and_shift(normal, out_rows)
+            self._update_average(self.moving_mean.value, mean[:, 0])
+            self._update_average(self.moving_variance.value, variance[:, 0])
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
             rows = gradient.reshape(channels, n)
             self.scale_backward(normal, rows, scratch)
-            # The parts along 1 and along `normal` cannot change the output.
+            # The components along 1 and along `normal` do not change the output.
             np.multiply(rows, normal, scratch)
             along = np.mean(scratch, axis=1, keepdims=True)
             np.multiply(normal, along, scratch)
@@ -126,7 +126,7 @@ class BatchNormalization(Normalization):
 
         return Op(out, forward, backward, reads_out=False)
 
-    def _move(self, average: Array, latest: Array) -> None:
+    def _update_average(self, average: Array, latest: Array) -> None:
         average *= self.momentum
         average += latest * (1 - self.momentum)
 
@@ -138,7 +138,7 @@ class BatchNormalization(Normalization):
             deviation = np.sqrt(self.moving_variance.value + context.dtype.type(self.epsilon))
             np.subtract(x, self.moving_mean.value.reshape(column), normal)
             np.divide(normal, deviation.reshape(column), normal)
-            self.scale_and_move(normal, out)
+            self.scale_and_shift(normal, out)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
@@ -150,7 +150,7 @@ class BatchNormalization(Normalization):
         return Op(out, forward, backward, reads_out=False)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             "momentum": self.momentum,
             "moving_mean_initializer": serialization.serialize(self.moving_mean_initializer),

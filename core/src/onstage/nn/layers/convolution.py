@@ -1,4 +1,4 @@
-"""Conv2D: patches of an image, and one product of matrices."""
+"""Conv2D: one matrix product with the patches of the images."""
 
 from __future__ import annotations
 
@@ -11,29 +11,42 @@ from onstage.model import Array
 from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import LayerOptions, Shape
 from onstage.nn.layers.dense import WeightedLayer
-from onstage.nn.layers.windows import KernelOffset, checked_image, checked_pair, kernel_offsets, output_length
+from onstage.nn.layers.windows import (
+    KernelOffset,
+    kernel_offsets,
+    output_length,
+    validate_image_shape,
+    validate_pair,
+)
 from onstage.validation import validate_choice, validate_int
 
 
 class Conv2D(WeightedLayer):
-    """A kernel that slides over images; channels are the last axis.
+    """2D convolution; channels are the last axis.
 
     Parameters
     ----------
     filters
-        Channels of what comes out.
+        Number of output channels.
     kernel_size, strides, dilation_rate
-        An integer, or a pair for rows and columns.
+        Integer, or pair for rows and columns.
     padding
-        ``"valid"`` for none, ``"same"`` for as many zeros as make the output,
+        ``"valid"`` for none; ``"same"`` for zero padding that makes the output,
         with strides of 1, as large as the input.
     activation
-        A name, or an `activations.Activation`; None for none.
+        Name or `activations.Activation`; None for no activation.
 
     Attributes
     ----------
     kernel, bias : Variable
         Shapes ``(rows, columns, channels, filters)`` and ``(filters,)``.
+
+    Examples
+    --------
+    >>> from onstage import Sequential
+    >>> from onstage.layers import Conv2D, Input
+    >>> Sequential([Input((28, 28, 1)), Conv2D(32, 3, activation="relu")]).output_shape
+    (None, 26, 26, 32)
     """
 
     def __init__(
@@ -61,27 +74,28 @@ class Conv2D(WeightedLayer):
             **options,
         )
         self.filters = validate_int("filters", filters, 1)
-        self.kernel_size = checked_pair("kernel_size", kernel_size)
-        self.strides = checked_pair("strides", strides)
+        self.kernel_size = validate_pair("kernel_size", kernel_size)
+        self.strides = validate_pair("strides", strides)
         self.padding = validate_choice("padding", padding, ("valid", "same"))
-        self.dilation_rate = checked_pair("dilation_rate", dilation_rate)
+        self.dilation_rate = validate_pair("dilation_rate", dilation_rate)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
-                f"strides or dilation_rate must be 1, got {self.strides} and {self.dilation_rate}"
+                f"strides or dilation_rate must be 1, got strides={self.strides} and "
+                f"dilation_rate={self.dilation_rate}"
             )
 
     def build(self, input_shape: Shape) -> None:
-        """Make kernel and bias."""
-        channels = checked_image(input_shape)[-1]
+        """Create kernel and bias."""
+        channels = validate_image_shape(input_shape)[-1]
         self.add_kernel_and_bias((*self.kernel_size, channels, self.filters))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Give the shape of the filtered images."""
-        rows, columns = self._output_lengths(*checked_image(input_shape)[:2])
+        """Return the shape of the filtered images."""
+        rows, columns = self._output_lengths(*validate_image_shape(input_shape)[:2])
         if rows < 1 or columns < 1:
             raise ValueError(
-                f"has a kernel of {self.kernel_size}, dilated by {self.dilation_rate}, that is larger than "
-                f"its images of {input_shape[1:3]}"
+                f"must have images at least as large as its kernel of {self.kernel_size}, dilated by "
+                f"{self.dilation_rate}, got {input_shape[1:3]}"
             )
         return (None, rows, columns, self.filters)
 
@@ -95,7 +109,7 @@ class Conv2D(WeightedLayer):
         return row, column
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the steps of the product and of the activation."""
+        """Make the ops of the product and of the activation."""
         filtered = self._bind_product(x, context)
         return [filtered, *self.bind_activation(filtered.out, context)]
 
@@ -106,22 +120,22 @@ class Conv2D(WeightedLayer):
         window = kernel_offsets(
             (rows, columns), self.kernel_size, self.strides, self.dilation_rate, self.padding
         )
-        weights, weight_gradients = self.joined()
+        weights, weight_gradients = self.join_kernel_and_bias()
         transposed = weights.T
-        # A row of ones for the bias; on the padding zeros, which nothing ever writes to.
+        # A row of ones for the bias; zeros on the padding, which is never written.
         patch_rows = np.zeros((len(weights), out_rows.shape[1]), context.dtype)
         kernel = self.kernel.value.reshape(-1, self.filters)
         patch_rows[len(kernel) :] = 1
         patches = patch_rows[: len(kernel)].reshape(*self.kernel_size, channels, *out.shape[1:])
-        # The batch as it came has another memory order: turned once, not for each tap.
+        # The user's batch has another memory order: transposed once, not per offset.
         images = np.empty(x.shape, context.dtype) if context.first else x
-        spread = _bind_spread(x, patches, window, kernel, context) if context.wants_gradient else None
+        spread = _bind_spread(x, patches, window, kernel, context) if context.needs_gradient else None
 
         def forward(x: Array) -> Array:
             if context.first:
                 np.copyto(images, x)
-            for tap in window:
-                np.copyto(patches[tap.row, tap.column][tap.target], images[tap.source])
+            for offset in window:
+                np.copyto(patches[offset.row, offset.column][offset.target], images[offset.source])
             np.dot(transposed, patch_rows, out_rows)
             return out
 
@@ -133,7 +147,7 @@ class Conv2D(WeightedLayer):
         return Op(out, forward, backward, reads_out=False)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             "filters": self.filters,
             "kernel_size": list(self.kernel_size),
@@ -147,7 +161,7 @@ class Conv2D(WeightedLayer):
 def _bind_spread(
     x: Array, patches: Array, window: list[KernelOffset], kernel: Array, context: BindContext
 ) -> Callable[[Array], Array]:
-    """Make the function from the output's gradient to that of the images."""
+    """Make the function that computes the images' gradient from the output's."""
     patch_gradients = np.empty_like(patches)
     patch_rows = patch_gradients.reshape(kernel.shape[0], -1)
     x_gradient = np.empty(x.shape, context.dtype)
@@ -155,9 +169,9 @@ def _bind_spread(
     def spread(gradient: Array) -> Array:
         np.dot(kernel, gradient, patch_rows)
         x_gradient.fill(0)
-        for tap in window:
-            seen = x_gradient[tap.source]
-            np.add(seen, patch_gradients[tap.row, tap.column][tap.target], seen)
+        for offset in window:
+            seen = x_gradient[offset.source]
+            np.add(seen, patch_gradients[offset.row, offset.column][offset.target], seen)
         return x_gradient
 
     return spread

@@ -1,4 +1,4 @@
-"""Dense, and what it shares with Conv2D: a kernel, a bias, an activation."""
+"""Dense, and its base class shared with Conv2D."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
 from onstage.validation import validate_bool, validate_int
 
-_NARROW = 64
-"""Units, up to which a product is cheaper to turn than to make the other way."""
+_MAX_UNITS_TO_TRANSPOSE = 64
+"""Up to so many units, computing the product batch first and transposing it is faster."""
 
 
 class WeightedLayer(Layer):
-    """The base of Dense and Conv2D: a kernel, a bias, an activation."""
+    """Base class of Dense and Conv2D: kernel, bias and activation."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class WeightedLayer(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
 
     def add_kernel_and_bias(self, kernel_shape: Sequence[int]) -> None:
-        """Make the variables; the bias is as long as the kernel's last axis."""
+        """Create the variables; the bias has the length of the kernel's last axis."""
         self.kernel = self.add_weight(
             kernel_shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
         )
@@ -50,25 +50,25 @@ class WeightedLayer(Layer):
                 kernel_shape[-1:], self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
             )
 
-    def joined(self) -> tuple[Array, Array]:
-        """Give kernel and bias as one matrix, and their gradients as another.
+    def join_kernel_and_bias(self) -> tuple[Array, Array]:
+        """Return kernel and bias as one matrix, and their gradients as another.
 
-        Shape ``(d_in + 1, units)``, the bias being the last row; without a bias
-        the kernel alone. It is a view: the model lays the variables of a layer
-        next to each other.
+        Shape ``(d_in + 1, units)`` with the bias as the last row; the kernel
+        alone if there is no bias. Both are views: the variables of a layer are
+        contiguous in the model's buffers.
         """
         if self.use_bias:
             kernel, bias = self.kernel, self.bias
-            return _adjoining(kernel.value, bias.value), _adjoining(kernel.gradient, bias.gradient)
+            return _view_as_matrix(kernel.value, bias.value), _view_as_matrix(kernel.gradient, bias.gradient)
         shape = (-1, self.kernel.shape[-1])
         return self.kernel.value.reshape(shape), self.kernel.gradient.reshape(shape)
 
     def bind_activation(self, out: Array, context: BindContext) -> list[Op]:
-        """Make the steps of the activation, in place upon the product's buffer."""
-        return self.activation.bind(out, replace(context, wants_gradient=True, may_overwrite=True))
+        """Make the ops of the activation, in place on the product's buffer."""
+        return self.activation.bind(out, replace(context, needs_gradient=True, may_overwrite=True))
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "activation": serialization.serialize(self.activation),
@@ -87,14 +87,22 @@ class Dense(WeightedLayer):
     Parameters
     ----------
     units
-        The length of the last axis of what comes out.
+        Length of the output's last axis.
     activation
-        A name, or an `activations.Activation`; None for none.
+        Name or `activations.Activation`; None for no activation.
 
     Attributes
     ----------
     kernel, bias : Variable
         Shapes ``(d_in, units)`` and ``(units,)``.
+
+    Examples
+    --------
+    >>> from onstage import Sequential
+    >>> from onstage.layers import Dense, Input
+    >>> model = Sequential([Input((64,)), Dense(32, "relu"), Dense(10, "softmax")])
+    >>> model.count_params()
+    2410
     """
 
     def __init__(
@@ -120,33 +128,33 @@ class Dense(WeightedLayer):
         self.units = validate_int("units", units, 1)
 
     def build(self, input_shape: Shape) -> None:
-        """Make kernel and bias."""
+        """Create kernel and bias."""
         if len(input_shape) < 2:
-            raise ValueError(f"takes input of at least 2 axes, (batch, features), got {input_shape}")
+            raise ValueError(f"must have input of at least 2 axes, (batch, features), got {input_shape}")
         d_in = input_shape[-1]
         assert d_in is not None
         self.add_kernel_and_bias((d_in, self.units))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Give the input's shape with `units` as the last axis."""
+        """Return the input's shape with `units` as the last axis."""
         return (*input_shape[:-1], self.units)
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the steps of the product and of the activation."""
+        """Make the ops of the product and of the activation."""
         affine = self._bind_product(x, context)
         return [affine, *self.bind_activation(affine.out, context)]
 
     def _bind_product(self, x: Array, context: BindContext) -> Op:
         d_in, samples = x.shape[0], math.prod(x.shape[1:])
         is_matrix, kernel = x.ndim == 2, self.kernel.value
-        # One row more, of ones, for a layer that multiplies this by its weights.
+        # The extra row of ones serves a next layer that multiplies this by its weights.
         with_ones = np.ones((self.units + 1, *x.shape[1:]), context.dtype)
         out = with_ones[:-1]
         rows = out.reshape(self.units, samples)
-        x_gradient = np.empty(x.shape if context.wants_gradient else (d_in, 0), context.dtype)
+        x_gradient = np.empty(x.shape if context.needs_gradient else (d_in, 0), context.dtype)
         x_gradient_rows = x_gradient.reshape(d_in, -1)
         if context.x_with_ones is not None and self.use_bias:
-            weights, weight_gradients = self.joined()
+            weights, weight_gradients = self.join_kernel_and_bias()
             fixed = context.x_with_ones.reshape(d_in + 1, samples)
         else:
             weights, weight_gradients = kernel, self.kernel.gradient
@@ -155,13 +163,13 @@ class Dense(WeightedLayer):
         column = self.bias.value[:, None] if adds_bias else None
         ones = np.ones(samples, context.dtype)
         transposed = weights.T
-        # A batch that came row by row is multiplied faster as it lies, and a
-        # narrow product costs little to turn.
-        turns = context.first and is_matrix and adds_bias and self.units <= _NARROW
-        product = np.empty((samples, self.units), context.dtype) if turns else rows.T
+        # A row-major batch is multiplied faster without transposing it, and a
+        # narrow product is cheap to transpose.
+        transposes = context.first and is_matrix and adds_bias and self.units <= _MAX_UNITS_TO_TRANSPOSE
+        product = np.empty((samples, self.units), context.dtype) if transposes else rows.T
 
         def forward(x: Array) -> Array:
-            if turns:
+            if transposes:
                 np.dot(x.T, kernel, product)
             else:
                 x = fixed if fixed is not None else x if is_matrix else x.reshape(d_in, samples)
@@ -175,21 +183,21 @@ class Dense(WeightedLayer):
             gradient = gradient if is_matrix else gradient.reshape(rows.shape)
             np.dot(x, gradient.T, weight_gradients)
             if adds_bias:
-                # A product with ones sums faster than numpy's sum of short rows.
+                # A product with ones is faster than np.sum over short rows.
                 np.dot(gradient, ones, self.bias.gradient)
-            if context.wants_gradient:
+            if context.needs_gradient:
                 np.dot(kernel, gradient, x_gradient_rows)
             return x_gradient
 
         return Op(out, forward, backward, reads_out=False, with_ones=with_ones)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"units": self.units, **super().get_config()}
 
 
-def _adjoining(kernel: Array, bias: Array) -> Array:
-    """Give two arrays, the second right behind the first in memory, as one matrix."""
+def _view_as_matrix(kernel: Array, bias: Array) -> Array:
+    """Return a matrix over two arrays that are adjacent in memory."""
     begin = kernel.__array_interface__["data"][0]
     assert bias.__array_interface__["data"][0] == begin + kernel.nbytes
     whole = kernel.base

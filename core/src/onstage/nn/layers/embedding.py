@@ -1,4 +1,4 @@
-"""Embedding: a row of a table for each integer."""
+"""Embedding: look up a vector for each integer."""
 
 from __future__ import annotations
 
@@ -14,19 +14,26 @@ from onstage.validation import validate_int
 
 
 class Embedding(Layer):
-    """A row of a table for each integer.
+    """Look up a vector for each integer.
 
     Parameters
     ----------
     input_dim
-        Rows: integers are in [0, input_dim).
+        Number of vectors; integers must be in [0, input_dim).
     output_dim
-        The length of a row, which becomes the last axis.
+        Length of a vector, which becomes the last axis.
 
     Attributes
     ----------
     embeddings : Variable
         Shape ``(input_dim, output_dim)``.
+
+    Examples
+    --------
+    >>> from onstage import Sequential
+    >>> from onstage.layers import Embedding, Input
+    >>> Sequential([Input((20,)), Embedding(1000, 16)]).output_shape
+    (None, 20, 16)
     """
 
     def __init__(
@@ -44,7 +51,7 @@ class Embedding(Layer):
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
 
     def build(self, input_shape: Shape) -> None:
-        """Make the table."""
+        """Create the table."""
         self.embeddings = self.add_weight(
             (self.input_dim, self.output_dim),
             self.embeddings_initializer,
@@ -53,20 +60,20 @@ class Embedding(Layer):
         )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Give the input's shape and one axis more."""
+        """Return the input's shape with `output_dim` appended."""
         return (*input_shape, self.output_dim)
 
     def input_dtype(self, dtype: np.dtype[np.floating]) -> np.dtype[Any]:
-        """Give the type of an index."""
+        """Return the type of an index."""
         return np.dtype(np.intp)
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step that looks up."""
+        """Make the op that looks up."""
         table, table_gradient = self.embeddings.value, self.embeddings.gradient
         numbers = np.empty(x.size, np.intp)
         rows = np.empty((x.size, self.output_dim), context.dtype)
-        # For samples (batch, d1, d2) x is (d2, d1, batch); the output has them
-        # the other way round but for the new axis, which comes first.
+        # For samples (batch, d1, d2), x is (d2, d1, batch) and the output is
+        # (output_dim, d1, d2, batch).
         order = (*range(1, x.ndim - 1), 0, x.ndim - 1) if x.ndim > 1 else (0,)
         lengths = [x.shape[axis] for axis in order]
         out = np.empty((self.output_dim, *lengths), context.dtype)
@@ -81,7 +88,7 @@ class Embedding(Layer):
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
-            # Sorted, the rows of one integer lie together and are summed in one go.
+            # Sorted, the rows of one integer are contiguous and are summed in one call.
             ascending = np.argsort(numbers, kind="stable")
             used, starts = np.unique(numbers[ascending], return_index=True)
             np.take(gradient.reshape(self.output_dim, -1).T, ascending, axis=0, out=rows, mode="clip")
@@ -92,7 +99,7 @@ class Embedding(Layer):
         return [Op(out, forward, backward, reads_out=False)]
 
     def check_input(self, x: Array) -> None:
-        """Refuse integers outside the table."""
+        """Raise ValueError for integers outside the table."""
         if x.size:
             self._check(x)
 
@@ -105,7 +112,7 @@ class Embedding(Layer):
             )
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         regularizer = self.embeddings_regularizer
         return {
             "input_dim": self.input_dim,

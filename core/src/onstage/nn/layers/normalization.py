@@ -1,4 +1,4 @@
-"""LayerNormalization, and what it shares with BatchNormalization."""
+"""LayerNormalization, and its base class shared with BatchNormalization."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onstage.validation import validate_bool, validate_float
 
 
 class Normalization(Layer):
-    """What the two share: settings, scale and offset."""
+    """Base class: settings, scale and offset."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Normalization(Layer):
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
 
     def build(self, input_shape: Shape) -> None:
-        """Make gamma and beta."""
+        """Create gamma and beta."""
         channels = input_shape[-1]
         assert channels is not None
         if self.scale:
@@ -54,11 +54,11 @@ class Normalization(Layer):
             )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Give the input's shape."""
+        """Return the input's shape."""
         return input_shape
 
-    def scale_and_move(self, normal: Array, out: Array) -> None:
-        """Write ``gamma * normal + beta``, all with the channels along axis 0."""
+    def scale_and_shift(self, normal: Array, out: Array) -> None:
+        """Write ``gamma * normal + beta``; the channels are axis 0."""
         column = (-1, *[1] * (normal.ndim - 1))
         if self.scale:
             np.multiply(normal, self.gamma.value.reshape(column), out)
@@ -68,7 +68,7 @@ class Normalization(Layer):
             np.add(out, self.beta.value.reshape(column), out)
 
     def scale_backward(self, normal: Array, gradient: Array, scratch: Array) -> None:
-        """Write the gradients of gamma and beta, and that of `normal` over `gradient`."""
+        """Write the gradients of gamma and beta; replace `gradient` by that of `normal`."""
         others = tuple(range(1, normal.ndim))
         if self.center:
             np.add.reduce(gradient, axis=others, out=self.beta.gradient)
@@ -78,7 +78,7 @@ class Normalization(Layer):
             np.multiply(gradient, self.gamma.value.reshape(-1, *[1] * len(others)), gradient)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             "axis": self.axis,
             "epsilon": self.epsilon,
@@ -93,16 +93,16 @@ class Normalization(Layer):
 
 
 class LayerNormalization(Normalization):
-    """Each sample to mean 0 and variance 1 over its channels, then scaled and moved.
+    """Normalize each sample over its channels, then scale and shift it.
 
     Parameters
     ----------
     axis
-        -1, the channels.
+        Must be -1, the channels.
     epsilon
-        Added to the variance.
+        Added to the variance, > 0.
     center, scale
-        Whether there is an offset beta, and a factor gamma.
+        Whether to add an offset beta, and to multiply by a factor gamma.
 
     References
     ----------
@@ -110,7 +110,7 @@ class LayerNormalization(Normalization):
     """
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step."""
+        """Make the op."""
         normal, scratch, out = (np.empty(x.shape, context.dtype) for _ in range(3))
         mean, deviation = (np.empty(x.shape[1:], context.dtype) for _ in range(2))
 
@@ -122,12 +122,12 @@ class LayerNormalization(Normalization):
             np.add(deviation, self.epsilon, deviation)
             np.sqrt(deviation, deviation)
             np.divide(normal, deviation, normal)
-            self.scale_and_move(normal, out)
+            self.scale_and_shift(normal, out)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
             self.scale_backward(normal, gradient, scratch)
-            # The parts along 1 and along `normal` cannot change the output.
+            # The components along 1 and along `normal` do not change the output.
             np.multiply(gradient, normal, scratch)
             np.multiply(normal, np.mean(scratch, axis=0), scratch)
             np.subtract(gradient, scratch, scratch)

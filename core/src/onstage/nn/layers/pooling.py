@@ -1,4 +1,4 @@
-"""Pooling: the greatest or the mean value of each window of an image."""
+"""Pooling: the maximum or the mean of each window of an image."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ import numpy as np
 from onstage.model import Array
 from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
-from onstage.nn.layers.windows import KernelOffset, checked_image, checked_pair, kernel_offsets, output_length
+from onstage.nn.layers.windows import (
+    KernelOffset,
+    kernel_offsets,
+    output_length,
+    validate_image_shape,
+    validate_pair,
+)
 from onstage.validation import validate_bool, validate_choice
 
 
 class _Pooling2D(Layer):
-    """The window's settings."""
+    """Base class: the window's size, strides and padding."""
 
     def __init__(
         self,
@@ -26,19 +32,21 @@ class _Pooling2D(Layer):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
-        self.pool_size = checked_pair("pool_size", pool_size)
-        self.strides = self.pool_size if strides is None else checked_pair("strides", strides)
+        self.pool_size = validate_pair("pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else validate_pair("strides", strides)
         self.padding = validate_choice("padding", padding, ("valid", "same"))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Give the shape of the pooled images."""
-        rows, columns, channels = checked_image(input_shape)
+        """Return the shape of the pooled images."""
+        rows, columns, channels = validate_image_shape(input_shape)
         lengths = tuple(
             output_length(n, size, stride, 1, self.padding)
             for n, size, stride in zip((rows, columns), self.pool_size, self.strides, strict=True)
         )
         if min(lengths) < 1:
-            raise ValueError(f"has a window of {self.pool_size}, larger than its images of {(rows, columns)}")
+            raise ValueError(
+                f"must have images at least as large as its window of {self.pool_size}, got {(rows, columns)}"
+            )
         return (None, *lengths, channels)
 
     def _buffers(self, x: Array, context: BindContext) -> tuple[Array, Array, list[KernelOffset]]:
@@ -49,7 +57,7 @@ class _Pooling2D(Layer):
         return out, np.empty(x.shape, context.dtype), window
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             "pool_size": list(self.pool_size),
             "strides": list(self.strides),
@@ -59,43 +67,52 @@ class _Pooling2D(Layer):
 
 
 class MaxPooling2D(_Pooling2D):
-    """The greatest value of each window; of equal ones the first has the gradient.
+    """Maximum of each window.
+
+    Of equal values, the first receives the gradient.
 
     Parameters
     ----------
     pool_size, strides
-        An integer, or a pair for rows and columns; strides of None are the
-        window's size.
+        Integer, or pair for rows and columns. Strides of None are equal to
+        `pool_size`.
     padding
-        ``"valid"`` for none, ``"same"`` for windows that reach over the edge;
-        what lies there is not counted.
+        ``"valid"`` for none; ``"same"`` for windows that extend over the edge,
+        where the padding is ignored.
+
+    Examples
+    --------
+    >>> from onstage import Sequential
+    >>> from onstage.layers import Input, MaxPooling2D
+    >>> Sequential([Input((28, 28, 3)), MaxPooling2D(2)]).output_shape
+    (None, 14, 14, 3)
     """
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step."""
+        """Make the op."""
         out, x_gradient, window = self._buffers(x, context)
         hits = np.empty(out.shape, np.bool_)
         part = np.empty(out.shape, context.dtype)
         overlap = any(n < size for n, size in zip(self.strides, self.pool_size, strict=True))
         if not overlap:
-            x_gradient.fill(0)  # where no window looks it stays so
+            x_gradient.fill(0)  # stays 0 where no window reaches
 
         def forward(x: Array) -> Array:
             out.fill(-np.inf)
-            for tap in window:
-                seen = out[tap.target]
-                np.maximum(seen, x[tap.source], out=seen)
+            for offset in window:
+                seen = out[offset.target]
+                np.maximum(seen, x[offset.source], out=seen)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
             if overlap:
                 x_gradient.fill(0)
-            for tap in window:
-                rest, received = gradient[tap.target], x_gradient[tap.source]
-                here = part[tap.target] if overlap else received
-                np.equal(x[tap.source], out[tap.target], hits[tap.target])
-                np.multiply(rest, hits[tap.target], here)
-                # What one place has received, none of the next does.
+            for offset in window:
+                rest, received = gradient[offset.target], x_gradient[offset.source]
+                here = part[offset.target] if overlap else received
+                np.equal(x[offset.source], out[offset.target], hits[offset.target])
+                np.multiply(rest, hits[offset.target], here)
+                # Gradient received at one offset is not passed to the next ones.
                 np.subtract(rest, here, rest)
                 if overlap:
                     np.add(received, here, received)
@@ -105,47 +122,47 @@ class MaxPooling2D(_Pooling2D):
 
 
 class AveragePooling2D(_Pooling2D):
-    """The mean of each window.
+    """Mean of each window.
 
     Parameters
     ----------
     pool_size, strides, padding
-        As for `MaxPooling2D`.
+        As in `MaxPooling2D`.
     """
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step."""
+        """Make the op."""
         out, x_gradient, window = self._buffers(x, context)
         counts = np.zeros((1, *out.shape[1:3], 1), context.dtype)
-        for tap in window:
-            counts[tap.target] += 1
+        for offset in window:
+            counts[offset.target] += 1
         shares = 1 / counts
 
         def forward(x: Array) -> Array:
             out.fill(0)
-            for tap in window:
-                seen = out[tap.target]
-                np.add(seen, x[tap.source], seen)
+            for offset in window:
+                seen = out[offset.target]
+                np.add(seen, x[offset.source], seen)
             return np.multiply(out, shares, out)
 
         def backward(x: Array, gradient: Array) -> Array:
             np.multiply(gradient, shares, gradient)
             x_gradient.fill(0)
-            for tap in window:
-                received = x_gradient[tap.source]
-                np.add(received, gradient[tap.target], received)
+            for offset in window:
+                received = x_gradient[offset.source]
+                np.add(received, gradient[offset.target], received)
             return x_gradient
 
         return [Op(out, forward, backward, reads_out=False)]
 
 
 class GlobalAveragePooling2D(Layer):
-    """The mean of each channel of an image.
+    """Mean of each channel of an image.
 
     Parameters
     ----------
     keepdims
-        Whether rows and columns stay, as axes of length 1.
+        Whether to keep rows and columns as axes of length 1.
     """
 
     def __init__(self, keepdims: bool = False, **options: Unpack[LayerOptions]) -> None:
@@ -153,12 +170,12 @@ class GlobalAveragePooling2D(Layer):
         self.keepdims = validate_bool("keepdims", keepdims)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Give the shape of the means."""
-        channels = checked_image(input_shape)[-1]
+        """Return the shape of the means."""
+        channels = validate_image_shape(input_shape)[-1]
         return (None, 1, 1, channels) if self.keepdims else (None, channels)
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the step."""
+        """Make the op."""
         channels, rows, columns, batch = x.shape
         middle = (1, 1) if self.keepdims else ()
         out = np.empty((channels, *middle, batch), context.dtype)
@@ -178,5 +195,5 @@ class GlobalAveragePooling2D(Layer):
         return [Op(out, forward, backward, reads_out=False)]
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"keepdims": self.keepdims, **super().get_config()}

@@ -1,4 +1,4 @@
-"""Variable: an array of weights, and the bound on how many a file may ask for."""
+"""Variable: an array of weights; and a limit on the weights a file may request."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy as np
 from onstage.model import Array
 from onstage.nn.regularizers import Regularizer
 
-_room: ContextVar[int | None] = ContextVar("room", default=None)
-"""How many elements of weights may still be made; None: any number."""
+_weights_left: ContextVar[int | None] = ContextVar("weights_left", default=None)
+"""Number of weight elements that may still be created; None for no limit."""
 
 
 class Variable:
-    """An array of weights, and the gradient that training puts beside it.
+    """An array of weights, and its gradient during training.
 
     Attributes
     ----------
     value : Array
-        Change it in place (``variable.value[...] = x``): it is a part of the
-        model's one buffer of parameters.
+        Change it in place (``variable.value[...] = x``): it is a view of the
+        model's parameter buffer.
     gradient : Array
-        A layer's backward writes it, in place, and does not add. The optimizer's
-        step may write over it.
+        Written in place by a layer's backward, not added to. The optimizer's
+        step may overwrite it.
     trainable : bool
         False for statistics, such as a moving mean.
     """
@@ -55,20 +55,20 @@ class Variable:
 
 @contextmanager
 def limit_weights(elements: int) -> Iterator[None]:
-    """Let the layers that are built inside have no more weights than so many."""
-    before = _room.set(elements)
+    """Limit the total number of weight elements of layers built in this context."""
+    before = _weights_left.set(elements)
     try:
         yield
     finally:
-        _room.reset(before)
+        _weights_left.reset(before)
 
 
 def reserve_weights(shape: Sequence[int]) -> None:
-    """Count the weights of a shape; raises ValueError when they are too many."""
-    room = _room.get()
-    if room is None:
+    """Subtract a shape's size from the limit; raise ValueError if it exceeds it."""
+    left = _weights_left.get()
+    if left is None:
         return
     size = math.prod(shape)
-    if size > room:
+    if size > left:
         raise ValueError(f"needs weights of shape {tuple(shape)}, more than the file holds")
-    _room.set(room - size)
+    _weights_left.set(left - size)

@@ -1,4 +1,4 @@
-"""Windows that slide over images: what convolution and pooling share."""
+"""Sliding windows over images, shared by convolution and pooling."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from onstage.validation import validate_int
 
 Pair: TypeAlias = tuple[int, int]
 Region: TypeAlias = tuple[slice, slice, slice]
-"""Of an array ``(channels, rows, columns, batch)``."""
+"""Index of an array ``(channels, rows, columns, batch)``."""
 
 
 class KernelOffset(NamedTuple):
-    """One place in the window, and what lies under it as the window slides.
+    """A position in the window, and the pixels at it as the window slides.
 
-    ``image[source]`` is what it sees at the outputs ``out[target]``; at the
-    other outputs it lies on the padding.
+    ``image[source]`` are its pixels for the outputs ``out[target]``; for the
+    other outputs it is on the padding.
     """
 
     row: int
@@ -26,7 +26,7 @@ class KernelOffset(NamedTuple):
 
 
 def output_length(n: int, size: int, stride: int, dilation: int, padding: str) -> int:
-    """Count the places of a window along an axis of length n; <= 0 if it is too short."""
+    """Return the number of window positions along an axis; <= 0 if it is too short."""
     if padding == "same":
         return -(-n // stride)
     return (n - (size - 1) * dilation - 1) // stride + 1
@@ -35,13 +35,13 @@ def output_length(n: int, size: int, stride: int, dilation: int, padding: str) -
 def kernel_offsets(
     lengths: Pair, size: Pair, strides: Pair, dilation: Pair, padding: str
 ) -> list[KernelOffset]:
-    """List the places of a window over images of ``(rows, columns)``, in row-major order.
+    """Return the offsets of a window over ``(rows, columns)``, in row-major order.
 
-    The padding of "same" is split evenly; of an odd one the greater half comes
-    last, as in Keras.
+    "same" padding is split evenly; if it is odd, the larger half comes last, as
+    in Keras.
     """
     rows, columns = (
-        [_along(place, *axis, padding) for place in range(axis[1])]
+        [_offset_slices(index, *axis, padding) for index in range(axis[1])]
         for axis in zip(lengths, size, strides, dilation, strict=True)
     )
     every = slice(None)
@@ -52,19 +52,21 @@ def kernel_offsets(
     ]
 
 
-def _along(place: int, n: int, size: int, stride: int, dilation: int, padding: str) -> tuple[slice, slice]:
+def _offset_slices(
+    index: int, n: int, size: int, stride: int, dilation: int, padding: str
+) -> tuple[slice, slice]:
     outputs = output_length(n, size, stride, dilation, padding)
     before = max((outputs - 1) * stride + (size - 1) * dilation + 1 - n, 0) // 2 if padding == "same" else 0
-    # Output o sees the value at o * stride + offset.
-    offset = place * dilation - before
+    # Output o reads the value at o * stride + offset.
+    offset = index * dilation - before
     first = max(0, -(offset // stride))
     end = max(first, min(outputs, (n - 1 - offset) // stride + 1))
     start = first * stride + offset
     return slice(first, end), slice(start, start + max(0, end - first - 1) * stride + (end > first), stride)
 
 
-def checked_pair(name: str, value: int | Sequence[int]) -> Pair:
-    """Give an integer, or a pair of integers, all >= 1, as a pair."""
+def validate_pair(name: str, value: int | Sequence[int]) -> Pair:
+    """Return an integer or a pair of integers, all >= 1, as a pair."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
@@ -73,10 +75,10 @@ def checked_pair(name: str, value: int | Sequence[int]) -> Pair:
     return both, both
 
 
-def checked_image(input_shape: tuple[int | None, ...]) -> tuple[int, int, int]:
-    """Give rows, columns and channels of a layer's input; ValueError if it has others."""
+def validate_image_shape(input_shape: tuple[int | None, ...]) -> tuple[int, int, int]:
+    """Return rows, columns and channels; raise ValueError unless the rank is 4."""
     if len(input_shape) != 4:
-        raise ValueError(f"takes images of 4 axes, (batch, rows, columns, channels), got {input_shape}")
+        raise ValueError(f"must have input of shape (batch, rows, columns, channels), got {input_shape}")
     rows, columns, channels = input_shape[1:]
     assert rows is not None
     assert columns is not None

@@ -1,4 +1,4 @@
-"""Losses: what training makes small."""
+"""Losses: the value that training minimizes."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ TABLE: dict[str, type[Loss]] = serialization.by_name(
     bce=BinaryCrossentropy,
     BCE=BinaryCrossentropy,
 )
-"""Every name that `get` knows."""
+"""All names that `get` accepts."""
 
 
 def get(identifier: object) -> Loss:
-    """Give a loss by name, configuration, class, instance, or function.
+    """Return a loss from a name, configuration, class, instance or function.
 
     Raises
     ------
     ValueError
-        The name is unknown.
+        If the name is unknown.
     TypeError
-        It is none of them.
+        If it has another type.
     """
     if isinstance(identifier, Loss):
         return identifier
     if callable(identifier) and not isinstance(identifier, type):
         return FunctionLoss(identifier)
-    return serialization.make("loss", identifier, TABLE)
+    return serialization.deserialize("loss", identifier, TABLE)

@@ -1,7 +1,7 @@
-"""Loss: one value for each sample, and the gradient of their mean.
+"""Loss: one value per sample, and the gradient of their mean.
 
-Each works on a plan's buffers (see `steps`) and can be called on arrays of the
-usual order too: ``losses.MeanSquaredError()(y_true, y_pred)``.
+Losses work on a plan's buffers (see `execution.ops`) and can also be called on
+batch-first arrays: ``losses.MeanSquaredError()(y_true, y_pred)``.
 """
 
 from __future__ import annotations
@@ -18,81 +18,81 @@ from onstage.nn import serialization
 from onstage.nn.execution.ops import Op, to_channels_first
 
 EPSILON = 1e-7
-"""Keras's: probabilities are kept this far from 0 and 1 before their logarithm."""
+"""Distance from 0 and 1 to which probabilities are clipped, as in Keras."""
 
 
 @dataclass(frozen=True)
 class BoundLoss:
-    """A loss over the buffers of one plan.
+    """A loss bound to the buffers of one plan.
 
     Parameters
     ----------
     values
-        The loss of each sample, shape ``(..., batch)``; `forward` fills it.
+        Loss of each sample, shape ``(..., batch)``; written by `forward`.
     forward
-        Takes the batch's y, as it came.
+        Function of the batch's y, in the user's shape.
     backward
-        Gives the gradient of ``sum(weights * values) / values.size``; takes the
-        weights, of a shape that multiplies `values`, or None. May overwrite
-        the predictions.
-    passes_last
-        Whether that is the gradient of what went into the last step, rather
-        than of what came out.
+        Function of the weights, which broadcast with `values`, or None;
+        returns the gradient of ``sum(weights * values) / values.size``. May
+        overwrite the predictions.
+    skips_last
+        Whether that is the gradient of the last op's input rather than of its
+        output.
     check
-        Raises ValueError if y is the reason for a loss of NaN.
+        Raises ValueError if y is the cause of a NaN loss.
     """
 
     values: Array
     forward: Callable[[Array], None]
     backward: Callable[[Array | None], Array]
-    passes_last: bool = False
+    skips_last: bool = False
     check: Callable[[Array], None] = lambda y: None
 
 
 class Loss:
-    """What training makes small.
+    """Base class of losses.
 
-    For one of your own, a function ``f(y_true, y_pred)`` does: see `function.FunctionLoss`.
+    A custom loss can be a plain function ``f(y_true, y_pred)``: see `FunctionLoss`.
+
+    Examples
+    --------
+    >>> from onstage import losses
+    >>> losses.MeanSquaredError()([[1.0], [2.0]], [[1.0], [4.0]])
+    2.0
     """
 
     sparse = False
-    """Whether y holds class numbers, an axis less than the predictions."""
+    """Whether y holds class numbers, with one axis fewer than the predictions."""
 
     def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
-        """Tie the loss to the buffer of a plan's predictions.
+        """Bind the loss to a plan's prediction buffer.
 
         Parameters
         ----------
         predictions
-            In the inside order.
+            Channels first.
         last
-            The step that fills it.
+            Op that writes the predictions.
         y_shape
-            Of the y that `BoundLoss.forward` will get.
+            Shape of the argument of `BoundLoss.forward`.
         """
         raise NotImplementedError(f"{type(self).__name__} must define bind(self, predictions, last, y_shape)")
 
     def check_target(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
-        """Refuse a y that doesn't fit; shapes are without the batch axis.
-
-        Raises
-        ------
-        ValueError
-            Says what y must be.
-        """
+        """Raise ValueError unless y fits; shapes are without the batch axis."""
         if y_shape != output_shape and not (output_shape == (*y_shape, 1)):
             raise ValueError(
-                f"y must have shape {batch_shape(output_shape)}, as the model's output has, "
-                f"for the loss {self.name!r}, got {batch_shape(y_shape)}"
+                f"y must have the shape of the model's output, {format_shape(output_shape)}, "
+                f"for the loss {self.name!r}, got {format_shape(y_shape)}"
             )
 
     @property
     def name(self) -> str:
-        """Keras's name, in snake case."""
+        """Keras's name of the loss, in snake case."""
         return serialization.snake_case(type(self).__name__)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
-        """Give the mean over the samples, ``sum(weight * loss) / n``."""
+        """Return the mean over the samples, ``sum(weight * loss) / n``."""
         predictions = np.asarray(y_pred)
         if predictions.dtype.kind != "f":
             predictions = predictions.astype(np.float32)
@@ -111,20 +111,23 @@ class Loss:
         return mean
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {}
 
 
 class ElementLoss(Loss):
-    """A mean over the last axis; made to be subclassed by `element`."""
+    """A mean of elementwise losses over the last axis.
+
+    To write one, subclass it and define `element`.
+    """
 
     def element(self, target: Array, predictions: Array, values: Array, slopes: Array) -> None:
-        """Write the loss of each element, and its derivative by the prediction."""
+        """Write each element's loss and its derivative by the prediction."""
         raise NotImplementedError(f"{type(self).__name__} must define element(...)")
 
     def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
-        """Tie the loss to the buffer of a plan's predictions."""
-        take = target_taker(predictions, y_shape)
+        """Bind the loss to a plan's prediction buffer."""
+        take = bind_target(predictions, y_shape)
 
         def element(y: Array, values: Array, slopes: Array) -> None:
             self.element(take(y), predictions, values, slopes)
@@ -133,9 +136,9 @@ class ElementLoss(Loss):
 
 
 def bind_elements(
-    predictions: Array, element: Callable[[Array, Array, Array], None], passes_last: bool = False
+    predictions: Array, element: Callable[[Array, Array, Array], None], skips_last: bool = False
 ) -> BoundLoss:
-    """Tie a function of ``(y, values, slopes)`` to a plan: means over axis 0."""
+    """Bind a function of ``(y, values, slopes)`` to a plan: means over axis 0."""
     elements, slopes = np.empty_like(predictions), np.empty_like(predictions)
     values = np.empty(predictions.shape[1:], predictions.dtype)
     share = np.array(1 / predictions.shape[0], predictions.dtype)
@@ -152,11 +155,11 @@ def bind_elements(
             np.multiply(slopes, weights, slopes)
         return slopes
 
-    return BoundLoss(values, forward, backward, passes_last)
+    return BoundLoss(values, forward, backward, skips_last)
 
 
-def target_taker(predictions: Array, y_shape: tuple[int, ...]) -> Callable[[Array], Array]:
-    """Make the function from y to an array like `predictions`, in their type."""
+def bind_target(predictions: Array, y_shape: tuple[int, ...]) -> Callable[[Array], Array]:
+    """Make the function that converts y to the layout and type of `predictions`."""
     buffer = np.empty_like(predictions)
     shape = (predictions.shape[-1], *predictions.shape[1:-1], predictions.shape[0])
     dtype = predictions.dtype
@@ -171,6 +174,6 @@ def target_taker(predictions: Array, y_shape: tuple[int, ...]) -> Callable[[Arra
     return take
 
 
-def batch_shape(shape: tuple[int, ...]) -> str:
-    """Write a shape with its batch axis."""
+def format_shape(shape: tuple[int, ...]) -> str:
+    """Format a shape, with the batch axis prepended."""
     return f"({', '.join(['batch', *map(str, shape)])}{'' if shape else ','})"

@@ -1,4 +1,4 @@
-"""Cross-entropies over classes, on logits wherever a softmax stands last."""
+"""Cross-entropies over classes, on the logits if the model ends with softmax."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ import numpy as np
 from onstage.model import Array
 from onstage.nn import activations
 from onstage.nn.execution.ops import BindContext, LogSoftmax, Op, to_channels_first
-from onstage.nn.losses.base import EPSILON, BoundLoss, batch_shape, target_taker
-from onstage.nn.losses.crossentropy import Crossentropy, smoothed
+from onstage.nn.losses.base import EPSILON, BoundLoss, bind_target, format_shape
+from onstage.nn.losses.crossentropy import Crossentropy, smooth_targets
 from onstage.validation import validate_float
 
 
 class CategoricalCrossentropy(Crossentropy):
-    """-sum(y log(p)), y being a distribution over the classes, such as a one-hot row.
+    """-sum(y log(p)), where y is a distribution over classes, e.g. one-hot.
 
     Parameters
     ----------
     from_logits
-        Whether the predictions are logits rather than probabilities.
+        Whether predictions are logits rather than probabilities.
     label_smoothing
-        In [0, 1]: y is moved by this fraction of the way to 1 / classes.
+        Fraction by which y is moved towards 1 / classes, in [0, 1].
+
+    Examples
+    --------
+    >>> loss = CategoricalCrossentropy()
+    >>> round(loss([[1.0, 0.0]], [[0.25, 0.75]]), 4)  # -log(0.25)
+    1.3863
     """
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
@@ -31,12 +37,13 @@ class CategoricalCrossentropy(Crossentropy):
         self.label_smoothing = validate_float("label_smoothing", label_smoothing, 0, 1)
 
     def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
-        """Tie the loss to the buffer of a plan's predictions."""
-        take = smoothed(target_taker(predictions, y_shape), self.label_smoothing, 1 / predictions.shape[0])
+        """Bind the loss to a plan's prediction buffer."""
+        classes = predictions.shape[0]
+        take = smooth_targets(bind_target(predictions, y_shape), self.label_smoothing, 1 / classes)
         softmax = find_softmax(predictions, last, self.from_logits)
         if softmax is None:
             return _bind_clipped(predictions, take)
-        probabilities, (shifted, total, *_), fill, passes_last = softmax
+        probabilities, (shifted, total, *_), fill, skips_last = softmax
         values = np.empty_like(total)
         scratch = np.empty_like(predictions)
         factor = np.array(1 / values.size, predictions.dtype)
@@ -49,7 +56,7 @@ class CategoricalCrossentropy(Crossentropy):
             np.add.reduce(scratch, axis=0, out=values)
             mass = np.add.reduce(target, axis=0)
             np.subtract(np.log(total) * mass, values, values)
-            # Made here, while y is at hand; the probabilities are still to be read.
+            # Computed here because y is available; the probabilities may be read later.
             np.multiply(probabilities, mass, scratch)
             np.subtract(scratch, target, scratch)
 
@@ -59,38 +66,45 @@ class CategoricalCrossentropy(Crossentropy):
                 np.multiply(scratch, weights, scratch)
             return scratch
 
-        return BoundLoss(values, forward, backward, passes_last)
+        return BoundLoss(values, forward, backward, skips_last)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 class SparseCategoricalCrossentropy(Crossentropy):
-    """-log(p[y]), y being the number of the class, in [0, classes).
+    """-log(p[y]), where y is the class number, in [0, classes).
 
     Parameters
     ----------
     from_logits
-        Whether the predictions are logits rather than probabilities.
+        Whether predictions are logits rather than probabilities.
 
     References
     ----------
     Goodfellow, Bengio, Courville: *Deep Learning* (2016), section 6.2.2.3.
+
+    Examples
+    --------
+    >>> loss = SparseCategoricalCrossentropy()
+    >>> round(loss([0], [[0.25, 0.75]]), 4)  # -log(0.25)
+    1.3863
     """
 
     sparse = True
 
     def check_target(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
-        """Refuse a y that doesn't fit; shapes are without the batch axis."""
+        """Raise ValueError unless y fits; shapes are without the batch axis."""
         if y_shape not in (output_shape[:-1], (*output_shape[:-1], 1)):
             raise ValueError(
-                f"y must have shape {batch_shape(output_shape[:-1])} and hold class numbers for the loss "
-                f"{self.name!r}, got {batch_shape(y_shape)}; for one-hot rows take 'categorical_crossentropy'"
+                f"y must have shape {format_shape(output_shape[:-1])} and hold class numbers for the loss "
+                f"{self.name!r}, got {format_shape(y_shape)}; for one-hot rows use "
+                "'categorical_crossentropy'"
             )
 
     def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
-        """Tie the loss to the buffer of a plan's predictions."""
+        """Bind the loss to a plan's prediction buffer."""
         classes = predictions.shape[0]
         lengths = (predictions.shape[-1], *predictions.shape[1:-1])
         buffer = np.empty(predictions.shape[1:], np.intp)
@@ -120,7 +134,7 @@ class SparseCategoricalCrossentropy(Crossentropy):
 
             return _bind_clipped(predictions, take)
 
-        probabilities, (_, total, guarded, padded), fill, passes_last = softmax
+        probabilities, (_, total, guarded, padded), fill, skips_last = softmax
         samples = np.array(buffer.size)
         places = np.arange(1, buffer.size + 1).reshape(buffer.shape)
         index = np.empty_like(buffer)
@@ -133,7 +147,7 @@ class SparseCategoricalCrossentropy(Crossentropy):
             labels = labels_of(y)
             np.multiply(labels, samples, index)
             np.add(index, places, index)
-            # A label out of range is clipped to a guard, and its loss is NaN.
+            # A label out of range is clipped to a guard, so its loss is NaN.
             guarded.take(index, out=picked, mode="clip")
             np.log(total, values)
             np.subtract(values, picked, values)
@@ -145,20 +159,20 @@ class SparseCategoricalCrossentropy(Crossentropy):
                 np.multiply(probabilities, weights, probabilities)
             return probabilities
 
-        return BoundLoss(values, forward, backward, passes_last, lambda y: check(labels_of(y)))
+        return BoundLoss(values, forward, backward, skips_last, lambda y: check(labels_of(y)))
 
 
 def find_softmax(
     predictions: Array, last: Op | None, from_logits: bool
 ) -> tuple[Array, LogSoftmax, Callable[[], object] | None, bool] | None:
-    """Find the softmax to work below, or make one upon logits.
+    """Find the softmax before the loss, or make one if `from_logits`.
 
     Returns
     -------
     tuple or None
-        Its probabilities, what it kept, what to call before they are read (if
-        anything), and whether it is the model's last step. None: only
-        probabilities are known.
+        Its probabilities, its intermediate values, a function to call before
+        either is read (or None), and whether it is the model's last op. None
+        if only probabilities are known.
     """
     if from_logits:
         context = BindContext(predictions.dtype, np.random.default_rng(0), False, False, may_overwrite=False)
@@ -171,7 +185,7 @@ def find_softmax(
 
 
 def _bind_clipped(predictions: Array, take: Callable[[Array], Array]) -> BoundLoss:
-    """Tie -sum(y log(p)) to probabilities that came from anywhere, as Keras does."""
+    """Bind -sum(y log(p)) to probabilities, normalized and clipped as in Keras."""
     values = np.empty(predictions.shape[1:], predictions.dtype)
     slopes = np.empty_like(predictions)
 

@@ -1,4 +1,4 @@
-"""Cross-entropy of yes and no, and what it shares with that of many classes."""
+"""Binary cross-entropy, and the base class of the cross-entropies."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from onstage.model import Array
 from onstage.nn import activations
 from onstage.nn.execution.ops import Op, SigmoidLogits
-from onstage.nn.losses.base import EPSILON, BoundLoss, Loss, bind_elements, target_taker
+from onstage.nn.losses.base import EPSILON, BoundLoss, Loss, bind_elements, bind_target
 from onstage.validation import validate_bool, validate_float
 
 
 class Crossentropy(Loss):
-    """The base of the cross-entropies.
+    """Base class of the cross-entropies.
 
     Parameters
     ----------
     from_logits
-        Whether the predictions are logits rather than probabilities.
+        Whether predictions are logits rather than probabilities.
     """
 
     def __init__(self, from_logits: bool = False) -> None:
         self.from_logits = validate_bool("from_logits", from_logits)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"from_logits": self.from_logits}
 
 
@@ -37,9 +37,9 @@ class BinaryCrossentropy(Crossentropy):
     Parameters
     ----------
     from_logits
-        Whether the predictions are logits rather than probabilities.
+        Whether predictions are logits rather than probabilities.
     label_smoothing
-        In [0, 1]: y is moved by this fraction of the way to 1/2.
+        Fraction by which y is moved towards 1/2, in [0, 1].
     """
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
@@ -47,14 +47,14 @@ class BinaryCrossentropy(Crossentropy):
         self.label_smoothing = validate_float("label_smoothing", label_smoothing, 0, 1)
 
     def bind(self, predictions: Array, last: Op | None, y_shape: tuple[int, ...]) -> BoundLoss:
-        """Tie the loss to the buffer of a plan's predictions."""
-        take = smoothed(target_taker(predictions, y_shape), self.label_smoothing, 0.5)
+        """Bind the loss to a plan's prediction buffer."""
+        take = smooth_targets(bind_target(predictions, y_shape), self.label_smoothing, 0.5)
         if self.from_logits:
             probabilities = np.empty_like(predictions)
 
             def on_logits(y: Array, values: Array, slopes: Array) -> None:
                 activations.sigmoid.value(predictions, probabilities)
-                _binary_of_logits(take(y), predictions, probabilities, values, slopes)
+                _binary_from_logits(take(y), predictions, probabilities, values, slopes)
 
             return bind_elements(predictions, on_logits)
 
@@ -62,21 +62,21 @@ class BinaryCrossentropy(Crossentropy):
             logits = last.logits.logits
 
             def below_sigmoid(y: Array, values: Array, slopes: Array) -> None:
-                _binary_of_logits(take(y), logits, predictions, values, slopes)
+                _binary_from_logits(take(y), logits, predictions, values, slopes)
 
-            return bind_elements(predictions, below_sigmoid, passes_last=True)
+            return bind_elements(predictions, below_sigmoid, skips_last=True)
 
         def on_probabilities(y: Array, values: Array, slopes: Array) -> None:
-            _binary_of_probabilities(take(y), predictions, values, slopes)
+            _binary_from_probabilities(take(y), predictions, values, slopes)
 
         return bind_elements(predictions, on_probabilities)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
-def _binary_of_logits(
+def _binary_from_logits(
     target: Array, logits: Array, probabilities: Array, values: Array, slopes: Array
 ) -> None:
     # max(z, 0) - z y + log(1 + exp(-|z|)): the exponent is never positive.
@@ -91,17 +91,17 @@ def _binary_of_logits(
     np.subtract(probabilities, target, slopes)
 
 
-def _binary_of_probabilities(target: Array, predictions: Array, values: Array, slopes: Array) -> None:
+def _binary_from_probabilities(target: Array, predictions: Array, values: Array, slopes: Array) -> None:
     p = np.clip(predictions, EPSILON, 1 - EPSILON)
     np.log(p, values)
     np.multiply(values, -target, values)
     values -= (1 - target) * np.log1p(-p)
     np.divide(p - target, p * (1 - p), slopes)
-    slopes *= p == predictions  # clipped values have no slope
+    slopes *= p == predictions  # the derivative of clipped values is 0
 
 
-def smoothed(take: Callable[[Array], Array], amount: float, middle: float) -> Callable[[Array], Array]:
-    """Make `take` move its targets by `amount` of the way to `middle`."""
+def smooth_targets(take: Callable[[Array], Array], amount: float, middle: float) -> Callable[[Array], Array]:
+    """Wrap `take` to move its targets towards `middle` by the fraction `amount`."""
     if amount == 0:
         return take
     return lambda y: take(y) * (1 - amount) + amount * middle

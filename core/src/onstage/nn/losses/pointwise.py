@@ -1,4 +1,4 @@
-"""Losses that are a mean over the elements of the last axis."""
+"""Elementwise losses, averaged over the last axis."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ class MeanSquaredError(ElementLoss):
     """mean((y - p)²)."""
 
     def element(self, target: Array, predictions: Array, values: Array, slopes: Array) -> None:
-        """Write the loss of each element, and its derivative."""
+        """Write each element's loss and its derivative."""
         np.subtract(predictions, target, slopes)
         np.multiply(slopes, slopes, values)
         np.add(slopes, slopes, slopes)
 
 
 class MeanAbsoluteError(ElementLoss):
-    """mean(|y - p|); the derivative where they are equal is 0."""
+    """mean(|y - p|); the derivative at y = p is 0."""
 
     def element(self, target: Array, predictions: Array, values: Array, slopes: Array) -> None:
-        """Write the loss of each element, and its derivative."""
+        """Write each element's loss and its derivative."""
         np.subtract(predictions, target, slopes)
         np.absolute(slopes, values)
         np.sign(slopes, slopes)
 
 
 class Huber(ElementLoss):
-    """Half the squared error up to `delta`, a straight line beyond.
+    """Half the squared error up to `delta`, linear beyond.
 
     Parameters
     ----------
     delta
-        Where the parabola ends, > 0.
+        Absolute error at which the loss becomes linear, > 0.
 
     References
     ----------
@@ -48,23 +48,23 @@ class Huber(ElementLoss):
         self.delta = validate_float("delta", delta, 0, exclude={0})
 
     def element(self, target: Array, predictions: Array, values: Array, slopes: Array) -> None:
-        """Write the loss of each element, and its derivative."""
-        # With c the error cut off at ±delta, the loss is c * (error - c / 2).
+        """Write each element's loss and its derivative."""
+        # With c the error clipped to ±delta, the loss is c * (error - c / 2).
         np.subtract(predictions, target, values)
         np.clip(values, -self.delta, self.delta, slopes)
         values -= 0.5 * slopes
         np.multiply(values, slopes, values)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"delta": self.delta}
 
 
 class Hinge(ElementLoss):
-    """mean(max(1 - y p, 0)), y being -1 or 1; where y holds only 0 and 1, 0 means -1."""
+    """mean(max(1 - y p, 0)), where y is -1 or 1; if y holds only 0 and 1, 0 means -1."""
 
     def element(self, target: Array, predictions: Array, values: Array, slopes: Array) -> None:
-        """Write the loss of each element, and its derivative."""
+        """Write each element's loss and its derivative."""
         signs = 2 * target - 1 if np.all((target == 0) | (target == 1)) else target
         np.multiply(signs, predictions, values)
         np.subtract(1, values, values)

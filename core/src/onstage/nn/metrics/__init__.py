@@ -1,4 +1,4 @@
-"""Metrics: what the logs tell about predictions besides the loss."""
+"""Metrics: values about predictions that are logged besides the loss."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ _METRICS: dict[str, type[Metric]] = serialization.by_name(
     mae=MeanAbsoluteError,
     MAE=MeanAbsoluteError,
 )
-# What a saved configuration may name, besides: it holds the loss.
+# LossMetric has no name of its own; only a saved configuration, with its loss.
 _CONFIGURED: dict[str, type[Metric]] = {**_METRICS, "LossMetric": LossMetric}
-# A loss's name is a metric too, where no metric has it.
+# A loss's name is a metric too, unless a metric has that name.
 _NAMES: dict[str, type[Metric] | type[losses.Loss]] = {**losses.TABLE, **_METRICS}
 
 _ACCURACIES: dict[TargetKind, type[Metric]] = {
@@ -71,7 +71,7 @@ _CROSSENTROPIES: dict[TargetKind, type[losses.Loss]] = {
 }
 
 BY_SHAPE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
-"""Names in lower case that mean one metric or another, by the shapes."""
+"""Lower-case names whose metric depends on the shapes."""
 
 
 def get(
@@ -80,26 +80,25 @@ def get(
     output_shape: Sequence[int | None] | None = None,
     target_shape: Sequence[int | None] | None = None,
 ) -> Metric:
-    """Give a metric, ready for outputs of a shape.
+    """Return a metric, built for the output shape if given.
 
     Parameters
     ----------
     identifier
-        An instance; a name, under which it will stand in the logs, such as
-        ``"accuracy"``, ``"auc"``, ``"mse"`` or that of a loss; a saved
-        configuration; a loss; or a function of ``(y_true, y_pred)``, see
-        `MeanMetricWrapper`.
+        Instance; name, also used in the logs, such as ``"accuracy"``,
+        ``"auc"``, ``"mse"`` or a loss's name; saved configuration; loss; or
+        function of ``(y_true, y_pred)``, see `MeanMetricWrapper`.
     output_shape, target_shape
-        With the batch axis first, whose length may be None. What the names in
-        `BY_SHAPE` mean is chosen by them, as `shapes.target_kind` says.
+        Batch axis first, whose length may be None. They determine the metric
+        of a name in `BY_SHAPE`: see `target_shapes.target_kind`.
 
     Raises
     ------
     ValueError
-        The name is unknown, the metric does not fit the outputs, or a name of
-        `BY_SHAPE` comes without shapes.
+        If the name is unknown, the metric does not fit the outputs, or a name
+        in `BY_SHAPE` is passed without shapes.
     TypeError
-        It is nothing of that kind.
+        If the identifier has an unsupported type.
     """
     metric = _resolve(identifier, output_shape, target_shape)
     if output_shape is not None:
@@ -117,7 +116,7 @@ def _resolve(
     if callable(identifier) and not isinstance(identifier, type):
         return MeanMetricWrapper(identifier)
     if not isinstance(identifier, str):
-        return serialization.make("metric", identifier, _CONFIGURED)
+        return serialization.deserialize("metric", identifier, _CONFIGURED)
     if identifier.lower() in BY_SHAPE:
         return _by_shape(identifier, output_shape, target_shape)
     found = serialization.look_up("metric", identifier, _NAMES)
@@ -133,8 +132,8 @@ def _by_shape(
 ) -> Metric:
     if output_shape is None or target_shape is None:
         raise ValueError(
-            f"metric {name!r} needs output_shape and target_shape to be chosen by; "
-            "name the one you mean, such as 'sparse_categorical_accuracy'"
+            f"output_shape and target_shape must be given for the metric {name!r}; "
+            "or use a specific name, such as 'sparse_categorical_accuracy'"
         )
     kind = target_kind(target_shape, output_shape)
     if name.lower() in ("accuracy", "acc"):

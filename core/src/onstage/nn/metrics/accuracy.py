@@ -1,4 +1,4 @@
-"""How often the predicted class is the right one."""
+"""Accuracies: how often the predicted class is correct."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onstage.validation import validate_float, validate_int
 
 
 class _Accuracy(MeanMetric):
-    """A share of hits: more is better."""
+    """Base class: the fraction of correct predictions."""
 
     direction = "max"
     counts_objects = False
@@ -23,18 +23,25 @@ class Accuracy(_Accuracy):
     """How often outputs equal targets exactly."""
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Tell where they are equal, in the shape of the outputs."""
-        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
+        """Return where they are equal, in the shape of the outputs."""
+        y_true, y_pred = target_shapes.match_shapes(self.name, y_true, y_pred)
         return np.equal(y_true, y_pred)
 
 
 class BinaryAccuracy(_Accuracy):
-    """How often outputs are on the targets' side of a threshold.
+    """How often outputs match binary targets, after thresholding.
 
     Parameters
     ----------
     threshold
-        Outputs above it stand for 1, others for 0; in [0, 1].
+        Outputs above it count as 1, others as 0; in [0, 1].
+
+    Examples
+    --------
+    >>> metric = BinaryAccuracy()
+    >>> metric.update_state([[1], [0], [1]], [[0.9], [0.2], [0.4]])
+    >>> round(metric.result(), 2)
+    0.67
     """
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
@@ -42,23 +49,23 @@ class BinaryAccuracy(_Accuracy):
         self.threshold = validate_float("threshold", threshold, 0, 1)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Tell where the sides agree, in the shape of the outputs."""
-        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
+        """Return where they match, in the shape of the outputs."""
+        y_true, y_pred = target_shapes.match_shapes(self.name, y_true, y_pred)
         return np.equal(y_true, y_pred > self.threshold)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"name": self.name, "threshold": self.threshold}
 
 
 class CategoricalAccuracy(_Accuracy):
-    """How often the greatest output is at the greatest target: one-hot rows.
+    """How often the largest output is that of the target class, given one-hot.
 
-    Of equal outputs the first counts as the greatest.
+    Of equal outputs the first counts as the largest.
     """
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Tell each sample's hit: shapes ``(n, classes)`` give ``(n,)``."""
+        """Return which samples are correct: shapes ``(n, classes)`` yield ``(n,)``."""
         if y_true.shape != y_pred.shape:
             raise ValueError(
                 f"{self.name} must be given one-hot targets of shape {y_pred.shape}, got {y_true.shape}; "
@@ -68,23 +75,30 @@ class CategoricalAccuracy(_Accuracy):
 
 
 class SparseCategoricalAccuracy(_Accuracy):
-    """How often the greatest output is at the target, a class number.
+    """How often the largest output is that of the target, a class number.
 
-    Of equal outputs the first counts as the greatest.
+    Of equal outputs the first counts as the largest.
+
+    Examples
+    --------
+    >>> metric = SparseCategoricalAccuracy()
+    >>> metric.update_state([1, 0], [[0.1, 0.9], [0.2, 0.8]])
+    >>> metric.result()
+    0.5
     """
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Tell each sample's hit: ``(n,)`` or ``(n, 1)`` and ``(n, classes)`` give ``(n,)``."""
+        """Return which samples are correct: ``(n,)`` or ``(n, 1)`` and ``(n, classes)``."""
         return np.asarray(_classes(self.name, y_true, y_pred) == y_pred.argmax(-1))
 
 
 class SparseTopKCategoricalAccuracy(_Accuracy):
-    """How often the target, a class number, is among the `k` greatest outputs.
+    """How often the target, a class number, is among the `k` largest outputs.
 
     Parameters
     ----------
     k
-        At least 1. Outputs that equal the k-th greatest count as among them.
+        At least 1. Outputs equal to the k-th largest count as among them.
     """
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
@@ -92,42 +106,42 @@ class SparseTopKCategoricalAccuracy(_Accuracy):
         self.k = validate_int("k", k, 1)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Tell each sample's hit: ``(n,)`` or ``(n, 1)`` and ``(n, classes)`` give ``(n,)``."""
-        return self._hits(_classes(self.name, y_true, y_pred).astype(np.intp, copy=False), y_pred)
+        """Return which samples are correct: ``(n,)`` or ``(n, 1)`` and ``(n, classes)``."""
+        return self._correct(_classes(self.name, y_true, y_pred).astype(np.intp, copy=False), y_pred)
 
-    def _hits(self, classes: Array, y_pred: Array) -> Array:
+    def _correct(self, classes: Array, y_pred: Array) -> Array:
         chosen = np.take_along_axis(y_pred, classes[..., np.newaxis], -1)
-        # A NaN is among nothing, though none is greater than it.
+        # A NaN is never among the top k, although no output is greater than it.
         better = np.count_nonzero(y_pred > chosen, axis=-1)
         return np.asarray((better < self.k) & ~np.isnan(chosen[..., 0]))
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"k": self.k, "name": self.name}
 
 
 class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
-    """How often the greatest target is among the `k` greatest outputs: one-hot rows.
+    """How often the target class, given one-hot, is among the `k` largest outputs.
 
     Parameters
     ----------
     k
-        At least 1. Outputs that equal the k-th greatest count as among them.
+        At least 1. Outputs equal to the k-th largest count as among them.
     """
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Tell each sample's hit: shapes ``(n, classes)`` give ``(n,)``."""
+        """Return which samples are correct: shapes ``(n, classes)`` yield ``(n,)``."""
         if y_true.shape != y_pred.shape:
             raise ValueError(
                 f"{self.name} must be given one-hot targets of shape {y_pred.shape}, got {y_true.shape}; "
                 "for class numbers use sparse_top_k_categorical_accuracy"
             )
-        return self._hits(y_true.argmax(-1), y_pred)
+        return self._correct(y_true.argmax(-1), y_pred)
 
 
 def _classes(name: str, y_true: Array, y_pred: Array) -> Array:
     if y_true.ndim == 1 and y_pred.ndim == 2 and len(y_true) == len(y_pred):
-        return y_true  # what is nearly always given takes the shortest way
+        return y_true  # fast path for the most common shapes
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
         y_true = y_true[..., 0]
     if y_true.shape != y_pred.shape[:-1]:

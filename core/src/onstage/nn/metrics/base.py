@@ -1,4 +1,4 @@
-"""Metric: a number about predictions, summed up batch by batch."""
+"""Metric: a value about predictions, accumulated batch by batch."""
 
 from __future__ import annotations
 
@@ -13,27 +13,41 @@ from onstage.nn.serialization import snake_case
 
 
 class Metric:
-    """A number about predictions, summed up batch by batch.
+    """A value about predictions, accumulated batch by batch.
 
-    The sums lie in a state outside the metric, so that a validation in the
-    middle of an epoch does not disturb those of the training. They are plain
-    sums: the state of two batches is that of one plus that of the other. Made
-    to be subclassed by `state_shape`, `update` and `aggregate`.
+    The sums are kept in a state outside the metric, so that a validation in
+    mid-epoch does not disturb those of the training. States are additive: the
+    state of two batches is the sum of their states. To write a metric, subclass
+    this and define `state_shape`, `update` and `aggregate`.
 
     Parameters
     ----------
     name
-        What it is called in the logs; the class's name in snake case, if not
-        given.
+        Name in the logs; the class name in snake case by default.
 
     Attributes
     ----------
     direction : {"min", "max"} or None
-        Whether less or more is better; None where that cannot be known.
+        Whether lower or higher is better; None if unknown.
     counts_objects : bool
-        Whether a model numbers the objects of the class that were given no
-        name, as Keras does: ``recall``, ``recall_1``. Else a second one is
-        named as if the name had been given: see `metric_names.log_names`.
+        Whether a model numbers the instances without an explicit name, as
+        Keras does: ``recall``, ``recall_1``. Otherwise the class name is used
+        like an explicit name: see `metric_names.log_names`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Largest(Metric):
+    ...     def state_shape(self):
+    ...         return (2,)
+    ...     def update(self, state, y_true, y_pred, sample_weight=None):
+    ...         state += [np.abs(y_pred - y_true).max(axis=-1).sum(), len(y_pred)]
+    ...     def aggregate(self, state):
+    ...         return state[0] / state[1]
+    >>> metric = Largest()
+    >>> metric.update_state([[0.0, 0.0]], [[1.0, 3.0]])
+    >>> float(metric.result())
+    3.0
     """
 
     direction: Direction | None = None
@@ -45,7 +59,7 @@ class Metric:
         self._own: Array | None = None
 
     def state_shape(self) -> tuple[int, ...]:
-        """Give the shape of a state."""
+        """Return the shape of a state."""
         raise NotImplementedError(f"{type(self).__name__} must define state_shape(self)")
 
     def update(self, state: Array, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
@@ -54,38 +68,38 @@ class Metric:
         Parameters
         ----------
         state
-            From `new_state`.
+            State from `new_state`.
         y_true, y_pred
             Targets and outputs of ``n`` samples.
         sample_weight
-            Shape ``(n,)``; None for 1 each.
+            Shape ``(n,)``; None for weights of 1.
 
         Raises
         ------
         ValueError
-            The shapes do not fit the metric.
+            If the shapes do not fit the metric.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must define update(self, state, y_true, y_pred, ...)"
         )
 
     def aggregate(self, state: Array) -> float:
-        """Give the metric of all that was added to a state."""
+        """Return the value of the metric for a state."""
         raise NotImplementedError(f"{type(self).__name__} must define aggregate(self, state)")
 
     def build(self, output_shape: Sequence[int | None]) -> None:
-        """Learn the shape of the outputs, batch axis first, before `new_state`."""
+        """Set the shape of the outputs, batch axis first; called before `new_state`."""
 
     def new_state(self) -> Array:
-        """Make an empty state, of float64."""
+        """Return an empty state of float64."""
         return np.zeros(self.state_shape())
 
     def result(self, state: Array | None = None) -> float:
-        """Give the metric of a state; without one, of the metric's own."""
+        """Return the value for a state, by default the metric's own."""
         return self.aggregate(self._own_state() if state is None else state)
 
     def update_state(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
-        """Add a batch to the metric's own state, for use without a trainer."""
+        """Add a batch to the metric's own state, for use outside a model."""
         y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
         weight = None if sample_weight is None else np.asarray(sample_weight)
         if self._own is None:
@@ -93,16 +107,16 @@ class Metric:
         self.update(self._own_state(), y_true, y_pred, weight)
 
     def reset_state(self) -> None:
-        """Forget what was added to the metric's own state."""
+        """Clear the metric's own state."""
         self._own = None
 
     @property
     def numbered(self) -> bool:
-        """Whether the name is the class's own, for a model to number."""
+        """Whether the name was derived from the class, so that a model numbers it."""
         return self.counts_objects and not self._named and self.name == snake_case(type(self).__name__)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"name": None if self.numbered else self.name}
 
     def _own_state(self) -> Array:
@@ -112,24 +126,24 @@ class Metric:
 
 
 class MeanMetric(Metric):
-    """A metric that is the mean, by weight, of one value for each sample.
+    """The weighted mean of one value per sample.
 
-    The state is ``[sum, weight]``. Made to be subclassed by `values`.
+    The state is ``[sum, weight]``. To write one, subclass it and define `values`.
     """
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Give each sample's value.
+        """Return each sample's value.
 
         Returns
         -------
         Array
-            Shape ``(n,)``, numbers or booleans. Of further axes the mean is
-            taken. A number without axes counts as one sample.
+            Shape ``(n,)``, numbers or booleans. Further axes are averaged. A
+            scalar counts as one sample.
         """
         raise NotImplementedError(f"{type(self).__name__} must define values(self, y_true, y_pred)")
 
     def state_shape(self) -> tuple[int, ...]:
-        """Give the shape of a state."""
+        """Return the shape of a state."""
         return (2,)
 
     def update(self, state: Array, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
@@ -137,31 +151,31 @@ class MeanMetric(Metric):
         self.add_values(state, self.values(y_true, y_pred), sample_weight)
 
     def add_values(self, state: Array, values: Array, sample_weight: Array | None) -> None:
-        """Add a batch to a state, in place, given what `values` gives."""
+        """Add a batch of `values` to a state, in place."""
         total, weight = _sums(values) if sample_weight is None else _weighted_sums(values, sample_weight)
         state[0] += total
         state[1] += weight
 
     def aggregate(self, state: Array) -> float:
-        """Give the mean of all that was added to a state; 0 if that is nothing."""
+        """Return the mean for a state; 0 if nothing was added."""
         total, weight = state.tolist()
         return total / weight if weight else 0.0
 
 
 class MeanMetricWrapper(MeanMetric):
-    """The mean of a function's values.
+    """The mean of a function of ``(y_true, y_pred)``.
 
     Parameters
     ----------
     fn
-        ``fn(y_true, y_pred)`` gives one value for each sample, or one number
-        for the batch, which then counts as one sample.
+        ``fn(y_true, y_pred)`` returns one value per sample, or one number for
+        the batch, which then counts as one sample.
     name
-        The function's own name, if not given.
+        Name in the logs; the function's name by default.
     direction
-        ``"min"`` or ``"max"`` if it is known which is better.
+        ``"min"`` or ``"max"`` if lower or higher is better; None if unknown.
     **arguments
-        Further arguments of the function, by name.
+        Keyword arguments passed to the function.
     """
 
     def __init__(
@@ -181,22 +195,22 @@ class MeanMetricWrapper(MeanMetric):
         self.arguments = arguments
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Give what the function gives; ValueError if not a value a sample."""
+        """Return the function's values; raise ValueError unless one per sample."""
         values = np.asarray(self.fn(y_true, y_pred, **self.arguments))
         if values.ndim and values.shape[0] != len(y_pred):
             raise ValueError(
-                f"metric {self.name} must give a number, or one value for each of the {len(y_pred)} samples, "
-                f"got shape {values.shape}"
+                f"metric {self.name} must return a number, or one value for each of the {len(y_pred)} "
+                f"samples, got shape {values.shape}"
             )
         return values
 
     def get_config(self) -> dict[str, Any]:
-        """Refuse: a function cannot be written to a file."""
-        raise TypeError(f"metric {self.name} cannot be saved, it is a function; pass it to compile() again")
+        """Raise TypeError: a function cannot be saved."""
+        raise TypeError(f"metric {self.name} is a function and cannot be saved; pass it to compile() again")
 
 
 def _sums(values: Array) -> tuple[float, int]:
-    """Give the sum of each sample's mean, and the number of samples."""
+    """Return the sum of the samples' means, and the number of samples."""
     if values.ndim == 0:
         return float(values), 1
     # Counting is several times faster than summing booleans.
@@ -207,12 +221,12 @@ def _sums(values: Array) -> tuple[float, int]:
 
 
 def _weighted_sums(values: Array, weight: Array) -> tuple[float, float]:
-    """Give the sum of the values times their weights, and that of the weights.
+    """Return the weighted sum of the values, and the sum of the weights.
 
-    Weights may have fewer axes than values, whose mean is taken over the
-    others, or as many; means are over all axes but the first.
+    If weights have fewer axes than values, values are averaged over the extra
+    ones. Both sums are of the means over all axes but the first.
     """
-    values, weight = target_shapes.same_rank(values, weight)
+    values, weight = target_shapes.match_ranks(values, weight)
     if values.ndim > weight.ndim:
         values = values.mean(axis=tuple(range(weight.ndim, values.ndim)))
     weight = np.broadcast_to(weight, values.shape)

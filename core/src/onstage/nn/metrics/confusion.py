@@ -1,4 +1,4 @@
-"""Precision and recall: right and wrong alarms, right and missed ones."""
+"""Precision and recall."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from onstage.validation import validate_float, validate_int
 
 
 class _Confusion(Metric):
-    """The base of both: the state is ``[hits, false alarms, misses]``."""
+    """Base class; the state is ``[true positives, false positives, false negatives]``."""
 
     direction = "max"
-    _row: int  # of the state: what makes up the whole, together with the hits
+    _others: int  # index of the state: counts in the denominator besides true positives
 
     def __init__(
         self,
@@ -32,28 +32,30 @@ class _Confusion(Metric):
         self.class_id = None if class_id is None else validate_int("class_id", class_id, 0)
 
     def build(self, output_shape: Sequence[int | None]) -> None:
-        """Check `class_id` against the shape of the outputs; raises ValueError."""
+        """Raise ValueError unless `class_id` is less than the number of classes."""
         classes = output_shape[-1] if len(output_shape) > 1 else 1
         if self.class_id is not None and classes is not None and self.class_id >= classes:
-            raise ValueError(f"class_id must be less than the {classes} classes, got {self.class_id}")
+            raise ValueError(
+                f"class_id must be less than {classes}, the number of classes, got {self.class_id}"
+            )
 
     def state_shape(self) -> tuple[int, ...]:
-        """Give the shape of a state."""
+        """Return the shape of a state."""
         return (3,)
 
     def update(self, state: Array, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
         """Add a batch to a state, in place; see `Metric.update`."""
-        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
+        y_true, y_pred = target_shapes.match_shapes(self.name, y_true, y_pred)
         chosen = ... if self.class_id is None else (..., self.class_id)
-        actual, alarm = y_true.astype(bool)[chosen], self._alarms(y_pred)[chosen]
-        cases = (actual & alarm, ~actual & alarm, actual & ~alarm)
+        actual, predicted = y_true.astype(bool)[chosen], self._predicted(y_pred)[chosen]
+        cases = (actual & predicted, ~actual & predicted, actual & ~predicted)
         if sample_weight is None:
             state += [np.count_nonzero(case) for case in cases]
         else:
-            weight = target_shapes.spread(sample_weight, y_true.shape)[chosen]
+            weight = target_shapes.broadcast_weights(sample_weight, y_true.shape)[chosen]
             state += [weight[case].sum(dtype=np.float64) for case in cases]
 
-    def _alarms(self, y_pred: Array) -> Array:
+    def _predicted(self, y_pred: Array) -> Array:
         threshold = 0.5 if self.thresholds is None else self.thresholds
         if self.top_k is None:
             return np.greater(y_pred, threshold)
@@ -63,50 +65,57 @@ class _Confusion(Metric):
         return chosen if self.thresholds is None else chosen & (y_pred > threshold)
 
     def aggregate(self, state: Array) -> float:
-        """Give the metric of all that was added to a state; 0 if that is nothing."""
-        hits, others = state[0], state[self._row]
-        return float(hits / (hits + others)) if hits + others else 0.0
+        """Return the value for a state; 0 if nothing was added."""
+        true_positives, others = state[0], state[self._others]
+        return float(true_positives / (true_positives + others)) if true_positives + others else 0.0
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         own = ("thresholds", "top_k", "class_id")
         return super().get_config() | {each: getattr(self, each) for each in own}
 
 
 class Precision(_Confusion):
-    """The share of positive predictions that are right.
+    """Fraction of positive predictions that are correct.
 
     Parameters
     ----------
     thresholds
-        Outputs above it are positive predictions; in [0, 1], 0.5 if not given.
-        One number: logs hold one value for each name.
+        Outputs above it are positive predictions; in [0, 1], 0.5 by default.
+        A single number, as logs hold one value per name.
     top_k
-        Take for positive the `top_k` greatest outputs of a sample instead; if
-        `thresholds` is given, those of them above it.
+        Predict as positive the `top_k` largest outputs of a sample instead; if
+        `thresholds` is given, only those above it.
     class_id
-        Look at this class alone, counted from 0.
+        Restrict the metric to this class, counted from 0.
+
+    Examples
+    --------
+    >>> metric = Precision()
+    >>> metric.update_state([1, 0, 1, 0], [0.9, 0.8, 0.3, 0.1])
+    >>> metric.result()
+    0.5
     """
 
-    _row = 1
+    _others = 1
 
 
 class Recall(_Confusion):
-    """The share of positive targets that are predicted.
+    """Fraction of positive targets that are predicted.
 
     Parameters
     ----------
     thresholds, top_k, class_id
-        As those of `Precision`.
+        As in `Precision`.
     """
 
-    _row = 2
+    _others = 2
 
 
 def _threshold(thresholds: float | Sequence[float]) -> float:
     several = [thresholds] if isinstance(thresholds, int | float) else list(thresholds)
     if len(several) != 1:
         raise ValueError(
-            f"thresholds must be one number, got {several}; make one metric for each, with names of their own"
+            f"thresholds must be one number, got {several}; make a metric with its own name for each"
         )
     return validate_float("thresholds", several[0], 0, 1)

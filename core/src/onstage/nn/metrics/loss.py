@@ -13,21 +13,21 @@ from onstage.nn.metrics.base import MeanMetric
 
 
 class LossMetric(MeanMetric):
-    """The mean of a loss over the samples: less is better.
+    """Mean of a loss over the samples; lower is better.
 
-    In a model it is computed exactly as the model's loss is. A cross-entropy
-    works on the logits where the model ends with the activation that matches
-    it (softmax, or sigmoid for the binary one), so that it is exact however
-    certain the model is, and equal to a loss of the same name. After any other
-    activation, and on arrays outside a model, it sees probabilities alone and
-    keeps them within 1e-7 of 0 and 1, as Keras does everywhere.
+    In a model it is computed in the same way as the model's loss. A
+    cross-entropy works on the logits if the model ends with the matching
+    activation (softmax, or sigmoid for the binary one), so it is exact even for
+    extreme probabilities, and equals a loss of the same name. After any other
+    activation, and on arrays outside a model, it works on probabilities clipped
+    to a distance of 1e-7 from 0 and 1, as Keras always does.
 
     Parameters
     ----------
     loss
-        A loss, its name or its configuration.
+        Loss, its name or its configuration.
     name
-        The loss's name, if not given.
+        Name in the logs; the loss's name by default.
     """
 
     direction = "min"
@@ -37,12 +37,12 @@ class LossMetric(MeanMetric):
         super().__init__(self.loss.name if name is None else name)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Give each sample's loss; raises ValueError for targets that do not fit it."""
+        """Return each sample's loss; raise ValueError for targets that don't fit."""
         self.loss.check_target(y_true.shape[1:], y_pred.shape[1:])
         bound = self.loss.bind(np.array(to_channels_first(y_pred), order="C"), None, y_true.shape)
         bound.forward(y_true)
         return to_channels_first(bound.values)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"loss": serialization.serialize(self.loss), "name": self.name}

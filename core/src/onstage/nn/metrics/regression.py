@@ -1,4 +1,4 @@
-"""How far outputs are from targets."""
+"""Regression metrics."""
 
 from __future__ import annotations
 
@@ -12,32 +12,40 @@ from onstage.nn.metrics.base import MeanMetric
 
 
 class MeanSquaredError(MeanMetric):
-    """The mean of ``(y_pred - y_true)²``."""
+    """Mean of ``(y_pred - y_true)²``."""
 
     direction = "min"
     counts_objects = False
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Give the squared differences, in the shape of the outputs."""
-        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
+        """Return the squared differences, in the shape of the outputs."""
+        y_true, y_pred = target_shapes.match_shapes(self.name, y_true, y_pred)
         return np.square(np.subtract(y_pred, y_true, dtype=y_pred.dtype))
 
 
 class RootMeanSquaredError(MeanSquaredError):
-    """The root of the mean of ``(y_pred - y_true)²``, in the targets' unit."""
+    """Square root of the mean of ``(y_pred - y_true)²``, in the targets' unit.
+
+    Examples
+    --------
+    >>> metric = RootMeanSquaredError()
+    >>> metric.update_state([1.0, 2.0], [1.0, 4.0])
+    >>> round(metric.result(), 4)
+    1.4142
+    """
 
     def aggregate(self, state: Array) -> float:
-        """Give the root of the mean of all that was added to a state."""
+        """Return the root of the mean for a state."""
         return math.sqrt(super().aggregate(state))
 
 
 class MeanAbsoluteError(MeanMetric):
-    """The mean of ``|y_pred - y_true|``."""
+    """Mean of ``|y_pred - y_true|``."""
 
     direction = "min"
     counts_objects = False
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Give the absolute differences, in the shape of the outputs."""
-        y_true, y_pred = target_shapes.pair(self.name, y_true, y_pred)
+        """Return the absolute differences, in the shape of the outputs."""
+        y_true, y_pred = target_shapes.match_shapes(self.name, y_true, y_pred)
         return np.abs(np.subtract(y_pred, y_true, dtype=y_pred.dtype))

@@ -1,4 +1,4 @@
-"""Optimizers: how gradients change the parameters."""
+"""Optimizers: update parameters from their gradients."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from onstage.nn.optimizers.sgd import SGD
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Block", "Optimizer", "Options", "RMSprop", "get"]
 
 _CLASSES: list[type[Optimizer]] = [SGD, RMSprop, Adam, AdamW, Adagrad]
-# Keras's strings for optimizers are in lower case, not in snake case.
+# Keras's names of optimizers are in lower case, not in snake case.
 _OPTIMIZERS = {name: each for each in _CLASSES for name in (each.__name__, each.__name__.lower())}
 
 
 def get(identifier: object) -> Optimizer:
-    """Give an optimizer.
+    """Return an optimizer.
 
     Parameters
     ----------
     identifier
-        An instance; a name such as ``"adam"``, with default arguments; or a
-        saved configuration, ``{"class_name": name, "config": arguments}``.
+        Instance; name such as ``"adam"``, for default arguments; or saved
+        configuration, ``{"class_name": name, "config": arguments}``.
 
     Raises
     ------
     ValueError
-        The name is unknown, or an argument out of its range.
+        If the name is unknown, or an argument is out of range.
     TypeError
-        It is nothing of that kind, or has an unknown argument.
+        If the identifier has an unsupported type, or an argument is unknown.
     """
     if isinstance(identifier, Optimizer):
         return identifier
-    return serialization.make("optimizer", identifier, _OPTIMIZERS)
+    return serialization.deserialize("optimizer", identifier, _OPTIMIZERS)

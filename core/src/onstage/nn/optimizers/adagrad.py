@@ -16,20 +16,20 @@ from onstage.validation import validate_float
 
 
 class Adagrad(Optimizer):
-    """Divides each gradient by the root of the sum of its squares so far.
+    """Gradients divided by the root of the sum of their squares so far.
 
     ``a += g²``, then ``w -= rate * g / sqrt(a + epsilon)``.
 
     Parameters
     ----------
     learning_rate
-        A number >= 0, or a schedule.
+        Number >= 0, or a schedule.
     initial_accumulator_value
-        The sum before the first step, >= 0.
+        Initial sum, >= 0.
     epsilon
         Added under the root, >= 0.
     **options
-        Those of `Optimizer`: weight_decay, clipping, moving average, name.
+        Arguments of `Optimizer`: weight decay, clipping, moving average, name.
 
     References
     ----------
@@ -51,15 +51,15 @@ class Adagrad(Optimizer):
         self.epsilon = validate_float("epsilon", epsilon, 0)
 
     def slots(self) -> Mapping[str, float]:
-        """Name the values kept for each parameter, with what they start from."""
+        """Return the state kept for each parameter: names and initial values."""
         return {"square_sum": self.initial_accumulator_value}
 
     def constants(self, rate: float) -> tuple[float, ...]:
-        """Give the numbers of one step."""
+        """Compute the constants of one step."""
         return self.epsilon, rate
 
     def update(self, block: Block, constants: tuple[Array, ...]) -> None:
-        """Change a block's weights and sum in place."""
+        """Update a block's weights and sum in place."""
         epsilon, step = constants
         weights, gradients, change = block.weights, block.gradients, block.scratch
         (square_sum,) = block.slots
@@ -72,6 +72,6 @@ class Adagrad(Optimizer):
         np.subtract(weights, change, weights)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments, as plain values."""
+        """Return the constructor's arguments as plain values."""
         own = ("initial_accumulator_value", "epsilon")
         return super().get_config() | {name: getattr(self, name) for name in own}

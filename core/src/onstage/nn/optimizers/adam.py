@@ -17,30 +17,37 @@ from onstage.validation import validate_bool, validate_float
 
 
 class Adam(Optimizer):
-    """Steps along the mean gradient, divided by the root of its mean square.
+    """Moving mean of the gradient, divided by the root of its mean square.
 
     ``m = beta_1 * m + (1 - beta_1) * g``, ``v = beta_2 * v + (1 - beta_2) * g²``,
-    and at step t, the first being 1, ``w -= rate * sqrt(1 - beta_2^t) /
+    and at step t, counted from 1, ``w -= rate * sqrt(1 - beta_2^t) /
     (1 - beta_1^t) * m / (sqrt(v) + epsilon)``.
 
     Parameters
     ----------
     learning_rate
-        A number >= 0, or a schedule.
+        Number >= 0, or a schedule.
     beta_1, beta_2
-        The parts of the means that stay at each step, in [0, 1).
+        Fractions of the means kept at each step, in [0, 1).
     epsilon
         Added to the root, >= 0; the paper's "epsilon hat".
     amsgrad
-        Whether to divide by the greatest `v` so far.
+        Whether to divide by the largest `v` so far.
     **options
-        Those of `Optimizer`: weight_decay, clipping, moving average, name.
+        Arguments of `Optimizer`: weight decay, clipping, moving average, name.
 
     References
     ----------
     Kingma, Ba: *Adam: A Method for Stochastic Optimization* (2015), the form
     before section 2.1. Reddi, Kale, Kumar: *On the Convergence of Adam and
     Beyond* (2018), for `amsgrad`.
+
+    Examples
+    --------
+    >>> from onstage.optimizers import Adam
+    >>> from onstage.schedules import CosineDecay
+    >>> Adam(CosineDecay(0.01, decay_steps=1000), clipnorm=1.0).learning_rate
+    0.01
     """
 
     def __init__(
@@ -58,17 +65,17 @@ class Adam(Optimizer):
         self.epsilon = validate_float("epsilon", epsilon, 0)
         self.amsgrad = validate_bool("amsgrad", amsgrad)
 
-    # The means are kept as discounted sums, 1/(1 - beta) times as large: that
-    # saves two passes over the gradients. The factors are in the step and epsilon.
+    # The means are stored as discounted sums, 1/(1 - beta) times as large, which
+    # saves two passes over the gradients. Step and epsilon contain the factors.
 
     def slots(self) -> Mapping[str, float]:
-        """Name the values kept for each parameter, with what they start from."""
+        """Return the state kept for each parameter: names and initial values."""
         names = ["gradient_sum", "square_sum"] + ["greatest_square_sum"] * self.amsgrad
         return dict.fromkeys(names, 0.0)
 
     def constants(self, rate: float) -> tuple[float, ...]:
-        """Compute the numbers of one step, the bias correction among them."""
-        # The powers in the weights' own precision, as Keras computes them: in
+        """Compute the constants of one step, including the bias correction."""
+        # Powers in the precision of the weights, as Keras computes them: in
         # float32 the first corrections differ by 1e-5 from those in float64.
         t, precise = self.iterations + 1, self.dtype.type
         step = rate * math.sqrt(1.0 - precise(self.beta_2) ** t) / float(1.0 - precise(self.beta_1) ** t)
@@ -76,7 +83,7 @@ class Adam(Optimizer):
         return self.beta_1, self.beta_2, self.epsilon / root, step * (1.0 - self.beta_1) / root
 
     def update(self, block: Block, constants: tuple[Array, ...]) -> None:
-        """Change a block's weights and slots in place."""
+        """Update a block's weights and slots in place."""
         beta_1, beta_2, epsilon, step = constants
         weights, gradients, change = block.weights, block.gradients, block.scratch
         gradient_sum, square_sum = block.slots[:2]
@@ -94,19 +101,19 @@ class Adam(Optimizer):
         np.subtract(weights, change, weights)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments, as plain values."""
+        """Return the constructor's arguments as plain values."""
         own = ("beta_1", "beta_2", "epsilon", "amsgrad")
         return super().get_config() | {name: getattr(self, name) for name in own}
 
 
 class AdamW(Adam):
-    """`Adam` with weight decay from the start.
+    """`Adam` with weight decay by default.
 
     Parameters
     ----------
     weight_decay
-        Before each update the weights lose this fraction of themselves, times
-        the learning rate.
+        Before each update, weights are reduced by this fraction times the
+        learning rate.
 
     References
     ----------

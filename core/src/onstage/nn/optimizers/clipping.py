@@ -1,4 +1,4 @@
-"""Limits to the gradients' length or size, before an update."""
+"""Gradient clipping by value or norm."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from onstage.model import Array
 from onstage.validation import validate_float
 
 Clip: TypeAlias = Callable[[Array, Sequence[slice], Sequence[slice]], None]
-"""Changes flat gradients in place, given where each trained variable lies in
-them, and the stretches that these make up together."""
+"""Clips flat gradients in place, given the slices of the trained variables and
+the spans that they cover."""
 
 
 def choose(clipnorm: float | None, clipvalue: float | None, global_clipnorm: float | None) -> Clip | None:
-    """Give the function for whichever limit is not None; None for no limit.
+    """Return the clipping function for the limit that is not None, if any.
 
     Raises
     ------
     ValueError, TypeError
-        A limit is not a number > 0, or there is more than one.
+        If a limit is not a number > 0, or more than one is given.
     """
     limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
     given = {name: value for name, value in limits.items() if value is not None}
@@ -45,8 +45,8 @@ def _clip_global_norm(
 ) -> None:
     parts = [gradients[each] for each in spans]
     norm = math.sqrt(sum(np.dot(part, part) for part in parts))
-    # Written so that a NaN norm is not taken for a short one. An infinite one
-    # cannot be scaled back: it shows as NaN everywhere, as in Keras.
+    # Not `norm > limit`, which is False for NaN. An infinite norm cannot be scaled
+    # back; all gradients become NaN, as in Keras.
     if not norm <= limit:
         for part in parts:
             np.multiply(part, limit / norm if norm < math.inf else math.nan, part)

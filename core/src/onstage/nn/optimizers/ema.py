@@ -1,4 +1,4 @@
-"""The moving average of a model's weights."""
+"""Moving average of a model's weights."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from onstage.model import Array
 class MovingAverage:
     """An exponential moving average of the flat parameters.
 
-    ``average = momentum * average + (1 - momentum) * weights`` after each
-    step; after the first the average is the weights.
+    After each step, ``average = momentum * average + (1 - momentum) * weights``;
+    after the first step the average equals the weights.
 
     Parameters
     ----------
     weights
-        The flat parameters themselves; `finalize` and `swap` change them.
+        Flat parameters; `update`, `finalize` and `swap` change them in place.
     momentum
-        The part of the average that stays at each step, in [0, 1].
+        Fraction of the average kept at each step, in [0, 1].
     overwrite_frequency
-        Every so many steps the weights become the average; None for never.
+        Number of steps after which the average replaces the weights; None for
+        never.
     """
 
     def __init__(self, weights: Array, momentum: float, overwrite_frequency: int | None) -> None:
@@ -32,13 +33,13 @@ class MovingAverage:
         self._takes = np.array(1.0 - momentum, weights.dtype)
 
     def update(self, part: slice, scratch: Array, iteration: int) -> None:
-        """Take in a part of the weights, after a step; the first is 0."""
+        """Update a part of the average after a step, counted from 0."""
         self.follow(part, scratch, iteration)
         if self.overwrite_frequency and (iteration + 1) % self.overwrite_frequency == 0:
             self.weights[part] = self.values[part]
 
     def follow(self, part: slice, scratch: Array, iteration: int) -> None:
-        """As `update`, and never change the weights: for frozen ones."""
+        """Update a part of the average without ever changing the weights."""
         weights, average = self.weights[part], self.values[part]
         if iteration == 0:
             average[:] = weights
@@ -48,12 +49,12 @@ class MovingAverage:
             np.add(average, scratch, average)
 
     def finalize(self, parts: Sequence[slice]) -> None:
-        """Make the average the weights, in these parts."""
+        """Replace these parts of the weights by the average."""
         for part in parts:
             self.weights[part] = self.values[part]
 
     def swap(self, parts: Sequence[slice]) -> None:
-        """Exchange the average and the weights, in these parts."""
+        """Swap these parts of the average and the weights."""
         for part in parts:
             average = self.values[part].copy()
             self.values[part] = self.weights[part]

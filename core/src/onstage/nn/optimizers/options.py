@@ -1,4 +1,4 @@
-"""The arguments that every optimizer takes."""
+"""Arguments that all optimizers accept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onstage.validation import validate_float
 
 
 class OtherOptions(TypedDict, total=False):
-    """The options without `weight_decay`, which AdamW lists itself."""
+    """Options except `weight_decay`, which AdamW declares itself."""
 
     clipnorm: float | None
     clipvalue: float | None
@@ -25,47 +25,47 @@ class OtherOptions(TypedDict, total=False):
 
 
 class Options(OtherOptions, total=False):
-    """The arguments that every optimizer takes, explained at `Optimizer`."""
+    """Arguments that all optimizers accept; see `Optimizer`."""
 
     weight_decay: float | None
 
 
-def refuse_unknown(optimizer: type, name: str) -> NoReturn:
-    """Raise TypeError for an argument that the optimizer does not have."""
+def reject_unknown(optimizer: type, name: str) -> NoReturn:
+    """Raise TypeError for an argument that the optimizer does not accept."""
     known = {*signature(optimizer).parameters, *Options.__annotations__} - {"options", "unknown"}
     raise TypeError(f"{optimizer.__name__} has no argument {name!r}{did_you_mean(name, known)}")
 
 
-def learning_rate(value: object) -> float | LearningRateSchedule:
-    """Give a number >= 0 as a float, or a schedule, also from its configuration.
+def validate_learning_rate(value: object) -> float | LearningRateSchedule:
+    """Return a number >= 0 as a float, or a schedule or its configuration as one.
 
     Raises
     ------
     ValueError, TypeError
-        It is neither.
+        If it is neither.
     """
     if isinstance(value, LearningRateSchedule | Mapping):
         return schedules.get(value)
     if isinstance(value, str) or callable(value):
         raise TypeError(
             f"learning_rate must be a number >= 0 or a LearningRateSchedule, got {value!r}; "
-            "derive a class from LearningRateSchedule to compute it from the step"
+            "subclass LearningRateSchedule to compute it from the step"
         )
     return validate_float("learning_rate", value, 0)
 
 
 def replace_rate(rate: float | LearningRateSchedule, value: object) -> float | LearningRateSchedule:
-    """Return a value as the rate that follows; a number can't follow a schedule.
+    """Return the validated new rate; a number cannot replace a schedule.
 
     Raises
     ------
     ValueError, TypeError
-        It is no rate, or a number after a schedule.
+        If it is not a valid rate, or a number to replace a schedule.
     """
-    new = learning_rate(value)
+    new = validate_learning_rate(value)
     if isinstance(new, float) and not isinstance(rate, float):
         raise TypeError(
-            f"learning_rate follows {type(rate).__name__} and cannot be set to {value!r}; "
-            "make the optimizer with a number as learning_rate, or leave out what sets it"
+            f"learning_rate follows {type(rate).__name__} and cannot be set to {value!r}; make the optimizer "
+            "with a number as learning_rate, or remove the callback or code that sets it"
         )
     return new

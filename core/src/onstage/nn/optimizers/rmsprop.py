@@ -17,27 +17,27 @@ from onstage.validation import validate_bool, validate_float
 
 
 class RMSprop(Optimizer):
-    """Divides each gradient by the root of its recent mean square.
+    """Gradients divided by the root of their moving mean square.
 
     ``v = rho * v + (1 - rho) * g²``, then ``w -= rate * g / sqrt(v + epsilon)``.
-    Centered, the square of the gradients' own mean is taken off `v` in the
-    root, which leaves their variance. With momentum the change is added to
-    `momentum` times the last change.
+    If `centered`, the squared mean of the gradients is subtracted from `v`,
+    which leaves their variance. With momentum, `momentum` times the last change
+    is added to the change.
 
     Parameters
     ----------
     learning_rate
-        A number >= 0, or a schedule.
+        Number >= 0, or a schedule.
     rho
-        The part of the mean that stays at each step, in [0, 1).
+        Fraction of the mean kept at each step, in [0, 1).
     momentum
-        The part of the last change that is made again, in [0, 1].
+        Fraction of the last change that is applied again, in [0, 1].
     epsilon
         Added under the root, >= 0.
     centered
-        Whether to divide by the deviation rather than by the mean square.
+        Whether to divide by the standard deviation rather than the root mean square.
     **options
-        Those of `Optimizer`: weight_decay, clipping, moving average, name.
+        Arguments of `Optimizer`: weight decay, clipping, moving average, name.
 
     References
     ----------
@@ -61,21 +61,21 @@ class RMSprop(Optimizer):
         self.epsilon = validate_float("epsilon", epsilon, 0)
         self.centered = validate_bool("centered", centered)
 
-    # The means are kept as discounted sums, 1/(1 - rho) times as large: that
-    # saves a pass over the gradients. The factor is in the step and epsilon.
+    # The means are stored as discounted sums, 1/(1 - rho) times as large, which
+    # saves a pass over the gradients. Step and epsilon contain the factor.
 
     def slots(self) -> Mapping[str, float]:
-        """Name the values kept for each parameter, with what they start from."""
+        """Return the state kept for each parameter: names and initial values."""
         names = ["square_sum"] + ["gradient_sum"] * self.centered + ["velocity"] * (self.momentum > 0)
         return dict.fromkeys(names, 0.0)
 
     def constants(self, rate: float) -> tuple[float, ...]:
-        """Compute the numbers of one step, with the scale of the sums."""
+        """Compute the constants of one step, including the scale of the sums."""
         scale = 1.0 - self.rho
         return self.rho, self.momentum, self.epsilon / scale, rate / math.sqrt(scale), -scale
 
     def update(self, block: Block, constants: tuple[Array, ...]) -> None:
-        """Change a block's weights and slots in place."""
+        """Update a block's weights and slots in place."""
         rho, momentum, epsilon, step, minus_scale = constants
         weights, gradients, change = block.weights, block.gradients, block.scratch
         square_sum, *others = block.slots
@@ -90,7 +90,7 @@ class RMSprop(Optimizer):
             np.multiply(gradient_sum, gradient_sum, change)
             np.multiply(change, minus_scale, change)
             np.add(square_sum, change, change)
-            # Never below zero but by rounding, which could exceed epsilon.
+            # Negative only by rounding, which could exceed epsilon.
             spread = np.maximum(change, 0.0, out=change)
         np.add(spread, epsilon, change)
         np.sqrt(change, change)
@@ -103,6 +103,6 @@ class RMSprop(Optimizer):
         np.subtract(weights, change, weights)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments, as plain values."""
+        """Return the constructor's arguments as plain values."""
         own = ("rho", "momentum", "epsilon", "centered")
         return super().get_config() | {name: getattr(self, name) for name in own}

@@ -1,4 +1,4 @@
-"""Whether a saved state fits an optimizer: asked before anything changes."""
+"""Validate a saved optimizer state before anything changes."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from onstage.model import Array, State
 from onstage.validation import validate_float, validate_int
 
 
-def check(
+def validate_state(
     optimizer: str, saved: State, arrays: Mapping[str, Array], *, scheduled: bool
 ) -> tuple[int, float | None]:
-    """Check a state of `Optimizer.state_dict`.
+    """Validate a state of `Optimizer.state_dict`.
 
     Parameters
     ----------
     arrays
-        The optimizer's own, which the saved ones must match by name, shape
+        The optimizer's arrays, which the saved ones must match in name, shape
         and type.
     scheduled
-        Whether the optimizer's rate comes from a schedule.
+        Whether the optimizer's rate is a schedule.
 
     Returns
     -------
     tuple
-        The iterations and the learning rate.
+        Iterations and learning rate.
 
     Raises
     ------
     StateError
-        It does not fit.
+        If it does not fit.
     """
     where = f"state of optimizer {optimizer}"
     if not isinstance(saved, Mapping) or not {"iterations", "learning_rate", "slots"} <= set(saved):
-        raise StateError(f"{where} must have iterations, learning_rate and slots, got {_brief(saved)}")
+        raise StateError(f"{where} must have iterations, learning_rate and slots, got {_describe(saved)}")
     _check_slots(where, saved["slots"], arrays)
     if (saved["learning_rate"] is None) != scheduled:
         kinds = ("a number", "a schedule")
         raise StateError(
             f"{where} must come from one with {kinds[scheduled]} as learning_rate, "
-            f"got one with {kinds[not scheduled]}; make the optimizer as it was made then"
+            f"got one with {kinds[not scheduled]}; make the optimizer as it was when saved"
         )
     try:
         iterations = validate_int("iterations", saved["iterations"], 0)
@@ -55,7 +55,7 @@ def check(
 def _check_slots(where: str, saved: object, arrays: Mapping[str, Array]) -> None:
     if not isinstance(saved, Mapping) or set(saved) != set(arrays):
         raise StateError(
-            f"{where} must have the slots {sorted(arrays)}, got {_brief(saved)}; "
+            f"{where} must have the slots {sorted(arrays)}, got {_describe(saved)}; "
             "make the optimizer with the options it had when the state was saved"
         )
     for name, own in arrays.items():
@@ -66,5 +66,5 @@ def _check_slots(where: str, saved: object, arrays: Mapping[str, Array]) -> None
             )
 
 
-def _brief(saved: object) -> str:
+def _describe(saved: object) -> str:
     return str(sorted(saved)) if isinstance(saved, Mapping) else type(saved).__name__

@@ -1,4 +1,4 @@
-"""Weights from a user's array or function."""
+"""Initializers from an array or a custom function."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onstage.nn.initializers.base import Initializer
 
 
 class FromFunction(Initializer):
-    """A user's ``function(shape, dtype)``, or ``function(shape, rng, dtype)``."""
+    """Initialize by ``function(shape, dtype)`` or ``function(shape, rng, dtype)``."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -23,20 +23,22 @@ class FromFunction(Initializer):
     def __call__(
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
     ) -> Array:
-        """Return the function's values; raises ValueError if they have another shape."""
+        """Return the function's values; raise ValueError if their shape is wrong."""
         extra = {"rng": rng} if self._takes_rng else {}
         values = np.array(self.function(tuple(shape), dtype=dtype, **extra), dtype, order="C")
-        return _of_shape(values, shape, f"initializer {getattr(self.function, '__name__', self.function)}")
+        return _check_result(
+            values, shape, f"initializer {getattr(self.function, '__name__', self.function)}"
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Raise TypeError: a file can't hold it."""
         raise TypeError(
-            f"initializer {self.function!r} cannot be saved, it is a function; use an initializer by name"
+            f"initializer {self.function!r} is a function and cannot be saved; use an initializer by name"
         )
 
 
 class FromArray(Initializer):
-    """The values themselves."""
+    """Initialize to an array of values."""
 
     def __init__(self, values: Array) -> None:
         self.values = values
@@ -44,15 +46,15 @@ class FromArray(Initializer):
     def __call__(
         self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike = np.float32
     ) -> Array:
-        """Return a copy; raises ValueError if the shape is another."""
-        return _of_shape(self.values.astype(dtype, order="C"), shape, "initializer array")
+        """Return a copy; raise ValueError if the shape is different."""
+        return _check_result(self.values.astype(dtype, order="C"), shape, "initializer array")
 
     def get_config(self) -> dict[str, Any]:
         """Raise TypeError: a file can't hold it."""
-        raise TypeError("initializer array cannot be saved; use one of the initializers by name")
+        raise TypeError("initializer is an array and cannot be saved; use an initializer by name")
 
 
-def _of_shape(values: Array, shape: Sequence[int], what: str) -> Array:
+def _check_result(values: Array, shape: Sequence[int], name: str) -> Array:
     if values.shape != tuple(shape):
-        raise ValueError(f"{what} must have the shape {tuple(shape)}, got {values.shape}")
+        raise ValueError(f"{name} must have the shape {tuple(shape)}, got {values.shape}")
     return values
