@@ -1,4 +1,4 @@
-"""Keras and torch warn about themselves; our own warnings stay errors."""
+"""Ignore warnings of Keras and torch about themselves; all others stay errors."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""BackupAndRestore takes up a training in the epoch in which Keras's does."""
+"""BackupAndRestore resumes a training in the same epoch as Keras's."""
 
 import os
 
@@ -28,7 +28,7 @@ class Killed(BaseException):
 
 
 def train(library, callback, base, kill_at=None, epochs=5):
-    """A program that may be killed in a batch; gives the epochs it ran and its model."""
+    """Train, possibly killed in a batch; return the epochs run and the model."""
     ran = []
 
     class Notes(base):
@@ -63,7 +63,7 @@ def pair(tmp_path, **options):
 
 
 @pytest.mark.parametrize("kill_at", range(4, 16))
-def test_a_killed_training_goes_on_in_the_same_epoch_to_the_same_weights(tmp_path, kill_at):
+def test_a_killed_training_resumes_in_the_same_epoch_and_ends_with_the_same_weights(tmp_path, kill_at):
     models = []
     for library, callback, base in pair(tmp_path):
         train(library, callback, base, kill_at)
@@ -77,7 +77,7 @@ def test_a_killed_training_goes_on_in_the_same_epoch_to_the_same_weights(tmp_pat
         np.testing.assert_array_equal(our, never_killed)
 
 
-def test_on_purpose_a_backup_in_mid_epoch_goes_on_in_mid_epoch(tmp_path):
+def test_deliberate_difference_a_backup_in_mid_epoch_resumes_in_mid_epoch(tmp_path):
     _, plain = train(Onstage, None, object)
     for (library, callback, base), same in zip(pair(tmp_path, save_freq=1), (True, False), strict=True):
         train(library, callback, base, kill_at=6)
@@ -88,7 +88,7 @@ def test_on_purpose_a_backup_in_mid_epoch_goes_on_in_mid_epoch(tmp_path):
         assert np.allclose(model.get_weights()[0], plain.get_weights()[0], atol=1e-4) is same
 
 
-def test_on_purpose_a_later_fit_starts_at_epoch_0(tmp_path):
+def test_deliberate_difference_a_later_fit_starts_at_epoch_0(tmp_path):
     for (library, callback, base), epochs in zip(pair(tmp_path), ([0, 1, 2], [2]), strict=True):
         train(library, callback, base, kill_at=7)
         _, model = train(library, callback, base, epochs=3)
@@ -98,7 +98,7 @@ def test_on_purpose_a_later_fit_starts_at_epoch_0(tmp_path):
         assert history.epoch == epochs
 
 
-def test_on_purpose_only_its_own_files_are_deleted(tmp_path):
+def test_deliberate_difference_only_its_own_files_are_deleted(tmp_path):
     for (library, callback, base), stays in zip(pair(tmp_path), (True, False), strict=True):
         mine = tmp_path / ("ours" if library is Onstage else "theirs") / "mine.txt"
         mine.parent.mkdir(exist_ok=True)

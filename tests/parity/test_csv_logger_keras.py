@@ -1,4 +1,4 @@
-"""CSVLogger writes what Keras's does, where Keras's columns are the real ones."""
+"""CSVLogger writes the same files as Keras's, if the first epoch has all columns."""
 
 import os
 from itertools import count
@@ -43,14 +43,14 @@ def written(callback, path, trainings):
             callback.on_epoch_end(epoch, dict(values))
         callback.on_train_end()
     with open(path, newline="") as file:
-        return file.read().replace("\r\n", "\n")  # On purpose: our lines end with a line feed.
+        return file.read().replace("\r\n", "\n")  # Deliberate difference: lines end with a line feed.
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(names, rows, st.sampled_from([",", ";", "\t"]), st.booleans())
-def test_the_same_cells_in_the_same_columns(new_path, columns, rows, separator, append):
-    # On purpose: Keras drops what is not in the first epoch, and invents val_ columns
-    # where there are none; so the first epoch has them all, val_ ones too.
+def test_writes_the_same_cells_in_the_same_columns(new_path, columns, rows, separator, append):
+    # Deliberate difference: Keras drops columns missing in the first epoch, and invents
+    # val_ columns if there are none; here the first epoch has all, also val_ ones.
     logs = [dict.fromkeys(columns, 0.5)]
     logs += [{name: value for name, value in row.items() if name in columns} for row in rows]
     our_path, their_path = new_path(), new_path()

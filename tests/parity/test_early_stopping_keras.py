@@ -1,4 +1,4 @@
-"""EarlyStopping decides as Keras's does, epoch by epoch, on random metrics."""
+"""EarlyStopping makes the same decisions as Keras's, epoch by epoch, on random metrics."""
 
 import math
 import os
@@ -17,7 +17,7 @@ from onstage import Sequential, layers, optimizers  # noqa: E402
 
 EXAMPLES = int(os.environ.get("ONSTAGE_PARITY_EXAMPLES", "300"))
 
-# Keras compares in float32: eighths are exact there too.
+# Keras compares in float32, in which eighths are exact too.
 eighths = st.integers(-16, 16).map(lambda n: n / 8)
 metrics = st.lists(st.one_of(eighths, eighths, st.just(math.nan), st.none()), min_size=1, max_size=14)
 options = st.fixed_dictionaries(
@@ -32,7 +32,7 @@ options = st.fixed_dictionaries(
 
 
 class Dummy:
-    """All that Keras's callback asks of a model; the weights tell the epoch."""
+    """A model with everything that Keras's callback needs; its weights are the epoch."""
 
     def __init__(self):
         self.stop_training = False
@@ -46,7 +46,7 @@ class Dummy:
 
 
 class NaNsMended(keras.callbacks.EarlyStopping):
-    """Keras's, but for a NaN that would become the best: the difference on purpose."""
+    """Keras's, except that a NaN never becomes the best: a deliberate difference."""
 
     def _is_improvement(self, value, reference):
         return not math.isnan(value) and bool(super()._is_improvement(value, reference))
@@ -83,7 +83,7 @@ def compare(values, options, twin):
         theirs.on_epoch_end(epoch, logs_of(value))
         expected = decisions(theirs)
         if theirs.best is None:
-            # On purpose: weights from before any good epoch are not kept for the best.
+            # Deliberate difference: weights before the first improvement are not kept as the best.
             expected |= {"best_weights": None, "best_epoch": 0}
         assert decisions(ours) == expected
         if our_model.stop_training:
@@ -103,7 +103,7 @@ def has_leading_nan(values, start):
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(metrics, options)
 @example([3.0, 1.0, 1.0, 1.0], {"patience": 2, "restore_best_weights": True})
-def test_every_decision_is_the_same(values, options):
+def test_every_decision_is_the_same_as_in_keras(values, options):
     leading_nan = has_leading_nan(values, options.get("start_from_epoch", 0))
 
     compare(values, options, NaNsMended if leading_nan else keras.callbacks.EarlyStopping)
@@ -112,7 +112,7 @@ def test_every_decision_is_the_same(values, options):
 @pytest.mark.filterwarnings("ignore:EarlyStopping watches")
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(metrics.filter(lambda values: not has_leading_nan(values, 0)), options, eighths)
-def test_with_a_baseline_only_a_run_that_never_betters_it_ends_earlier(values, options, baseline):
+def test_with_a_baseline_only_a_run_that_never_exceeds_it_ends_earlier(values, options, baseline):
     options = {**options, "start_from_epoch": 0, "baseline": baseline}
     ours, our_model = begun(EarlyStopping(**options))
     theirs, their_model = begun(keras.callbacks.EarlyStopping(**options))
@@ -123,7 +123,7 @@ def test_with_a_baseline_only_a_run_that_never_betters_it_ends_earlier(values, o
         ours.on_epoch_end(epoch, logs_of(value))
         theirs.on_epoch_end(epoch, logs_of(value))
         if our_model.stop_training and not their_model.stop_training:
-            # On purpose, as Keras documents it: better than the best, yet not than the baseline.
+            # Deliberate difference, as Keras documents it: better than the best but not the baseline.
             better = best is None or sign * value + options["min_delta"] < sign * best
             assert better
             assert not sign * value + options["min_delta"] < sign * baseline

@@ -1,4 +1,4 @@
-"""The initializers against Keras's own: limits, moments, orthogonality."""
+"""Initializers against Keras's: limits, moments, orthogonality."""
 
 import os
 
@@ -9,7 +9,7 @@ from onstage.nn import initializers, regularizers
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras")
-# Keras's own conversion of a torch tensor to numpy.
+# Raised by Keras when it converts a torch tensor to numpy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SHAPES = [(200, 150), (3, 3, 60, 80), (40, 30, 25), (30000,)]
@@ -26,7 +26,7 @@ def keras_values(initializer, shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", NAMES)
-def test_distributions_are_those_of_keras(name, shape):
+def test_distributions_equal_those_of_keras(name, shape):
     keras.utils.set_random_seed(0)
     ours = initializers.get(name)(shape, np.random.default_rng(0), np.float64).ravel()
     theirs = keras_values(keras.initializers.get(name), shape).ravel()
@@ -42,7 +42,7 @@ def test_distributions_are_those_of_keras(name, shape):
 
 @pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])
 @pytest.mark.parametrize("distribution", ["truncated_normal", "untruncated_normal", "uniform"])
-def test_variance_scaling_is_that_of_keras(mode, distribution):
+def test_variance_scaling_equals_that_of_keras(mode, distribution):
     keras.utils.set_random_seed(0)
     arguments = {"scale": 0.7, "mode": mode, "distribution": distribution}
 
@@ -64,7 +64,7 @@ def test_orthogonal_matrices_have_the_gram_matrix_of_keras(shape):
     assert gram(ours) == pytest.approx(gram(theirs), abs=1e-5)
 
 
-def test_constants_and_defaults_are_those_of_keras():
+def test_constants_and_defaults_equal_those_of_keras():
     for name in (*NAMES, "zeros", "ones", "orthogonal"):
         ours = initializers.get(name).get_config()
         theirs = keras.initializers.get(name).get_config()
@@ -76,7 +76,7 @@ def test_constants_and_defaults_are_those_of_keras():
 @pytest.mark.parametrize(
     ("name", "arguments"), [("L1", {"l1": 0.3}), ("L2", {"l2": 0.2}), ("L1L2", {"l1": 0.1, "l2": 0.4})]
 )
-def test_penalties_and_their_gradients_are_those_of_keras(name, arguments):
+def test_penalties_and_their_gradients_equal_those_of_keras(name, arguments):
     import torch
 
     w = np.random.default_rng(0).standard_normal((40, 30)).astype(np.float32)

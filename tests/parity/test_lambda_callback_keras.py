@@ -1,4 +1,4 @@
-"""LambdaCallback calls its functions in the stages, and with the values, of Keras's."""
+"""LambdaCallback calls its functions in the same stages, with the same values, as Keras's."""
 
 import os
 
@@ -18,12 +18,12 @@ Y = X.sum(axis=1, keepdims=True)
 KERNEL, BIAS = np.ones((3, 1), "float32"), np.zeros(1, "float32")
 
 OURS_ALONE = ("on_exception", "on_teardown", "on_optimizer_step_begin")
-# Keras lets what a stage of batches is given for hide the alias of on_batch_….
+# In Keras, a function for on_train_batch_… hides that for the alias on_batch_….
 HIDDEN_IN_KERAS = ("on_batch_begin", "on_batch_end")
 
 
 def functions(calls):
-    """For each stage of both, a function with Keras's arguments that notes its call."""
+    """Return a recording function with Keras's arguments for each common stage."""
     made = {}
     for stage in STAGES:
         if stage in OURS_ALONE + HIDDEN_IN_KERAS:
@@ -63,7 +63,7 @@ class Onstage:
     [*([stage] for stage in functions([])), list(functions([]))],
     ids=lambda named: "+".join(named)[:40],
 )
-def test_the_same_calls_with_the_same_values(named):
+def test_functions_are_called_with_the_same_values_as_in_keras(named):
     ours = calls_of(Onstage, LambdaCallback, named)
     theirs = calls_of(keras, keras.callbacks.LambdaCallback, named)
 
@@ -71,7 +71,7 @@ def test_the_same_calls_with_the_same_values(named):
     assert {call[0] for call in ours} == set(named)
 
 
-def test_on_purpose_a_misspelt_stage_is_an_error():
+def test_deliberate_difference_a_misspelt_stage_is_an_error():
     keras.callbacks.LambdaCallback(on_epoch_ennd=print)
 
     with pytest.raises(TypeError, match="did you mean 'on_epoch_end'"):

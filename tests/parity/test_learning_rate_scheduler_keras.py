@@ -1,4 +1,4 @@
-"""LearningRateScheduler sets the rates that Keras's sets."""
+"""LearningRateScheduler sets the same rates as Keras's."""
 
 import os
 
@@ -22,7 +22,7 @@ SCHEDULES = {
 
 
 class Rate:
-    """A model for both: ours asks it for the rate, Keras asks its optimizer."""
+    """A model for both: onstage reads its learning rate, Keras that of its optimizer."""
 
     def __init__(self):
         self.learning_rate = 1.0
@@ -40,7 +40,7 @@ def begun(callback):
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.floats(0, 10), max_size=8), st.sampled_from(sorted(SCHEDULES)))
-def test_the_same_rates_in_the_same_epochs(table, kind):
+def test_sets_the_same_rates_in_the_same_epochs(table, kind):
     ours = begun(LearningRateScheduler(SCHEDULES[kind](table)))
     theirs = begun(keras.callbacks.LearningRateScheduler(SCHEDULES[kind](table)))
 
@@ -56,7 +56,7 @@ def test_the_same_rates_in_the_same_epochs(table, kind):
         assert our_logs == their_logs
 
 
-def test_on_purpose_an_error_inside_shows_as_itself_and_integers_are_numbers():
+def test_deliberate_difference_errors_of_a_schedule_are_raised_unchanged_and_integers_are_numbers():
     def broken(epoch, rate):
         return rate + "one"
 

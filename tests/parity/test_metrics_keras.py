@@ -1,4 +1,4 @@
-"""The metrics against Keras's own, over random batches."""
+"""Metrics against Keras's, over random batches."""
 
 import os
 
@@ -9,7 +9,7 @@ from onstage.nn import metrics
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras")
-# Keras's own conversion of a torch tensor to numpy.
+# Raised by Keras when it converts a torch tensor to numpy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 CLASSES = 6
@@ -65,7 +65,7 @@ def logits(rng, n):
 
 
 def round_scores(rng, n):
-    """Many outputs exactly on a threshold, at 0 and at 1."""
+    """Outputs of which many are exactly on a threshold, 0 or 1."""
     return rng.integers(0, 2, n).astype(np.float32), rng.integers(0, 11, (n, 1)).astype(np.float32) / 10
 
 
@@ -124,7 +124,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "options", "data"), CASES, ids=lambda x: getattr(x, "__name__", str(x)))
 @pytest.mark.parametrize("weighted", [False, True])
-def test_running_results_are_those_of_keras(name, options, data, weighted):
+def test_running_results_equal_those_of_keras(name, options, data, weighted):
     rng = np.random.default_rng(11)
     ours, theirs = getattr(metrics, name)(**options), getattr(keras.metrics, name)(**options)
     state = None
@@ -142,11 +142,11 @@ def test_running_results_are_those_of_keras(name, options, data, weighted):
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _, _ in CASES}))
-def test_names_and_directions_are_those_of_keras(name):
+def test_names_and_directions_equal_those_of_keras(name):
     ours, theirs = getattr(metrics, name)(), getattr(keras.metrics, name)()
 
     assert {"min": "down", "max": "up"}[ours.direction] == theirs._direction
-    # Keras numbers those that it names by itself: auc, auc_1.
+    # Keras numbers metrics without an explicit name: auc, auc_1.
     assert theirs.name.rstrip("_0123456789") in (ours.name, ours.name.rstrip("_0123456789"))
 
 
@@ -174,7 +174,7 @@ LOSSES = [
 
 @pytest.mark.parametrize(("name", "theirs", "data"), LOSSES)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_losses_as_metrics_are_those_of_keras(name, theirs, data, weighted):
+def test_losses_as_metrics_equal_those_of_keras(name, theirs, data, weighted):
     rng = np.random.default_rng(1)
     ours, theirs = metrics.get(name), getattr(keras.metrics, theirs)()
     state = ours.new_state()

@@ -1,4 +1,4 @@
-"""ModelCheckpoint saves when Keras's does, under the same names, on random metrics."""
+"""ModelCheckpoint saves at the same times and paths as Keras's, on random metrics."""
 
 import math
 import os
@@ -17,7 +17,7 @@ from onstage import Sequential, layers, load_model, optimizers  # noqa: E402
 
 EXAMPLES = int(os.environ.get("ONSTAGE_PARITY_EXAMPLES", "300"))
 
-# Keras compares in float32: eighths are exact there too.
+# Keras compares in float32, in which eighths are exact too.
 eighths = st.integers(-16, 16).map(lambda n: n / 8)
 values = st.one_of(eighths, eighths, eighths, st.just(math.nan), st.none())
 options = st.fixed_dictionaries(
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 
 
 class Saves:
-    """A model that only notes where it was to be saved, and how."""
+    """A model that only records the calls to its save methods."""
 
     def __init__(self):
         self.saved = []
@@ -56,10 +56,10 @@ class Saves:
 
 
 class Mended(keras.callbacks.ModelCheckpoint):
-    """Keras's, but for what is different on purpose.
+    """Keras's with our deliberate differences.
 
     A NaN never becomes the best; a missing monitor skips the save; the direction
-    is settled before the first batch, not at the end of the first epoch.
+    is resolved before the first batch, not at the end of the first epoch.
     """
 
     def _is_improvement(self, value, reference):
@@ -99,7 +99,7 @@ def compare(ours, theirs):
 @pytest.mark.filterwarnings("ignore:ModelCheckpoint watches")
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(values, max_size=10), options, st.sampled_from(["best", "{epoch:02d}", "{epoch}-{loss:.2f}"]))
-def test_it_saves_in_the_same_epochs(folder, sequence, options, template):
+def test_saves_in_the_same_epochs(folder, sequence, options, template):
     ours, theirs = pair(folder, template, options)
 
     for epoch, value in enumerate(sequence):
@@ -118,7 +118,7 @@ def test_it_saves_in_the_same_epochs(folder, sequence, options, template):
     st.integers(1, 7),
     st.sampled_from(["best", "{epoch}-{batch:03d}"]),
 )
-def test_it_saves_after_the_same_batches(folder, epochs, options, save_freq, template):
+def test_saves_after_the_same_batches(folder, epochs, options, save_freq, template):
     ours, theirs = pair(folder, template, options, save_freq=save_freq, monitor="loss")
 
     for epoch, batches in enumerate(epochs):
@@ -136,8 +136,7 @@ def test_it_saves_after_the_same_batches(folder, epochs, options, save_freq, tem
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(eighths, max_size=10), options)
-def test_unmended_it_saves_in_the_same_epochs_too(folder, sequence, options):
-    # Without gaps and NaNs there is nothing to mend.
+def test_without_gaps_and_nans_unmodified_keras_saves_in_the_same_epochs(folder, sequence, options):
     suffix = ".weights.h5" if options["save_weights_only"] else ".keras"
     path = str(folder / f"{{epoch}}{suffix}")
     ours = begun(ModelCheckpoint(path, **options))

@@ -1,4 +1,4 @@
-"""Mode "auto" tells from a metric's name what Keras tells from its class."""
+"""Mode "auto" infers from a metric's name the direction that Keras takes from its class."""
 
 import inspect
 import os
@@ -30,11 +30,11 @@ METRICS = [
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_the_direction_of_each_metric_of_keras_is_told_by_its_name(name):
+def test_the_direction_of_each_keras_metric_is_inferred_from_its_name(name):
     metric = getattr(keras.metrics, name)(*ARGUMENTS.get(name, ()))
 
     assert Monitor(f"val_{metric.name}").direction_for(None) == DIRECTIONS[metric._direction]
 
 
-def test_there_are_many_of_them():
+def test_keras_has_many_metrics_with_a_direction():
     assert len(METRICS) > 30

@@ -1,4 +1,4 @@
-"""Models step for step against Keras's own: losses, gradients, updates, logs."""
+"""Models against Keras's, step by step: losses, gradients, updates, logs."""
 
 import os
 
@@ -10,7 +10,7 @@ from onstage.nn.sequential import Sequential
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras")
-# Keras's own conversion of a torch tensor to numpy.
+# Raised by Keras when it converts a torch tensor to numpy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 TOLERANCE = 1e-5
@@ -28,7 +28,7 @@ def one_hot(n, k):
     return np.eye(k, dtype=np.float32)[classes(n, k)]
 
 
-# Each builds its layers from Keras's module or from ours: names and arguments are the same.
+# Each builds its layers from Keras's module or ours, with the same names and arguments.
 ARCHITECTURES = {
     "softmax": lambda m: [m.Dense(10, "softmax")],
     "two dense": lambda m: [m.Dense(32, "relu"), m.Dense(10, "softmax")],
@@ -64,7 +64,7 @@ IMAGES = {
     "same padding and strides": lambda m: [
         m.Conv2D(4, (3, 2), strides=(2, 1), padding="same", activation="relu"),
         m.BatchNormalization(),
-        # An even padding: Keras on torch fills an uneven one with copies of the edge, on JAX it does not.
+        # Even padding: Keras on torch pads odd ones with copies of the edge; on JAX it does not.
         m.AveragePooling2D(3, strides=1, padding="same"),
         m.Conv2D(5, 2, padding="same", dilation_rate=2),
         m.GlobalAveragePooling2D(),
@@ -102,7 +102,7 @@ LOSSES = [
 
 
 def pair(build, shape, loss, optimizer, **metrics):
-    """Give Keras's model and ours, of the same weights."""
+    """Return Keras's model and ours with the same weights."""
     theirs = keras.Sequential([keras.Input(shape), *build(keras.layers)])
     ours = Sequential([layers.Input(shape), *build(layers)])
     rng = np.random.default_rng(5)
@@ -155,7 +155,7 @@ def test_five_updates_equal_keras(name):
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *IMAGES])
 def test_gradients_equal_keras(name):
-    # A step of plain SGD with a rate of 1 takes the gradient off the weights.
+    # A step of plain SGD with a rate of 1 subtracts the gradient from the weights.
     build = (ARCHITECTURES | IMAGES)[name]
     x = normal(24, 20) if name in ARCHITECTURES else normal(24, 12, 14, 2)
     theirs, ours = pair(
@@ -185,7 +185,7 @@ def test_five_updates_equal_keras_for_every_loss(loss, last, y, weighted):
 
 @pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "AdamW", "Adagrad"])
 def test_five_updates_equal_keras_for_every_optimizer(name):
-    # A larger epsilon keeps a gradient that is rounded to about 0 from becoming a whole step.
+    # With a small epsilon, a gradient of about 0 by rounding would become a full step.
     arguments = {"weight_decay": 0.01, "clipnorm": 1.0} | ({} if name == "SGD" else {"epsilon": 1e-3})
     models = pair(ARCHITECTURES["two dense"], (20,), "sparse_categorical_crossentropy", (name, arguments))
 
@@ -211,7 +211,7 @@ def test_five_updates_equal_keras_over_sequences(loss, last, y):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_fit_logs_what_keras_logs(weighted):
+def test_fit_logs_the_same_values_as_keras(weighted):
     x, y = normal(50, 20), classes(50, 10)
     weights = np.random.default_rng(4).random(50).astype(np.float32) if weighted else None
     models = pair(
@@ -253,7 +253,7 @@ def test_weights_are_listed_in_the_order_of_keras():
     assert [v.name for v in ours.weights] == [v.path.split("/")[-1] for v in theirs.weights]
     assert [w.shape for w in ours.get_weights()] == [w.shape for w in theirs.get_weights()]
     assert [layer.name for layer in ours.layers] == [
-        # Keras counts in the process, we count in the model.
+        # Keras numbers layers per process, onstage per model.
         "conv2d",
         "batch_normalization",
         "flatten",

@@ -1,4 +1,4 @@
-"""The optimizers and schedules step for step against Keras's own."""
+"""Optimizers and schedules against Keras's, step by step."""
 
 import os
 
@@ -9,7 +9,7 @@ from onstage.nn import optimizers, schedules
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras")
-# Keras's own conversion of a torch tensor to numpy.
+# Raised by Keras when it converts a torch tensor to numpy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SHAPES = [(7, 5), (5,), (3, 3, 2, 4), (1,)]
@@ -46,7 +46,7 @@ def slices_of(shapes):
 
 
 class Pair:
-    """One optimizer twice, ours and Keras's, on the same variables and gradients."""
+    """Our optimizer and Keras's, on the same variables and gradients."""
 
     def __init__(self, name, ours, theirs, seed=0):
         self.rng = np.random.default_rng(seed)
@@ -63,7 +63,7 @@ class Pair:
         self.theirs.build(self.variables)
 
     def step(self):
-        # Of very different sizes from one variable to the next.
+        # Gradients of very different magnitudes per variable.
         for part, scale in zip(self.slices, (1.0, 0.01, 3.0, 0.3), strict=True):
             self.gradients[part] = scale * self.rng.standard_normal(part.stop - part.start)
         copies = [
@@ -82,7 +82,7 @@ def flat(variables):
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=lambda value: str(value))
-def test_every_step_is_that_of_keras(name, options):
+def test_every_step_equals_that_of_keras(name, options):
     pair = Pair(name, options, options)
 
     for _ in range(STEPS):
@@ -96,7 +96,7 @@ def test_every_step_is_that_of_keras(name, options):
         np.testing.assert_allclose(pair.ours.ema_average, average, rtol=1e-6, atol=1e-6)
 
 
-def test_defaults_are_those_of_keras():
+def test_defaults_equal_those_of_keras():
     for name in OPTIONS:
         ours = getattr(optimizers, name)().get_config()
         theirs = getattr(keras.optimizers, name)().get_config()
@@ -107,7 +107,7 @@ def test_defaults_are_those_of_keras():
             assert ours[key] == expected, f"{name}: {key}"
 
 
-def test_weights_end_as_their_average_as_in_keras():
+def test_weights_end_as_their_average_like_in_keras():
     pair = Pair("Adam", {"use_ema": True, "ema_momentum": 0.5}, {"use_ema": True, "ema_momentum": 0.5})
     for _ in range(STEPS):
         pair.step()
@@ -119,7 +119,7 @@ def test_weights_end_as_their_average_as_in_keras():
 
 
 @pytest.mark.parametrize("name", list(OPTIONS))
-def test_steps_under_a_schedule_are_those_of_keras(name):
+def test_steps_under_a_schedule_equal_those_of_keras(name):
     arguments = {"initial_learning_rate": 0.05, "decay_steps": 10, "decay_rate": 0.5}
     ours = schedules.ExponentialDecay(**arguments)
     theirs = keras.optimizers.schedules.ExponentialDecay(**arguments)
@@ -165,12 +165,12 @@ SCHEDULES = [
 
 
 @pytest.mark.parametrize(("name", "arguments"), SCHEDULES, ids=lambda value: str(value))
-def test_schedules_give_the_rates_of_keras(name, arguments):
+def test_schedules_return_the_rates_of_keras(name, arguments):
     ours = getattr(schedules, name)(**arguments)
     theirs = getattr(keras.optimizers.schedules, name)(**arguments)
 
     for step in [*range(100), 1000, 123456]:
-        # Keras computes in float32, where a cosine near pi is off by 1e-7 of the first rate.
+        # Keras computes in float32; a cosine near pi is off by 1e-7 of the initial rate.
         assert ours(step) == pytest.approx(float(theirs(step)), rel=2e-6, abs=2e-8), step
 
 

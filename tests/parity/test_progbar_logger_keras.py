@@ -1,4 +1,4 @@
-"""ProgbarLogger's lines tell the metrics that Keras's tell, in the same figures."""
+"""ProgbarLogger prints the same metrics as Keras's, with the same digits."""
 
 import io
 import os
@@ -15,7 +15,7 @@ from onstage_progbar_logger import ProgbarLogger  # noqa: E402  # after the back
 
 EXAMPLES = int(os.environ.get("ONSTAGE_PARITY_EXAMPLES", "300"))
 
-# On purpose: 0 is 0.0000 here; and a large negative number is not written with an exponent.
+# Deliberate differences: 0 is printed as 0.0000, large negative numbers without an exponent.
 positive = st.floats(1e-9, 1e6)
 epochs = st.lists(
     st.fixed_dictionaries({"accuracy": positive, "loss": positive}, optional={"val_loss": positive}),
@@ -39,13 +39,13 @@ def drive(callback, epochs):
 
 
 def metrics_in(text):
-    """Of each line that has some: the names and figures."""
+    """Return names and figures of each line that has some."""
     return [found for line in text.splitlines() if (found := re.findall(r"(\w+): (\d\S*)", line))]
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(epochs)
-def test_the_same_figures_in_each_line(epochs):
+def test_prints_the_same_figures_in_each_line(epochs):
     ours = io.StringIO()
     drive(ProgbarLogger(file=ours), epochs)
 

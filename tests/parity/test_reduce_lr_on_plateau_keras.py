@@ -1,4 +1,4 @@
-"""ReduceLROnPlateau decides as Keras's does, epoch by epoch, on random metrics."""
+"""ReduceLROnPlateau makes the same decisions as Keras's on random metrics."""
 
 import math
 import os
@@ -17,7 +17,7 @@ from onstage import Sequential, layers, optimizers  # noqa: E402
 
 EXAMPLES = int(os.environ.get("ONSTAGE_PARITY_EXAMPLES", "300"))
 
-# Keras compares in float32: eighths, and powers of two for the rates, are exact there too.
+# Keras compares in float32, in which eighths and powers of two are exact too.
 eighths = st.integers(-8, 8).map(lambda n: n / 8)
 metrics = st.lists(st.one_of(eighths, eighths, st.just(math.nan), st.none()), min_size=1, max_size=20)
 options = st.fixed_dictionaries(
@@ -32,7 +32,7 @@ options = st.fixed_dictionaries(
 
 
 class Rate:
-    """A model for both: ours asks it for the rate, Keras asks its optimizer."""
+    """A model for both: onstage reads its learning rate, Keras that of its optimizer."""
 
     def __init__(self):
         self.learning_rate = 1.0
@@ -43,7 +43,7 @@ class Rate:
 
 
 class NaNsMended(keras.callbacks.ReduceLROnPlateau):
-    """Keras's, but for a NaN that would become the best: the difference on purpose."""
+    """Keras's, except that a NaN never becomes the best: a deliberate difference."""
 
     def _is_improvement(self, value, reference):
         return not math.isnan(value) and bool(super()._is_improvement(value, reference))
@@ -59,9 +59,9 @@ def begun(callback):
 @pytest.mark.filterwarnings("ignore:Learning rate reduction is conditioned")
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(metrics, options, st.integers(0, 4))
-def test_every_decision_is_the_same(values, options, cooldown):
-    # On purpose: the last epoch of Keras's cooldown counts towards patience already,
-    # so its 1 does nothing, and what is n epochs here is n + 1 there.
+def test_every_decision_is_the_same_as_in_keras(values, options, cooldown):
+    # Deliberate difference: the last epoch of Keras's cooldown already counts towards
+    # patience, so 1 has no effect there, and n epochs here are n + 1 there.
     their_cooldown = cooldown + 1 if cooldown else 0
     seen = [value for value in values if value is not None]
     twin = NaNsMended if seen and math.isnan(seen[0]) else keras.callbacks.ReduceLROnPlateau
@@ -87,7 +87,7 @@ Y = RNG.normal(size=(24, 1)).astype("float32")
 KERNELS = [RNG.normal(size=shape).astype("float32") for shape in ((3, 4), (4,), (4, 1), (1,))]
 
 
-def test_a_real_fit_runs_at_the_same_rates_to_the_same_weights():
+def test_a_real_fit_uses_the_same_rates_and_ends_with_the_same_weights():
     def fit(library, optimizer, callback):
         inside = library.layers
         model = library.Sequential([inside.Input((3,)), inside.Dense(4, activation="tanh"), inside.Dense(1)])

@@ -1,4 +1,4 @@
-"""RemoteMonitor beside Keras's own: both send the same logs to one recording server."""
+"""RemoteMonitor and Keras's send the same logs to a recording server."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ from onstage.testing import replay
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     keras = pytest.importorskip("keras")
-    pytest.importorskip("requests")  # which Keras doesn't bring along
+    pytest.importorskip("requests")  # not a dependency of Keras
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def recorder():
 
 
 def both(recorder, logs, *arguments, **options):
-    """Give what Keras's sent and what ours did."""
+    """Return the requests of Keras's and of ours."""
     url, taken = recorder
     taken.clear()
     theirs = keras.callbacks.RemoteMonitor(url, *arguments, **options)
@@ -75,7 +75,7 @@ METRICS = st.dictionaries(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(logs=st.lists(METRICS, min_size=1, max_size=3), as_json=st.booleans())
-def test_sends_what_keras_sends(recorder, logs, as_json):
+def test_sends_the_same_requests_as_keras(recorder, logs, as_json):
     theirs, ours = both(recorder, logs, send_as_json=as_json, headers={"X-Mine": "yes"})
 
     assert [content(request) for request in ours] == [content(request) for request in theirs]
@@ -84,7 +84,7 @@ def test_sends_what_keras_sends(recorder, logs, as_json):
 @pytest.mark.parametrize(
     "arguments", [("/in",), ("/in/", "event"), ("/a/b", "data", {"X-Mine": "1"}), ("/", "data", None, True)]
 )
-def test_positional_arguments_are_those_of_keras(recorder, arguments):
+def test_positional_arguments_equal_those_of_keras(recorder, arguments):
     theirs, ours = both(recorder, [{"loss": 0.5}], *arguments)
 
     assert [content(request) for request in ours] == [content(request) for request in theirs]
@@ -98,7 +98,7 @@ def test_numpy_scalars_are_numbers_in_both(recorder):
     assert content(ours[0]) == content(theirs[0])
 
 
-def test_where_keras_sends_no_json_or_fails_we_send_null_and_lists(recorder):
+def test_sends_null_and_lists_if_keras_sends_invalid_json_or_fails(recorder):
     url, taken = recorder
     with pytest.raises(ValueError):  # noqa: PT011  # numpy's message
         both(recorder, [{"many": np.arange(3)}], send_as_json=True)
@@ -112,7 +112,7 @@ def test_where_keras_sends_no_json_or_fails_we_send_null_and_lists(recorder):
     assert sent == {"epoch": 0, "many": [0, 1, 2], "loss": None, "non_finite": {"loss": "nan"}}
 
 
-def test_the_server_takes_what_keras_sends():
+def test_the_server_accepts_requests_of_keras():
     with Server(port=0) as server:
         theirs = keras.callbacks.RemoteMonitor(server.url)
         theirs.on_epoch_end(0, {"loss": 0.5})

@@ -1,4 +1,4 @@
-"""SwapEMAWeights measures and ends with the weights that Keras's does."""
+"""SwapEMAWeights evaluates and ends with the same weights as Keras's."""
 
 import os
 
@@ -23,7 +23,7 @@ class Onstage:
 
 
 class StopsAfterTwo:
-    """For both: a Keras callback and one of ours."""
+    """Stops after two epochs, as a Keras callback or as one of ours."""
 
     @staticmethod
     def of(base):
@@ -70,14 +70,14 @@ def test_the_same_validation_losses_and_final_weights(swap_on_epoch):
     assert_same(our_model.get_weights(), their_model.get_weights())
 
 
-def test_the_validation_is_of_the_average_in_both():
+def test_validation_uses_the_average_in_both():
     _, swapped = fitted(Onstage, SwapEMAWeights())
     _, plain = fitted(Onstage)
 
     assert not np.allclose(swapped["val_loss"][:-1], plain["val_loss"][:-1], atol=1e-3)
 
 
-def test_on_purpose_an_early_stop_ends_with_the_average_too():
+def test_deliberate_difference_an_early_stop_ends_with_the_average_too():
     our_model, _ = fitted(Onstage, SwapEMAWeights(swap_on_epoch=True), StopsAfterTwo.of(object))
     plain, _ = fitted(keras, StopsAfterTwo.of(keras.callbacks.Callback))
     their_model, _ = fitted(
@@ -86,12 +86,12 @@ def test_on_purpose_an_early_stop_ends_with_the_average_too():
         StopsAfterTwo.of(keras.callbacks.Callback),
     )
 
-    # Keras without the callback ends with the average; with it, with the last step's weights.
+    # Without the callback Keras ends with the average, with it with the last weights.
     assert_same(our_model.get_weights(), plain.get_weights())
     assert not np.allclose(their_model.get_weights()[0], plain.get_weights()[0], atol=1e-4)
 
 
-def test_on_purpose_a_prediction_gives_the_weights_back():
+def test_deliberate_difference_a_prediction_restores_the_weights():
     for library, callback, gives_back in (
         (Onstage, SwapEMAWeights(), True),
         (keras, keras.callbacks.SwapEMAWeights(), False),

@@ -1,6 +1,6 @@
-"""TensorBoard beside Keras's own: both watch one Keras training, then their files are read.
+"""TensorBoard and Keras's write the same events for the same Keras training.
 
-Needs keras, tensorflow (which Keras's callback cannot do without) and tensorboard.
+Requires keras, tensorflow (which Keras's callback needs) and tensorboard.
 """
 
 import json
@@ -26,7 +26,7 @@ with warnings.catch_warnings():
 
 
 class KerasModel:
-    """What a callback of onstage asks of a model, read from a Keras one."""
+    """The interface of a model that onstage callbacks use, over a Keras model."""
 
     def __init__(self, model):
         self._model = model
@@ -43,7 +43,7 @@ class KerasModel:
 
 
 class Bridge(keras.callbacks.Callback):
-    """Hands every stage of a Keras training to a callback of onstage."""
+    """Forwards every stage of a Keras training to an onstage callback."""
 
     def __init__(self, callback):
         super().__init__()
@@ -72,7 +72,7 @@ for _name in (
 
 
 def events_of(folder):
-    """Give ``{(tag, step): value}`` as TensorBoard reads the files of a run."""
+    """Return ``{(tag, step): value}`` as TensorBoard reads the files of a run."""
     found = {}
     for path in sorted(folder.glob("events.out.tfevents.*")):
         for event in EventFileLoader(str(path)).Load():
@@ -128,18 +128,18 @@ def test_writes_the_tags_steps_and_values_of_keras(tmp_path, options):
     runs = fit_with_both(tmp_path, dense(), *data(6), **options)
 
     for ours, theirs in runs.values():
-        extra = {("model", 0)} if ("model", 0) in ours else set()  # our table in the Text tab
+        extra = {("model", 0)} if ("model", 0) in ours else set()  # table in the Text tab, only ours
         assert set(ours) - extra == set(theirs)
         for key, value in theirs.items():
             if key[0] == "keras" or key[0].endswith("/image") or is_rate(key[0]):
                 continue
             if key[0].endswith("/histogram"):
-                # Of equal numbers Keras keeps 29 buckets of no width and no content.
+                # For equal numbers Keras writes 29 empty buckets of width 0.
                 value = value if value[0, 0] < value[-1, 1] else value[-1:]
             np.testing.assert_allclose(ours[key], value, rtol=1e-6, atol=1e-6, err_msg=str(key))
 
 
-def test_keeps_the_epochs_that_keras_loses_between_two_writes_of_batches(tmp_path):
+def test_keeps_the_epochs_that_keras_omits_between_two_batch_writes(tmp_path):
     runs = fit_with_both(tmp_path, dense(), *data(6), update_freq=3)
 
     ours, theirs = ([step for tag, step in run if tag == "epoch_loss"] for run in runs["train"])
@@ -168,12 +168,12 @@ def test_images_of_vectors_and_matrices_have_the_size_of_keras(tmp_path):
 
     ours, theirs = runs["train"]
     images = [key for key in theirs if key[0].endswith("/image")]
-    assert len(images) == 3 * 3, "a kernel, a bias, a kernel, but not the single number of the last bias"
+    assert len(images) == 3 * 3, "kernel, bias, kernel; not the last bias, a single number"
     for key in images:
         assert ours[key][:2].tolist() == theirs[key][:2].tolist()  # width and height
 
 
-def test_kernels_of_many_inputs_are_drawn_where_keras_leaves_them_out(tmp_path):
+def test_kernels_of_many_inputs_are_drawn_although_keras_omits_them(tmp_path):
     layers = [
         keras.Input((8, 8, 2)),
         keras.layers.Conv2D(5, 3, name="conv"),
@@ -185,12 +185,12 @@ def test_kernels_of_many_inputs_are_drawn_where_keras_leaves_them_out(tmp_path):
 
     ours, theirs = runs["train"]
     assert ("net/conv/kernel/image", 0) not in theirs
-    # A deliberate difference: 2 rows and 5 columns of 3 x 3, a line between two.
+    # Deliberate difference: 2 rows and 5 columns of 3 x 3, with a line between two.
     assert ours["net/conv/kernel/image", 0][:2].tolist() == [b"19", b"7"]
 
 
 @pytest.mark.parametrize("profile_batch", [-1, (3, 2), "a", (1, 2, 3), None])
-def test_refuses_what_keras_refuses_to_profile(profile_batch):
+def test_refuses_the_profile_batches_that_keras_refuses(profile_batch):
     with pytest.raises((ValueError, TypeError)):
         keras.callbacks.TensorBoard(profile_batch=profile_batch)
 

@@ -1,4 +1,4 @@
-"""TerminateOnNaN stops at the batch at which Keras's does."""
+"""TerminateOnNaN stops at the same batch as Keras's."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ class Dummy:
 
 
 def outcome(callback, losses):
-    """What it says and does at each batch."""
+    """Return the callback's output and stop flag after each batch."""
     callback.set_model(Dummy())
     callback.on_train_begin()
     seen = []
@@ -44,7 +44,7 @@ def outcome(callback, losses):
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(losses, st.booleans())
-def test_the_same_batch_with_the_same_words(losses, raise_error):
+def test_stops_at_the_same_batch_with_the_same_message(losses, raise_error):
     ours = outcome(TerminateOnNaN(raise_error), losses)
     theirs = outcome(keras.callbacks.TerminateOnNaN(raise_error), losses)
 
@@ -76,7 +76,7 @@ def test_a_real_fit_that_diverges_stops_at_the_same_batch():
     assert ours == theirs
 
 
-def test_on_purpose_it_looks_at_the_loss_of_the_batch_itself():
+def test_deliberate_difference_it_checks_the_loss_of_the_batch_alone():
     class Run:
         epoch = 0
 

@@ -1,4 +1,4 @@
-"""The same fit fires the same stages, in the same order, with the same logs, as in Keras."""
+"""A fit fires the same stages as in Keras, in the same order, with the same logs."""
 
 import functools
 import os
@@ -33,7 +33,7 @@ def our_model():
 
 
 class Trace(keras.callbacks.Callback):
-    """One unmodified Keras callback, for both trainers."""
+    """An unmodified Keras callback, for both trainers."""
 
     def __init__(self):
         super().__init__()
@@ -84,9 +84,9 @@ FITS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*ran out of data")  # both say so, for the 2 + 1 batches
+@pytest.mark.filterwarnings("ignore:.*ran out of data")  # both warn about the 2 + 1 batches
 @pytest.mark.parametrize("options", FITS.values(), ids=FITS)
-def test_fit(options):
+def test_fit_fires_the_stages_of_keras(options):
     arguments = {"batch_size": 4, "epochs": 3, "verbose": 0, "shuffle": False, **options}
 
     theirs, ours = traces(lambda model, trace: model.fit(X, Y, callbacks=[trace], **arguments))
@@ -95,7 +95,7 @@ def test_fit(options):
 
 
 @pytest.mark.parametrize("stage", ["on_train_begin", "on_epoch_begin", "on_train_batch_end", "on_epoch_end"])
-def test_stop_asked_anywhere(stage):
+def test_a_stop_requested_in_any_stage_fires_the_stages_of_keras(stage):
     def act(model, trace):
         original = getattr(trace, stage)
 
@@ -112,17 +112,17 @@ def test_stop_asked_anywhere(stage):
     assert_same(*traces(act))
 
 
-def test_evaluate():
+def test_evaluate_fires_the_stages_of_keras():
     assert_same(
         *traces(lambda model, trace: model.evaluate(X, Y, batch_size=4, verbose=0, callbacks=[trace]))
     )
 
 
-def test_predict():
+def test_predict_fires_the_stages_of_keras():
     assert_same(*traces(lambda model, trace: model.predict(X, batch_size=4, verbose=0, callbacks=[trace])))
 
 
-def test_evaluate_returns_the_same():
+def test_evaluate_returns_the_values_of_keras():
     theirs, ours = their_model(), our_model()
 
     for arguments in ({}, {"return_dict": True}, {"steps": 2, "batch_size": 3}):
@@ -134,7 +134,7 @@ def test_evaluate_returns_the_same():
             np.testing.assert_allclose(seen, expected, rtol=1e-5)
 
 
-def test_params_hold_what_keras_gives():
+def test_params_include_those_of_keras():
     seen = {}
 
     class Keeps(keras.callbacks.Callback):
@@ -150,7 +150,7 @@ def test_params_hold_what_keras_gives():
     assert ours["samples"] == 10
 
 
-def test_losses_kept_in_on_batch_end_are_those_of_keras():
+def test_losses_recorded_in_on_batch_end_equal_those_of_keras():
     class LossHistory(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
             self.losses = []

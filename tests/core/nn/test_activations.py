@@ -43,7 +43,7 @@ def test_softmax_sums_to_one_along_the_last_axis_and_keeps_ratios():
 
 @pytest.mark.parametrize("name", ["sigmoid", "softplus", "softmax", "gelu", "elu", "tanh"])
 @pytest.mark.parametrize("size", [1e4, 1e30, 3e38])
-def test_neither_overflows_nor_gives_nan_for_huge_values(name, size):
+def test_huge_values_neither_overflow_nor_become_nan(name, size):
     with np.errstate(over="raise", invalid="raise"):
         y = activations.get(name)(np.array([[-size, 0.0, size / 2]], np.float32) / 10)
 
@@ -60,16 +60,16 @@ def test_approximate_gelu_is_the_tanh_formula():
 
 
 @given(st.floats(-40, 40))
-def test_error_function_is_that_of_the_math_module(x):
+def test_error_function_equals_that_of_the_math_module(x):
     assert erf(np.array([x]))[0] == pytest.approx(math.erf(x), abs=3e-15)
 
 
-def test_a_number_without_axes_and_a_list_of_integers_are_taken():
+def test_a_scalar_and_a_list_of_integers_are_accepted():
     assert activations.relu(-3.0).shape == ()
     np.testing.assert_array_equal(activations.relu([-1, 2]), [0, 2])
 
 
-def test_the_argument_is_left_as_it_is():
+def test_the_argument_is_not_modified():
     x = np.array([[-1.0, 2.0]])
 
     activations.relu(x)
@@ -78,12 +78,12 @@ def test_the_argument_is_left_as_it_is():
     np.testing.assert_array_equal(x, [[-1.0, 2.0]])
 
 
-def test_an_unknown_name_gets_a_did_you_mean():
+def test_an_unknown_name_is_refused_with_a_suggestion():
     with pytest.raises(ValueError, match=r"activation must be one of .*, got 'rellu'; did you mean 'relu'\?"):
         activations.get("rellu")
 
 
-def test_a_plain_function_is_refused_with_the_remedy():
+def test_a_plain_function_is_refused_and_the_message_names_the_remedy():
     with pytest.raises(TypeError, match=r"subclass onstage.activations.Activation"):
         activations.get(np.cos)
 
@@ -91,7 +91,7 @@ def test_a_plain_function_is_refused_with_the_remedy():
 @pytest.mark.parametrize(
     "activation", [activations.LeakyReLU(0.3), activations.ELU(0.5), activations.GELU(True), activations.tanh]
 )
-def test_a_configuration_makes_the_same_again(activation):
+def test_a_configuration_rebuilds_the_same_object(activation):
     from onstage.nn.serialization import serialize
 
     again = activations.get(serialize(activation))
@@ -107,6 +107,6 @@ def test_a_configuration_makes_the_same_again(activation):
         (lambda: activations.GELU(1), "approximate must be True or False, got 1"),
     ],
 )
-def test_an_argument_out_of_its_range_is_refused(make, message):
+def test_an_argument_out_of_range_is_refused(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()

@@ -18,7 +18,7 @@ MODULES = [
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_print_what_its_docstrings_show(name):
+def test_docstring_examples_print_the_output_they_show(name):
     failed, attempted = doctest.testmod(import_module(name))
 
     assert failed == 0

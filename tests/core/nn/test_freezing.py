@@ -36,7 +36,7 @@ def changed(before, after):
     return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
 
 
-def test_a_layer_frozen_after_compile_stays_as_it_is():
+def test_a_layer_frozen_after_compile_does_not_change():
     model = network("adam")
     fit(model)
     before = model.get_weights()
@@ -47,7 +47,7 @@ def test_a_layer_frozen_after_compile_stays_as_it_is():
     assert changed(before, model.get_weights()) == [False, False, True, True]
 
 
-def test_a_layer_released_after_compile_is_trained():
+def test_a_layer_unfrozen_after_compile_is_trained():
     model = network("adam", trainable=(False, True))
     before = model.get_weights()
     fit(model)
@@ -72,7 +72,7 @@ def test_freezing_a_model_freezes_its_layers_and_counts_no_steps():
     assert model.trainable_weights == []
 
 
-def test_a_callback_freezes_in_the_middle_of_an_epoch():
+def test_a_callback_can_freeze_a_layer_in_mid_epoch():
     model, snapshots = network(), []
 
     class FreezeAfterFirst(Callback):
@@ -87,7 +87,7 @@ def test_a_callback_freezes_in_the_middle_of_an_epoch():
     assert [changed(*step)[0] for step in steps] == [True, False, False]
 
 
-def test_slots_of_a_variable_live_through_a_freeze():
+def test_slots_of_a_variable_survive_a_freeze():
     # Momentum alone: with a rate of 0 each step moves the weights by the remaining velocity.
     model = network(optimizers.SGD(0.1, momentum=0.5))
     fit(model)
@@ -120,7 +120,7 @@ def test_penalties_of_frozen_layers_are_not_in_the_loss():
     assert logs["val_loss"] == [pytest.approx(plain.evaluate(X, Y, verbose=0) + of_last)]
 
 
-def test_the_norm_of_all_gradients_leaves_frozen_ones_out():
+def test_the_global_norm_excludes_gradients_of_frozen_layers():
     model = network(optimizers.SGD(1.0, global_clipnorm=1e-3), trainable=(False, True))
     before = model.get_weights()
 
@@ -130,7 +130,7 @@ def test_the_norm_of_all_gradients_leaves_frozen_ones_out():
     assert np.linalg.norm(np.concatenate(moved)) == pytest.approx(1e-3)
 
 
-def test_the_average_goes_on_and_never_changes_a_frozen_layer():
+def test_the_average_of_a_frozen_layer_is_updated_without_changing_the_layer():
     model = network(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2))
     fit(model)
     before = model.get_weights()
@@ -143,7 +143,7 @@ def test_the_average_goes_on_and_never_changes_a_frozen_layer():
     np.testing.assert_array_equal(average[16:], model.parameters[16:])  # the training has ended
 
 
-def test_a_frozen_batch_normalization_works_as_outside_of_training():
+def test_a_frozen_batch_normalization_works_as_in_inference():
     model = Sequential([layers.Input((3,)), layers.BatchNormalization(center=False, scale=False)])
     model.compile("sgd", losses.MeanSquaredError())
     model.train_on_batch(X, X)
@@ -158,7 +158,7 @@ def test_a_frozen_batch_normalization_works_as_outside_of_training():
 
 @pytest.mark.parametrize("frozen_then", [False, True])
 @pytest.mark.parametrize("frozen_now", [False, True])
-def test_a_state_is_taken_up_whatever_is_frozen(frozen_then, frozen_now):
+def test_a_state_can_be_restored_whichever_layers_are_frozen(frozen_then, frozen_now):
     model = network("adam")
     fit(model)
     model.layers[0].trainable = not frozen_then
@@ -175,7 +175,7 @@ def test_a_state_is_taken_up_whatever_is_frozen(frozen_then, frozen_now):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_file_and_a_copy_keep_what_is_frozen(tmp_path):
+def test_a_file_and_a_copy_keep_layers_frozen(tmp_path):
     model = network("adam")
     fit(model)
     model.layers[0].trainable = False
@@ -205,7 +205,7 @@ def test_compiling_with_the_optimizer_of_the_model_keeps_its_state():
     assert changed(before, model.get_weights()) == [False, False, True, True]
 
 
-def test_an_optimizer_that_went_to_another_model_is_refused():
+def test_an_optimizer_that_another_model_was_compiled_with_since_is_refused():
     optimizer = optimizers.SGD(0.1)
     model, other = network(optimizer), network(optimizer)
 
@@ -217,6 +217,6 @@ def test_an_optimizer_that_went_to_another_model_is_refused():
         fit(model)
 
 
-def test_a_flag_that_is_none_is_refused():
+def test_a_trainable_flag_that_is_not_a_bool_is_refused():
     with pytest.raises(TypeError, match="trainable must be True or False, got 'no'"):
         network().layers[0].trainable = "no"

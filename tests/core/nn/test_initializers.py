@@ -32,7 +32,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-def test_constants_are_what_they_say(rng):
+def test_constant_initializers_return_their_constant(rng):
     assert (Zeros()((2, 3), rng) == 0).all()
     assert (Ones()((2, 3), rng) == 1).all()
     assert (Constant(0.5)((2, 3), rng) == 0.5).all()
@@ -42,7 +42,7 @@ def test_constants_are_what_they_say(rng):
     ("shape", "expected"),
     [((), (1, 1)), ((7,), (7, 7)), ((3, 5), (3, 5)), ((3, 2, 4, 8), (24, 48)), ((3, 4, 8), (12, 24))],
 )
-def test_fans_of_a_convolution_count_its_window(shape, expected):
+def test_fans_of_a_convolution_include_its_window(shape, expected):
     assert fans(shape) == expected
 
 
@@ -59,7 +59,7 @@ UNIFORM = [
 
 
 @pytest.mark.parametrize(("initializer", "limit_squared"), UNIFORM, ids=lambda x: type(x).__name__)
-def test_uniform_values_fill_their_limits_evenly(initializer, limit_squared, rng):
+def test_uniform_values_are_evenly_distributed_within_their_limits(initializer, limit_squared, rng):
     values, limit = initializer(SHAPE, rng, np.float64), math.sqrt(limit_squared)
 
     assert 0.999 * limit < np.abs(values).max() <= limit
@@ -76,7 +76,7 @@ NORMAL = [
 
 
 @pytest.mark.parametrize(("initializer", "variance"), NORMAL, ids=lambda x: type(x).__name__)
-def test_cut_normal_values_have_the_variance_that_was_asked_for(initializer, variance, rng):
+def test_truncated_normal_values_have_the_requested_variance(initializer, variance, rng):
     values, deviation = initializer(SHAPE, rng, np.float64), math.sqrt(variance)
 
     assert values.mean() == pytest.approx(0.0, abs=4 * deviation / math.sqrt(values.size))
@@ -85,7 +85,7 @@ def test_cut_normal_values_have_the_variance_that_was_asked_for(initializer, var
     assert np.abs(values).max() <= 2 * deviation / 0.87962566103423978
 
 
-def test_the_correction_is_the_deviation_of_a_cut_normal():
+def test_the_correction_is_the_deviation_of_a_truncated_normal():
     # Its variance is 1 - 2 * 2 * density(2) / probability(-2 to 2).
     density = math.exp(-2.0) / math.sqrt(2 * math.pi)
 
@@ -94,7 +94,7 @@ def test_the_correction_is_the_deviation_of_a_cut_normal():
     assert pytest.approx(expected, rel=1e-12) == initializers.TRUNCATED_STDDEV
 
 
-def test_uncut_normal_values_have_their_mean_and_deviation(rng):
+def test_untruncated_normal_values_have_the_requested_mean_and_deviation(rng):
     plain = RandomNormal(0.5, 0.1)(SHAPE, rng, np.float64)
     scaled = VarianceScaling(1.0, "fan_avg", "untruncated_normal")(SHAPE, rng, np.float64)
 
@@ -120,13 +120,13 @@ def test_orthogonal_rows_or_columns_are_orthonormal_times_gain(rows, columns, ga
     assert gram == pytest.approx(gain**2 * np.eye(min(rows, columns)), abs=1e-12)
 
 
-def test_orthogonal_takes_all_axes_but_the_last_as_rows(rng):
+def test_orthogonal_combines_all_axes_but_the_last_to_rows(rng):
     matrix = Orthogonal()((3, 3, 2, 5), rng, np.float64).reshape(18, 5)
 
     assert matrix.T @ matrix == pytest.approx(np.eye(5), abs=1e-12)
 
 
-def test_orthogonal_signs_are_those_of_no_convention():
+def test_orthogonal_signs_follow_no_convention_of_qr():
     firsts = [Orthogonal()((4, 4), np.random.default_rng(seed))[0, 0] for seed in range(200)]
 
     assert 60 < sum(first > 0 for first in firsts) < 140
@@ -145,7 +145,7 @@ EVERY = [
 
 
 @pytest.mark.parametrize("initializer", EVERY, ids=lambda each: type(each).__name__)
-def test_values_are_fresh_contiguous_and_of_the_type_asked_for(initializer, rng):
+def test_values_are_new_contiguous_and_of_the_requested_type(initializer, rng):
     for dtype in (np.float32, np.float64):
         values = initializer((4, 6), rng, dtype)
 
@@ -156,7 +156,7 @@ def test_values_are_fresh_contiguous_and_of_the_type_asked_for(initializer, rng)
 
 
 @pytest.mark.parametrize("initializer", EVERY, ids=lambda each: type(each).__name__)
-def test_configuration_makes_the_same_initializer(initializer):
+def test_configuration_rebuilds_the_same_initializer(initializer):
     again = initializers.get({"class_name": type(initializer).__name__, "config": initializer.get_config()})
 
     expected = initializer((4, 6), np.random.default_rng(1))
@@ -164,7 +164,7 @@ def test_configuration_makes_the_same_initializer(initializer):
 
 
 @pytest.mark.parametrize("initializer", [GlorotUniform(), HeNormal(), Orthogonal(), RandomNormal()])
-def test_values_follow_from_the_generator(initializer):
+def test_values_are_determined_by_the_generator(initializer):
     first, second = (initializer((5, 5), np.random.default_rng(3)) for _ in range(2))
     rng = np.random.default_rng(3)
 
@@ -172,13 +172,13 @@ def test_values_follow_from_the_generator(initializer):
     assert not np.array_equal(initializer((5, 5), rng), initializer((5, 5), rng))
 
 
-def test_a_seed_of_its_own_goes_before_the_generator(rng):
+def test_the_initializers_seed_overrides_the_generator(rng):
     initializer = HeNormal(seed=5)
 
     assert np.array_equal(initializer((5, 5), rng), initializer((5, 5), rng))
 
 
-def test_a_function_of_keras_kind_is_an_initializer(rng):
+def test_a_function_with_the_signature_of_keras_is_an_initializer(rng):
     initializer = initializers.get(lambda shape, dtype=None: np.full(shape, 2.0, dtype))
 
     assert initializer((2, 2), rng).tolist() == [[2.0, 2.0], [2.0, 2.0]]
@@ -186,14 +186,14 @@ def test_a_function_of_keras_kind_is_an_initializer(rng):
         initializer.get_config()
 
 
-def test_a_function_may_ask_for_the_generator(rng):
+def test_a_function_may_take_the_generator(rng):
     initializer = initializers.get(lambda shape, rng, dtype: rng.standard_normal(shape))
 
     expected = np.random.default_rng(0).standard_normal((2, 2))
     assert initializer((2, 2), rng, np.float64).tolist() == expected.tolist()
 
 
-def test_an_array_is_its_own_value_and_not_shared(rng):
+def test_an_array_is_copied_as_the_initial_value(rng):
     array = np.array([1.0, 2.0], np.float32)
     initializer = initializers.get(array)
 
@@ -249,7 +249,7 @@ def test_a_wrong_argument_is_refused_by_name(make, kind, message):
         make()
 
 
-def test_a_subclass_must_draw(rng):
+def test_a_subclass_must_define_draw_or_call(rng):
     with pytest.raises(NotImplementedError, match="must define __call__"):
         initializers.Initializer()((2,), rng)
     with pytest.raises(NotImplementedError, match="must define draw"):

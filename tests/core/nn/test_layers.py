@@ -93,7 +93,7 @@ def test_convolution_is_a_sum_over_each_window(shape, size, strides, padding):
     dilation=st.tuples(st.integers(1, 2), st.integers(1, 3)),
     padding=st.sampled_from(["valid", "same"]),
 )
-def test_dilated_convolution_skips_between_its_taps(size, dilation, padding):
+def test_dilated_convolution_skips_pixels_within_its_window(size, dilation, padding):
     x, kernel = normal(2, 7, 8, 2), normal(*size, 2, 3, seed=1)
 
     y = outputs([Conv2D(3, size, 1, padding, dilation, use_bias=False)], x, [kernel])
@@ -111,7 +111,7 @@ def test_dilated_convolution_skips_between_its_taps(size, dilation, padding):
     padding=st.sampled_from(["valid", "same"]),
     kind=st.sampled_from([(MaxPooling2D, np.nanmax), (AveragePooling2D, np.nanmean)]),
 )
-def test_pooling_looks_at_each_window_and_not_at_the_padding(shape, size, strides, padding, kind):
+def test_pooling_reduces_each_window_without_the_padding(shape, size, strides, padding, kind):
     layer, reduce = kind
     x = normal(*shape)
 
@@ -122,7 +122,7 @@ def test_pooling_looks_at_each_window_and_not_at_the_padding(shape, size, stride
         assert y.shape[1:3] == lengths
 
 
-def test_max_pooling_gives_the_gradient_of_a_tie_to_the_first():
+def test_max_pooling_passes_the_gradient_of_a_tie_to_the_first():
     model = Sequential(
         [Dense(1, use_bias=False), Reshape((2, 2, 1)), MaxPooling2D(), Flatten()], dtype="float64"
     )
@@ -182,24 +182,24 @@ def test_reshape_and_flatten_keep_row_major_order(shapes, batch, hidden):
     np.testing.assert_array_equal(flat, x.reshape(batch, -1))
 
 
-def test_reshape_finds_the_length_that_is_minus_one():
+def test_reshape_infers_the_length_of_minus_one():
     assert outputs([Reshape((-1, 2))], normal(3, 12)).shape == (3, 6, 2)
 
 
-def test_embedding_gives_rows_of_its_table():
+def test_embedding_returns_rows_of_its_table():
     table = normal(7, 3)
     for x in (np.array([[1, 6], [0, 1]]), np.arange(6).reshape(1, 2, 3), np.array([[2.0], [5.0]])):
         np.testing.assert_array_equal(outputs([Embedding(7, 3)], x, [table]), table[x.astype(int)])
 
 
 @pytest.mark.parametrize(("x", "message"), [([[7]], "got 7 to 7"), ([[-1, 3]], "got -1 to 3")])
-def test_embedding_refuses_a_number_outside_of_its_table(x, message):
+def test_embedding_refuses_a_number_outside_its_table(x, message):
     with pytest.raises(ValueError, match=rf"integers in \[0, 7\) for the layer 'embedding', {message}"):
         outputs([Embedding(7, 3)], np.array(x))
 
 
 @pytest.mark.parametrize("shape", [(8, 3), (4, 2, 3), (3, 2, 2, 3)], ids=str)
-def test_batch_normalization_in_training_uses_the_batch(shape):
+def test_batch_normalization_uses_batch_statistics_in_training(shape):
     x = 3 * normal(*shape) + 5
     others = tuple(range(len(shape) - 1))
     model = Sequential([BatchNormalization(momentum=0.9, epsilon=1e-2)], dtype="float64")
@@ -214,7 +214,7 @@ def test_batch_normalization_in_training_uses_the_batch(shape):
     np.testing.assert_allclose(variance, 0.9 + 0.1 * x.var(axis=others))
 
 
-def test_batch_normalization_outside_of_training_uses_the_moving_averages():
+def test_batch_normalization_uses_moving_averages_in_inference():
     x = normal(4, 3)
     gamma, beta, mean, variance = (
         normal(3, seed=1),
@@ -229,7 +229,7 @@ def test_batch_normalization_outside_of_training_uses_the_moving_averages():
 
 
 @pytest.mark.parametrize("shape", [(8, 3), (4, 2, 3)], ids=str)
-def test_layer_normalization_uses_the_channels_of_each_sample(shape):
+def test_layer_normalization_normalizes_the_channels_of_each_sample(shape):
     x, gamma, beta = normal(*shape), normal(3, seed=1), normal(3, seed=2)
 
     y = outputs([LayerNormalization(epsilon=0.01)], x, [gamma, beta])
@@ -246,19 +246,19 @@ def dropped(seed, rate=0.25, shape=(50, 40)):
     return seen[0]
 
 
-def test_dropout_drops_its_share_and_scales_the_others_up():
+def test_dropout_drops_its_fraction_and_scales_the_others_up():
     y = dropped(seed=0)
 
     assert set(np.unique(y)) == {0.0, 1 / 0.75}
     assert np.mean(y == 0) == pytest.approx(0.25, abs=0.04)
 
 
-def test_dropout_is_repeated_by_the_seed():
+def test_dropout_is_reproduced_by_the_seed():
     np.testing.assert_array_equal(dropped(seed=3), dropped(seed=3))
     assert (dropped(seed=3) != dropped(seed=4)).any()
 
 
-def test_dropout_drops_nothing_outside_of_training():
+def test_dropout_drops_nothing_in_inference():
     x = normal(4, 5)
 
     np.testing.assert_array_equal(outputs([Dropout(0.9)], x), x)
@@ -294,7 +294,7 @@ def test_dropout_drops_nothing_outside_of_training():
         (lambda: Embedding(0, 2), ValueError, "input_dim must be an integer >= 1"),
     ],
 )
-def test_an_argument_out_of_its_range_is_refused(make, error, message):
+def test_an_argument_out_of_range_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
 
@@ -320,7 +320,7 @@ def test_an_argument_out_of_its_range_is_refused(make, error, message):
         ),
     ],
 )
-def test_layers_that_do_not_fit_together_are_named_with_their_shapes(layers, message):
+def test_an_error_about_incompatible_layers_names_them_with_their_shapes(layers, message):
     with pytest.raises(ValueError, match=message):
         Sequential([Input((10,)), *layers])
 
@@ -345,7 +345,7 @@ CONFIGURED = [
 
 
 @pytest.mark.parametrize("layer", CONFIGURED, ids=lambda layer: type(layer).__name__)
-def test_a_configuration_makes_the_same_layer_again(layer):
+def test_a_configuration_rebuilds_the_same_layer(layer):
     config = layer.get_config()
 
     again = type(layer)(**config)
@@ -366,7 +366,7 @@ class Scale(Layer):
         return gradient * self.gain.value
 
 
-def test_a_layer_of_the_users_own_trains_like_any_other(gradient_error):
+def test_a_custom_layer_trains_like_any_other(gradient_error):
     x = normal(5, 3)
 
     assert gradient_error([Scale(), Dense(2), Scale()], "mse", x, normal(5, 2)) < 1e-8
@@ -375,7 +375,7 @@ def test_a_layer_of_the_users_own_trains_like_any_other(gradient_error):
     )
 
 
-def test_a_layer_of_the_users_own_sees_images_in_the_usual_order():
+def test_a_custom_layer_receives_images_batch_first():
     class Look(Layer):
         def forward(self, x, training):
             self.x, self.training = x, training
@@ -390,7 +390,7 @@ def test_a_layer_of_the_users_own_sees_images_in_the_usual_order():
     assert look.training is False
 
 
-def test_a_layer_without_forward_says_what_is_missing():
+def test_an_error_names_the_missing_forward_of_a_custom_layer():
     class Empty(Layer):
         pass
 
@@ -398,7 +398,7 @@ def test_a_layer_without_forward_says_what_is_missing():
         outputs([Empty()], normal(2, 3))
 
 
-def test_a_layer_that_gives_another_shape_than_it_said_is_named():
+def test_an_error_names_a_custom_layer_with_output_of_the_wrong_shape():
     class Narrow(Scale):
         def compute_output_shape(self, input_shape):
             return input_shape
@@ -412,7 +412,7 @@ def test_a_layer_that_gives_another_shape_than_it_said_is_named():
         outputs([Narrow()], normal(2, 3))
 
 
-def test_a_backward_that_gives_nothing_is_named():
+def test_an_error_names_a_custom_layer_whose_backward_returns_nothing():
     class Forgets(Scale):
         def backward(self, gradient):
             self.gain.gradient[...] = 0

@@ -44,7 +44,7 @@ def test_equals_the_value_by_hand(loss, y_true, y_pred, expected):
     assert value == pytest.approx(expected, rel=1e-6)
 
 
-def test_weights_multiply_and_the_number_of_samples_divides():
+def test_weighted_losses_are_divided_by_the_number_of_samples():
     value = losses.MeanSquaredError()([[0.0], [0.0], [0.0]], [[1.0], [2.0], [3.0]], [1.0, 0.5, 0.0])
 
     assert value == pytest.approx((1 + 2 + 0) / 3)
@@ -57,13 +57,13 @@ def test_weights_multiply_and_the_number_of_samples_divides():
         (losses.SparseCategoricalCrossentropy, np.array([1, 0])),
     ],
 )
-def test_logits_give_what_their_softmax_gives(kind, y):
+def test_a_loss_from_logits_equals_that_of_their_softmax(kind, y):
     logits = np.log(P) + 3.0
 
     assert kind(from_logits=True)(y, logits) == pytest.approx(kind()(y, P), rel=1e-7)
 
 
-def test_logits_give_what_their_sigmoid_gives():
+def test_a_loss_from_logits_equals_that_of_their_sigmoid():
     logits = np.log(P / (1 - P))
 
     value = losses.BinaryCrossentropy(from_logits=True)(ONE_HOT, logits)
@@ -79,7 +79,7 @@ def test_logits_give_what_their_sigmoid_gives():
         (losses.BinaryCrossentropy, [[1.0, 1.0]], 5e4),
     ],
 )
-def test_huge_logits_neither_overflow_nor_lose_the_loss(kind, y, expected):
+def test_huge_logits_neither_overflow_nor_lose_precision(kind, y, expected):
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         value = kind(from_logits=True)(np.array(y), np.array([[-1e5, 1e5]], np.float32))
 
@@ -107,7 +107,7 @@ def test_probabilities_of_zero_and_one_are_clipped_as_in_keras(kind, y, expected
     ],
 )
 @pytest.mark.parametrize("as_layer", [False, True])
-def test_an_output_of_zero_still_has_a_loss_and_a_gradient(last, loss, y, expected, as_layer):
+def test_an_output_rounded_to_zero_still_has_a_loss_and_a_gradient(last, loss, y, expected, as_layer):
     # exp(-2e4) is 0 in float32, so only the logits determine the loss.
     layers = [Dense(2, use_bias=False), Activation(last)] if as_layer else [Dense(2, last, use_bias=False)]
     model = Sequential(layers)
@@ -122,16 +122,16 @@ def test_an_output_of_zero_still_has_a_loss_and_a_gradient(last, loss, y, expect
 
 
 @pytest.mark.parametrize("name", ["mse", "MSE", "mean_squared_error", "MeanSquaredError"])
-def test_a_loss_is_found_under_all_of_its_names(name):
+def test_a_loss_is_found_by_each_of_its_names(name):
     assert isinstance(losses.get(name), losses.MeanSquaredError)
 
 
-def test_an_unknown_name_gets_a_did_you_mean():
+def test_an_unknown_name_is_refused_with_a_suggestion():
     with pytest.raises(ValueError, match=r"did you mean 'binary_crossentropy'\?"):
         losses.get("binary_crossentrop")
 
 
-def test_a_function_may_give_its_derivatives_or_have_them_estimated():
+def test_a_functions_derivatives_are_returned_or_estimated():
     x, y = np.random.default_rng(0).normal(size=(2, 8, 3))
     weights = []
     for loss in (
@@ -149,7 +149,7 @@ def test_a_function_may_give_its_derivatives_or_have_them_estimated():
         np.testing.assert_allclose(other, weights[0], rtol=1e-8)
 
 
-def test_a_function_that_gives_one_number_for_the_batch_is_refused():
+def test_a_function_that_returns_one_number_for_the_batch_is_refused():
     model = Sequential([Dense(3)])
     model.compile("sgd", lambda y, p: ((y - p) ** 2).mean())
 
@@ -188,7 +188,7 @@ def test_a_label_out_of_range_is_refused_in_any_batch(labels, message):
     "loss",
     [losses.Huber(0.5), losses.BinaryCrossentropy(True, 0.1), losses.CategoricalCrossentropy(True, 0.2)],
 )
-def test_a_configuration_makes_the_same_again(loss):
+def test_a_configuration_rebuilds_the_same_object(loss):
     from onstage.nn.serialization import serialize
 
     assert losses.get(serialize(loss)).get_config() == loss.get_config()

@@ -32,7 +32,7 @@ def test_logs_are_means_over_samples_not_over_batches():
     assert accumulator.batch_logs() == {"loss": 36.0, "mae": 6.0}
 
 
-def test_logs_are_a_snapshot_even_when_they_are_read_later():
+def test_logs_are_a_snapshot_even_if_read_later():
     m = model()
     accumulator = m.new_accumulator()
     m.test_step((column(2), column(0), None), accumulator)
@@ -44,7 +44,7 @@ def test_logs_are_a_snapshot_even_when_they_are_read_later():
     assert all(type(value) is float for value in logs.values())
 
 
-def test_sample_weights_are_seen_by_the_loss_and_by_weighted_metrics_alone():
+def test_sample_weights_affect_only_the_loss_and_weighted_metrics():
     m = model(["mae"], ["mae", "mse"])
     accumulator = m.new_accumulator()
 
@@ -59,7 +59,7 @@ def test_sample_weights_are_seen_by_the_loss_and_by_weighted_metrics_alone():
     }
 
 
-def test_metrics_of_one_name_are_numbered():
+def test_metrics_of_the_same_name_are_numbered():
     def difference(y, p):
         return np.abs(y - p)[:, 0]
 
@@ -76,7 +76,7 @@ def test_metrics_of_one_name_are_numbered():
     ]
 
 
-def test_objects_without_a_name_are_numbered_over_both_lists():
+def test_instances_without_a_name_are_numbered_across_both_lists():
     # Keras's names: it numbers instances of recall and AUC, not of the mean squared error.
     given = [metrics.Recall(), metrics.MeanSquaredError()], [metrics.Recall(), metrics.MeanSquaredError()]
 
@@ -106,7 +106,7 @@ CERTAIN = np.array([[-60.0, 0.0], [3.0, 50.0]])
         ("binary_crossentropy", "sigmoid", np.array([[1.0, 0.5], [0.0, 0.0]]), None),
     ],
 )
-def test_a_crossentropy_as_a_metric_is_computed_on_logits_as_the_loss_is(loss, last, y, expected):
+def test_a_crossentropy_metric_is_computed_on_logits_like_the_loss(loss, last, y, expected):
     made = Sequential([Activation(last)], dtype="float64")
     same = losses.get(loss)
     by_shape = loss if last == "sigmoid" else "crossentropy"
@@ -123,7 +123,7 @@ def test_a_crossentropy_as_a_metric_is_computed_on_logits_as_the_loss_is(loss, l
     assert list(logs.values()) == [pytest.approx(expected, rel=1e-12)] * 6
 
 
-def test_a_crossentropy_without_its_activation_keeps_probabilities_from_0_and_1():
+def test_a_crossentropy_without_its_activation_clips_probabilities():
     made = Sequential([Activation("relu")], dtype="float64")
     made.compile("sgd", "binary_crossentropy", ["binary_crossentropy"])
 
@@ -132,7 +132,7 @@ def test_a_crossentropy_without_its_activation_keeps_probabilities_from_0_and_1(
     assert list(logs.values()) == [pytest.approx(-np.log(1e-7))] * 2
 
 
-def test_directions_say_which_way_is_better():
+def test_metric_directions_map_each_metric_to_min_max_or_none():
     def mine(y, p):
         return np.abs(y - p)[:, 0]
 
@@ -167,7 +167,7 @@ def test_accuracy_is_chosen_by_the_shapes(units, last, loss, y, expected):
     assert set(logs) == {"loss", "accuracy"}
 
 
-def test_a_stage_can_be_resumed_in_the_middle():
+def test_a_stage_can_be_resumed_between_batches():
     m = model(["mae", AUC()])
     whole, first, second = m.new_accumulator(), m.new_accumulator(), m.new_accumulator()
     batches = [(column(0.2, 0.9), column(0, 1), None), (column(0.4), column(1), None)]

@@ -29,22 +29,22 @@ def test_accuracy_counts_exact_equality():
     assert of(metrics.Accuracy(), [1, 2, 3, 4], [1, 2, 0, 4]) == 0.75
 
 
-def test_binary_accuracy_takes_the_side_of_the_threshold():
+def test_binary_accuracy_compares_outputs_with_the_threshold():
     assert of(metrics.BinaryAccuracy(), [[1], [0], [1], [0]], [[0.9], [0.5], [0.4], [0.6]]) == 0.5
     assert of(metrics.BinaryAccuracy(threshold=0.3), [1, 0, 1], [0.31, 0.3, 0.29]) == pytest.approx(2 / 3)
 
 
-def test_sparse_accuracy_looks_for_the_greatest_output():
+def test_sparse_accuracy_compares_the_target_with_the_largest_output():
     assert of(metrics.SparseCategoricalAccuracy(), CLASSES, ROWS) == 0.5
     assert of(metrics.SparseCategoricalAccuracy(), np.array(CLASSES)[:, None], ROWS) == 0.5
     assert of(metrics.SparseCategoricalAccuracy(), np.array(CLASSES, np.float32), ROWS) == 0.5
 
 
-def test_categorical_accuracy_looks_for_the_greatest_in_both():
+def test_categorical_accuracy_compares_the_largest_of_both():
     assert of(metrics.CategoricalAccuracy(), ONE_HOT, ROWS) == 0.5
 
 
-def test_of_equal_outputs_the_first_is_the_greatest():
+def test_of_equal_outputs_the_first_counts_as_the_largest():
     assert of(metrics.SparseCategoricalAccuracy(), [0, 1], np.zeros((2, 3))) == 0.5
 
 
@@ -54,14 +54,14 @@ def test_accuracy_over_time_steps_is_the_mean_of_samples():
     assert of(metrics.SparseCategoricalAccuracy(), [[0, 1], [2, 0]], y_pred) == 0.75
 
 
-def test_top_k_looks_among_the_k_greatest():
+def test_top_k_counts_targets_among_the_k_largest_outputs():
     assert of(metrics.SparseTopKCategoricalAccuracy(k=2), CLASSES, ROWS) == 1.0
     assert of(metrics.SparseTopKCategoricalAccuracy(k=1), CLASSES, ROWS) == 0.5
     assert of(metrics.TopKCategoricalAccuracy(k=2), ONE_HOT, ROWS) == 1.0
     assert metrics.TopKCategoricalAccuracy().k == 5
 
 
-def test_a_nan_is_among_no_greatest():
+def test_a_nan_is_never_among_the_largest_outputs():
     assert of(metrics.SparseTopKCategoricalAccuracy(k=2), [0], [[math.nan, 0.1, 0.2]]) == 0.0
 
 
@@ -82,7 +82,7 @@ def test_shapes_are_never_broadcast():
         of(metrics.MeanSquaredError(), [1.0, 2.0, 3.0], np.zeros((3, 3)))
 
 
-def test_sample_weights_weigh():
+def test_sample_weights_make_a_weighted_mean():
     assert of(metrics.SparseCategoricalAccuracy(), CLASSES, ROWS, [3, 1, 0, 0]) == 0.75
     assert of(metrics.MeanSquaredError(), [[0, 0], [0, 0]], [[1, 3], [2, 2]], [1, 3]) == (5 + 3 * 4) / 4
     assert of(metrics.MeanSquaredError(), [[0], [0]], [[1], [2]], [[1], [3]]) == (1 + 3 * 4) / 4
@@ -90,7 +90,7 @@ def test_sample_weights_weigh():
     assert of(metrics.MeanSquaredError(), np.zeros((1, 2)), [[1, 3]], [[1, 0]]) == 1.0
 
 
-def test_no_samples_are_zero():
+def test_a_metric_without_samples_is_zero():
     assert metrics.MeanSquaredError().result() == 0.0
     assert of(metrics.MeanSquaredError(), [1.0], [2.0], [0.0]) == 0.0
     assert metrics.Precision().result() == metrics.Recall().result() == metrics.AUC().result() == 0.0
@@ -99,14 +99,14 @@ def test_no_samples_are_zero():
 ALARMS, ACTUAL = [0.9, 0.8, 0.6, 0.3, 0.2], [1, 0, 1, 1, 0]
 
 
-def test_precision_and_recall_count_alarms():
+def test_precision_and_recall_count_true_and_false_positives():
     assert of(metrics.Precision(), ACTUAL, ALARMS) == pytest.approx(2 / 3)
     assert of(metrics.Recall(), ACTUAL, ALARMS) == pytest.approx(2 / 3)
     assert of(metrics.Precision(thresholds=0.85), ACTUAL, ALARMS) == 1.0
     assert of(metrics.Recall(thresholds=[0.25]), ACTUAL, ALARMS) == 1.0
 
 
-def test_precision_and_recall_take_weights():
+def test_precision_and_recall_use_sample_weights():
     weights = [1, 4, 1, 8, 1]
 
     assert of(metrics.Precision(), ACTUAL, ALARMS, weights) == pytest.approx(2 / 6)
@@ -114,7 +114,7 @@ def test_precision_and_recall_take_weights():
     assert of(metrics.Recall(), ACTUAL, ALARMS, weights) == pytest.approx(2 / 10)
 
 
-def test_precision_can_look_at_one_class_or_at_the_greatest_outputs():
+def test_precision_can_be_restricted_to_one_class_or_the_largest_outputs():
     assert of(metrics.Precision(class_id=0), ONE_HOT, ROWS) == 1.0
     assert of(metrics.Recall(class_id=0, thresholds=0.4), ONE_HOT, ROWS) == 1.0
     assert of(metrics.Precision(class_id=0, thresholds=0.4), ONE_HOT, ROWS) == 0.5
@@ -134,13 +134,13 @@ def test_f1_is_the_harmonic_mean_averaged_over_classes():
     assert of(metrics.F1Score("micro"), ONE_HOT, ROWS) == pytest.approx(0.5, abs=1e-6)
 
 
-def test_f1_has_a_threshold_for_several_labels_a_row():
+def test_f1_with_a_threshold_supports_multi_hot_targets():
     y_true, y_pred = [[1, 1], [0, 1]], [[0.6, 0.6], [0.7, 0.2]]
 
     assert of(metrics.F1Score("micro", threshold=0.5), y_true, y_pred) == pytest.approx(2 / 3, abs=1e-6)
 
 
-def test_auc_of_a_perfect_a_reversed_and_a_blind_classifier():
+def test_auc_of_a_perfect_a_reversed_and_a_random_classifier():
     y_true = [0, 0, 1, 1]
 
     assert of(metrics.AUC(), y_true, [0.1, 0.2, 0.8, 0.9]) == 1.0
@@ -154,7 +154,7 @@ def test_auc_of_a_perfect_a_reversed_and_a_blind_classifier():
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=50, deadline=None)
-def test_auc_is_the_chance_that_a_positive_outranks_a_negative(scores, seed):
+def test_auc_is_the_probability_that_a_positive_outranks_a_negative(scores, seed):
     y_pred = np.array(scores) / 40
     y_true = np.random.default_rng(seed).integers(0, 2, len(scores))
     y_true[:2] = 0, 1
@@ -168,7 +168,7 @@ def test_auc_is_the_chance_that_a_positive_outranks_a_negative(scores, seed):
     assert of(metrics.AUC(thresholds=np.arange(0.5, 40) / 40), y_true, y_pred) == pytest.approx(expected)
 
 
-def test_upper_and_lower_sums_enclose_the_area():
+def test_upper_and_lower_sums_bound_the_area():
     rng = np.random.default_rng(0)
     y_true = rng.integers(0, 2, 200)
     y_pred = np.clip(0.3 * y_true + 0.5 * rng.random(200), 0, 1)
@@ -181,7 +181,7 @@ def test_upper_and_lower_sums_enclose_the_area():
         assert low < between < high
 
 
-def test_auc_takes_logits():
+def test_auc_accepts_logits():
     logits = np.array([-50.0, -1.0, 0.5, 60.0])
 
     from_logits = of(metrics.AUC(from_logits=True), [0, 1, 0, 1], logits)
@@ -189,7 +189,7 @@ def test_auc_takes_logits():
     assert from_logits == of(metrics.AUC(), [0, 1, 0, 1], 1 / (1 + np.exp(-logits))) == 0.75
 
 
-def test_auc_passes_over_outputs_of_a_diverged_model():
+def test_auc_tolerates_nan_outputs_of_a_diverged_model():
     assert of(metrics.AUC(), [0, 1], [math.nan, math.inf]) == 1.0
 
 
@@ -234,7 +234,7 @@ def a_batch(kind, rng, n):
 
 @pytest.mark.parametrize(("kind", "metric"), CASES, ids=lambda x: getattr(x, "name", x))
 @pytest.mark.parametrize("weighted", [False, True])
-def test_batches_add_up_to_the_whole(kind, metric, weighted):
+def test_states_of_batches_add_up_to_that_of_the_whole(kind, metric, weighted):
     rng = np.random.default_rng(1)
     y_true, y_pred = a_batch(kind, rng, 50)
     weight = rng.random(50) if weighted else None
@@ -251,7 +251,7 @@ def test_batches_add_up_to_the_whole(kind, metric, weighted):
 
 
 @pytest.mark.parametrize(("kind", "metric"), CASES, ids=lambda x: getattr(x, "name", x))
-def test_weights_of_two_are_samples_seen_twice(kind, metric):
+def test_a_weight_of_two_equals_a_sample_seen_twice(kind, metric):
     y_true, y_pred = a_batch(kind, np.random.default_rng(2), 30)
     times = np.arange(30) % 3
     metric.build(y_pred.shape)
@@ -264,7 +264,7 @@ def test_weights_of_two_are_samples_seen_twice(kind, metric):
 
 
 @pytest.mark.parametrize(("kind", "metric"), CASES, ids=lambda x: getattr(x, "name", x))
-def test_outputs_may_lie_in_any_order_in_memory(kind, metric):
+def test_outputs_may_have_any_memory_order(kind, metric):
     y_true, y_pred = a_batch(kind, np.random.default_rng(3), 30)
     metric.build(y_pred.shape)
     across, along = metric.new_state(), metric.new_state()
@@ -287,7 +287,7 @@ def test_state_is_float64_and_the_result_a_float(kind, metric):
 
 
 @pytest.mark.parametrize(("kind", "metric"), CASES, ids=lambda x: getattr(x, "name", x))
-def test_configuration_makes_the_same_metric(kind, metric):
+def test_configuration_rebuilds_the_same_metric(kind, metric):
     again = metrics.get({"class_name": type(metric).__name__, "config": metric.get_config()})
     batch = a_batch(kind, np.random.default_rng(5), 30)
 
@@ -297,7 +297,7 @@ def test_configuration_makes_the_same_metric(kind, metric):
 
 
 @pytest.mark.parametrize(("kind", "metric"), CASES, ids=lambda x: getattr(x, "name", x))
-def test_without_a_trainer_a_metric_keeps_its_own_state(kind, metric):
+def test_outside_a_model_a_metric_keeps_its_own_state(kind, metric):
     batches = [a_batch(kind, np.random.default_rng(seed), 20) for seed in (6, 7)]
     whole = [np.concatenate(each) for each in zip(*batches, strict=True)]
     metric.reset_state()
@@ -336,14 +336,14 @@ def test_a_number_from_a_function_counts_as_one_sample():
     assert (metric.name, metric.direction) == ("sum", "min")
 
 
-def test_a_function_must_give_a_value_a_sample():
+def test_a_function_must_return_one_value_per_sample():
     metric = metrics.get(lambda y_true, y_pred: y_pred.mean(axis=0))
 
     with pytest.raises(ValueError, match=r"one value for each of the 4 samples, got shape \(3,\)"):
         of(metric, CLASSES, ROWS)
 
 
-def test_metrics_of_ones_own_define_values():
+def test_a_custom_metric_needs_only_to_define_values():
     class Within(metrics.MeanMetric):
         direction = "max"
 
@@ -379,7 +379,9 @@ def test_metrics_of_ones_own_define_values():
     ],
 )
 @pytest.mark.parametrize("name", ["accuracy", "acc", "Accuracy", "crossentropy", "ce"])
-def test_accuracy_and_crossentropy_are_chosen_by_shape(output_shape, target_shape, kind, metric, loss, name):
+def test_accuracy_and_crossentropy_are_resolved_by_the_shapes(
+    output_shape, target_shape, kind, metric, loss, name
+):
     chosen = metrics.get(name, output_shape=output_shape, target_shape=target_shape)
 
     assert target_kind(target_shape, output_shape) == kind
@@ -411,7 +413,7 @@ def test_accuracy_and_crossentropy_are_chosen_by_shape(output_shape, target_shap
         ("sparse_categorical_crossentropy", metrics.LossMetric, "min"),
     ],
 )
-def test_a_name_is_the_one_in_the_logs(name, kind, direction):
+def test_the_name_passed_is_used_in_the_logs(name, kind, direction):
     metric = metrics.get(name)
 
     assert type(metric) is kind
@@ -425,7 +427,7 @@ def test_a_loss_is_a_metric():
     assert metric.name == "binary_crossentropy"
 
 
-def test_classes_and_instances_are_taken():
+def test_classes_and_instances_are_accepted():
     metric = metrics.AUC(name="area")
 
     assert metrics.get(metric) is metric

@@ -30,11 +30,11 @@ def steps(optimizer, weights, *gradients, slices=None):
     return parameters
 
 
-def test_sgd_goes_down_the_gradient():
+def test_sgd_subtracts_the_gradient_times_the_rate():
     assert steps(optimizers.SGD(0.1), [1.0, 2.0], [10.0, -1.0]) == pytest.approx([0.0, 2.1])
 
 
-def test_momentum_repeats_a_part_of_the_last_change():
+def test_momentum_applies_a_fraction_of_the_last_change_again():
     # v: -1, then 0.5 * -1 - 1 = -1.5
     assert steps(optimizers.SGD(0.1, momentum=0.5), [0.0], [10.0], [10.0]) == pytest.approx([-2.5])
 
@@ -45,13 +45,13 @@ def test_nesterov_looks_ahead_by_the_momentum():
     assert after_one == pytest.approx([-1.5])
 
 
-def test_first_step_of_adam_is_the_learning_rate_whatever_the_gradient():
+def test_first_step_of_adam_equals_the_learning_rate_for_any_gradient():
     weights = steps(optimizers.Adam(0.01, epsilon=0.0), [1.0, 1.0, 1.0], [1e-3, -5.0, 100.0])
 
     assert weights == pytest.approx([0.99, 1.01, 0.99])
 
 
-def test_amsgrad_divides_by_the_greatest_mean_square_so_far():
+def test_amsgrad_divides_by_the_largest_mean_square_so_far():
     # beta_2 = 0: v is g² of the step, its maximum stays 16; beta_1 = 0: m is g.
     optimizer = optimizers.Adam(1.0, beta_1=0.0, beta_2=0.0, epsilon=0.0, amsgrad=True)
 
@@ -63,14 +63,14 @@ def test_rmsprop_divides_by_the_root_of_the_mean_square():
     assert steps(optimizers.RMSprop(0.5, epsilon=0.0), [0.0], [2.0]) == pytest.approx([-0.5 * 2 / 0.4**0.5])
 
 
-def test_centered_rmsprop_divides_by_the_deviation():
+def test_centered_rmsprop_divides_by_the_standard_deviation():
     # v = 0.4, mean = 0.2: variance 0.36
     optimizer = optimizers.RMSprop(0.5, epsilon=0.0, centered=True)
 
     assert steps(optimizer, [0.0], [2.0]) == pytest.approx([-0.5 * 2 / 0.6])
 
 
-def test_centered_rmsprop_survives_equal_gradients():
+def test_centered_rmsprop_stays_finite_for_equal_gradients():
     parameters = np.zeros(50, np.float32)
     optimizer = optimizers.RMSprop(centered=True)
     optimizer.build(parameters)
@@ -88,7 +88,7 @@ def test_adagrad_divides_by_the_root_of_the_sum_of_squares():
     assert steps(optimizer, [0.0], [3.0], [3.0]) == pytest.approx([-3.0 / 4.0 - 3.0 / 5.0])
 
 
-def test_weight_decay_takes_its_part_before_the_update():
+def test_weight_decay_is_applied_before_the_update():
     assert steps(optimizers.SGD(0.1, weight_decay=0.5), [2.0], [1.0]) == pytest.approx([2.0 * 0.95 - 0.1])
 
 
@@ -96,14 +96,14 @@ def test_adamw_decays_by_default():
     assert steps(optimizers.AdamW(0.1), [2.0], [0.0]) == pytest.approx([2.0 * (1 - 0.1 * 0.004)])
 
 
-def test_clipnorm_shortens_each_variable_alone():
+def test_clipnorm_clips_each_variable_on_its_own():
     parts = [slice(0, 2), slice(2, 4)]
     weights = steps(optimizers.SGD(1.0, clipnorm=1.0), np.zeros(4), [3.0, 4.0, 0.3, 0.4], slices=parts)
 
     assert weights == pytest.approx([-0.6, -0.8, -0.3, -0.4])
 
 
-def test_global_clipnorm_shortens_all_together():
+def test_global_clipnorm_clips_all_gradients_together():
     parts = [slice(0, 1), slice(1, 2)]
     weights = steps(optimizers.SGD(1.0, global_clipnorm=1.0), np.zeros(2), [3.0, 4.0], slices=parts)
 
@@ -119,11 +119,11 @@ def test_clipvalue_limits_each_element():
 @pytest.mark.parametrize("limit", ["clipnorm", "global_clipnorm"])
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_gradient_that_cannot_be_shortened_shows_everywhere(limit, broken):
+def test_a_gradient_that_cannot_be_clipped_makes_all_weights_nan(limit, broken):
     assert np.isnan(steps(optimizers.SGD(1.0, **{limit: 1.0}), np.zeros(2), [1.0, broken])).all()
 
 
-def test_average_starts_with_the_first_weights_and_follows():
+def test_average_starts_at_the_weights_after_the_first_step():
     optimizer, weights = made(optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75), [8.0])
 
     optimizer.apply(np.array([4.0]))
@@ -132,7 +132,7 @@ def test_average_starts_with_the_first_weights_and_follows():
     assert (weights[0], optimizer.ema_average[0]) == (0.0, 3.0)
 
 
-def test_weights_become_their_average_every_so_many_steps():
+def test_the_average_replaces_the_weights_at_the_overwrite_frequency():
     optimizer, weights = made(
         optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75, ema_overwrite_frequency=2), [8.0]
     )
@@ -143,7 +143,7 @@ def test_weights_become_their_average_every_so_many_steps():
     assert weights[0] == 3.0
 
 
-def test_finalize_makes_the_average_the_weights():
+def test_finalize_replaces_the_weights_by_the_average():
     optimizer, weights = made(optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75), [8.0])
     optimizer.apply(np.array([4.0]))
     optimizer.apply(np.array([4.0]))
@@ -154,7 +154,7 @@ def test_finalize_makes_the_average_the_weights():
 
 
 @pytest.mark.parametrize("options", [{}, {"use_ema": True}])
-def test_finalize_before_the_first_step_leaves_the_weights(options):
+def test_finalize_before_the_first_step_changes_nothing(options):
     optimizer, weights = made(optimizers.SGD(1.0, **options), [8.0])
     weights[:] = 5.0
 
@@ -163,7 +163,7 @@ def test_finalize_before_the_first_step_leaves_the_weights(options):
     assert weights[0] == 5.0
 
 
-def test_swapping_twice_gives_the_weights_back():
+def test_swapping_twice_restores_the_weights():
     optimizer, weights = made(optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75), [8.0])
     optimizer.apply(np.array([4.0]))
     optimizer.apply(np.array([4.0]))
@@ -206,7 +206,7 @@ def plain_step(name, w, g, t, slots):
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(max_examples=60, deadline=None)
-def test_blocks_give_what_the_formula_gives_on_the_whole(name, size, seed):
+def test_updating_in_blocks_equals_the_formula_on_whole_arrays(name, size, seed):
     rng = np.random.default_rng(seed)
     weights = rng.standard_normal(size)
     optimizer, parameters = made(optimizers.get(name), weights)
@@ -230,7 +230,7 @@ def test_blocks_give_what_the_formula_gives_on_the_whole(name, size, seed):
     ],
     ids=lambda each: each.name,
 )
-def test_a_step_allocates_nothing(optimizer):
+def test_a_step_allocates_no_arrays(optimizer):
     parameters = np.ones(4 * BLOCK, np.float32)
     gradients = np.ones_like(parameters)
     optimizer.build(parameters, [slice(0, BLOCK), slice(BLOCK, 4 * BLOCK)])
@@ -270,7 +270,7 @@ def all_options():
 
 
 @pytest.mark.parametrize("index", range(6))
-def test_a_restored_state_continues_to_the_bit(index):
+def test_a_restored_optimizer_continues_bit_for_bit(index):
     rng = np.random.default_rng(7)
     gradients = rng.standard_normal((8, 20)).astype(np.float32)
     first, second = all_options()[index], all_options()[index]
@@ -303,7 +303,7 @@ def test_state_is_a_copy():
     assert state == before
 
 
-def test_restoring_brings_back_the_learning_rate():
+def test_restoring_a_state_restores_the_learning_rate():
     optimizer, _ = made(optimizers.SGD(0.5), [1.0])
     state = optimizer.state_dict()
     optimizer.learning_rate = 0.1
@@ -349,7 +349,7 @@ def test_a_state_that_does_not_fit_changes_nothing(message):
         assert np.array_equal(values, after["slots"][name])
 
 
-def test_learning_rate_is_the_number_that_was_given():
+def test_learning_rate_is_the_argument():
     optimizer = optimizers.Adam(learning_rate=0.001)
     assert optimizer.learning_rate == 0.001
 
@@ -358,7 +358,7 @@ def test_learning_rate_is_the_number_that_was_given():
     assert type(optimizer.learning_rate) is float
 
 
-def test_a_rate_set_in_between_holds_from_the_next_step():
+def test_a_rate_set_between_steps_takes_effect_at_the_next():
     optimizer, weights = made(optimizers.SGD(1.0), [0.0])
     optimizer.apply(np.array([1.0]))
 
@@ -368,7 +368,7 @@ def test_a_rate_set_in_between_holds_from_the_next_step():
     assert weights[0] == -1.25
 
 
-def test_a_schedule_is_asked_with_the_steps_made():
+def test_a_schedule_is_called_with_the_number_of_steps_made():
     optimizer, weights = made(optimizers.SGD(PiecewiseConstantDecay([0], [1.0, 0.25])), [0.0])
 
     optimizer.apply(np.array([1.0]))
@@ -378,7 +378,7 @@ def test_a_schedule_is_asked_with_the_steps_made():
     assert optimizer.learning_rate == 0.25
 
 
-def test_under_a_schedule_a_rate_cannot_be_set():
+def test_a_rate_cannot_be_set_under_a_schedule():
     optimizer = optimizers.SGD(ExponentialDecay(0.1, 10, 0.5))
 
     with pytest.raises(
@@ -387,7 +387,7 @@ def test_under_a_schedule_a_rate_cannot_be_set():
         optimizer.learning_rate = 0.5
 
 
-def test_one_schedule_can_take_the_place_of_another():
+def test_a_schedule_can_replace_another():
     optimizer = optimizers.SGD(ExponentialDecay(0.1, 10, 0.5))
 
     optimizer.learning_rate = PiecewiseConstantDecay([5], [2.0, 1.0])
@@ -396,7 +396,7 @@ def test_one_schedule_can_take_the_place_of_another():
 
 
 @pytest.mark.parametrize("index", range(6))
-def test_configuration_makes_the_same_optimizer(index):
+def test_configuration_rebuilds_the_same_optimizer(index):
     optimizer = all_options()[index]
 
     again = optimizers.get({"class_name": type(optimizer).__name__, "config": optimizer.get_config()})
@@ -411,7 +411,7 @@ def test_names_are_those_of_keras(name):
     assert type(optimizers.get(name)).__name__.lower() == name.lower()
 
 
-def test_an_instance_stays_itself():
+def test_get_returns_an_instance_unchanged():
     optimizer = optimizers.Adam()
 
     assert optimizers.get(optimizer) is optimizer
@@ -479,12 +479,12 @@ def test_gradients_must_fit_the_parameters():
         optimizer.apply(np.zeros(2, np.float32))
 
 
-def test_a_step_before_build_says_what_to_do():
+def test_an_error_about_a_step_before_build_names_build():
     with pytest.raises(ValueError, match="call build"):
         optimizers.SGD().apply(np.zeros(2))
 
 
-def test_a_copy_changes_the_parameters_of_the_copy():
+def test_a_copy_updates_the_parameters_of_the_copy():
     optimizer, weights = made(optimizers.SGD(1.0, use_ema=True), [1.0])
     gradients = np.array([1.0])
     optimizer.apply(gradients)
@@ -496,7 +496,7 @@ def test_a_copy_changes_the_parameters_of_the_copy():
     assert twin.ema_average[0] == pytest.approx(-0.01)
 
 
-def test_an_optimizer_of_ones_own_needs_only_its_formula():
+def test_a_custom_optimizer_needs_only_to_define_update():
     class SignDescent(optimizers.Optimizer):
         def __init__(self, learning_rate=0.1, **options):
             super().__init__(learning_rate, **options)

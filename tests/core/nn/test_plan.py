@@ -88,7 +88,7 @@ def test_batches_of_all_sizes_share_the_weights():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.uint8, np.int64, np.bool_])
-def test_numbers_of_any_type_train_as_their_float32_do(dtype):
+def test_numbers_of_any_type_train_like_their_float32_values(dtype):
     x = (10 * np.random.default_rng(0).random((12, 6))).astype(dtype)
     y = np.arange(12) % 3
     models = dense_model(), dense_model()
@@ -130,7 +130,7 @@ def test_the_memory_order_of_a_batch_does_not_matter(turn):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_a_buffer_may_be_filled_again_for_the_next_batch():
+def test_the_array_of_a_batch_may_be_reused_for_the_next_batch():
     x, y = blobs(64)
     models = dense_model(), dense_model()
     hot_x, hot_y = np.empty((16, 6), np.float32), np.empty(16, y.dtype)
@@ -145,7 +145,7 @@ def test_a_buffer_may_be_filled_again_for_the_next_batch():
 
 
 @pytest.mark.parametrize("loss", ["mse", "hinge", "categorical_crossentropy", "binary_crossentropy"])
-def test_the_data_of_a_batch_is_left_as_it_is(loss):
+def test_the_data_of_a_batch_is_not_modified(loss):
     x = np.random.default_rng(0).random((8, 6)).astype(np.float32)
     y = np.eye(3, dtype=np.float32)[np.arange(8) % 3]
     x_before, y_before = x.copy(), y.copy()
@@ -161,7 +161,7 @@ def test_the_data_of_a_batch_is_left_as_it_is(loss):
     np.testing.assert_array_equal(y, y_before)
 
 
-def test_a_batch_is_not_kept_after_its_step():
+def test_a_batch_is_released_after_its_step():
     class Watched(np.ndarray):
         pass
 
@@ -180,7 +180,7 @@ def test_a_batch_is_not_kept_after_its_step():
     assert [each() for each in watched] == [None, None]
 
 
-def test_predictions_are_the_callers_to_keep():
+def test_predictions_are_not_overwritten_by_the_next_batch():
     x, _ = blobs(8)
     model = dense_model()
 
@@ -203,7 +203,7 @@ def test_predictions_do_not_depend_on_the_size_of_the_batch():
     )
 
 
-def test_softmax_written_as_a_layer_gives_the_same_bits():
+def test_softmax_as_a_separate_layer_gives_the_same_bits():
     x, y = blobs(16)
     weights = []
     for layers in ([Dense(3, "softmax")], [Dense(3), Activation("softmax")]):
@@ -216,7 +216,7 @@ def test_softmax_written_as_a_layer_gives_the_same_bits():
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_frozen_layer_stays_while_the_others_learn():
+def test_a_frozen_layer_does_not_change_while_others_learn():
     x, y = blobs(16)
     model = Sequential([Dense(8, "relu", trainable=False), Dense(3, "softmax")], seed=0)
     model.compile("adam", "sparse_categorical_crossentropy")
@@ -229,7 +229,7 @@ def test_a_frozen_layer_stays_while_the_others_learn():
     assert changed == [False, False, True, True]
 
 
-def test_layers_below_the_first_weights_are_not_asked_for_gradients():
+def test_no_gradients_are_computed_below_the_first_trained_weights():
     class Fixed(Layer):
         def forward(self, x, training):
             return 2 * x
@@ -244,7 +244,7 @@ def test_layers_below_the_first_weights_are_not_asked_for_gradients():
     assert np.isfinite(model.train_on_batch(x, y))
 
 
-def test_regularizers_count_in_training_and_in_evaluation():
+def test_penalties_are_part_of_the_loss_in_training_and_evaluation():
     x, y = blobs(16)
     model = Sequential([Dense(3, "softmax", kernel_regularizer="l2")], seed=0)
     plain = Sequential([Dense(3, "softmax")], seed=0)
@@ -268,7 +268,7 @@ def test_a_diverging_training_gives_nan_and_no_warning():
     assert not np.isfinite(losses[-1])
 
 
-def test_an_embedding_takes_integers_that_float32_cannot_hold():
+def test_an_embedding_accepts_integers_that_float32_cannot_represent():
     x = np.array([[2**24 + 1], [2**24]])
     model = Sequential([Embedding(2**24 + 2, 1, "zeros"), Flatten()])
     model.build((None, 1))

@@ -49,7 +49,7 @@ def test_gradient_of_l1_at_zero_is_zero():
     assert grad.tolist() == [0.0, 1.0]
 
 
-def test_gradient_reaches_every_weight_of_a_large_array():
+def test_gradient_is_added_to_every_weight_of_a_large_array():
     w, grad = np.ones((300, 100), np.float32), np.zeros((300, 100), np.float32)
 
     L2(0.5).add_gradient(w, grad)
@@ -57,7 +57,7 @@ def test_gradient_reaches_every_weight_of_a_large_array():
     assert (grad == 1.0).all()
 
 
-def test_gradient_that_is_no_flat_buffer_is_refused():
+def test_a_gradient_that_is_not_contiguous_is_refused():
     with pytest.raises(ValueError, match="grad must be C-contiguous"):
         L2().add_gradient(np.ones((3, 2)), np.zeros((2, 3)).T)
 
@@ -76,7 +76,7 @@ def test_names_are_those_of_keras(identifier, kind):
         assert type(regularizers.get(identifier)) is kind
 
 
-def test_none_and_instances_stay_themselves():
+def test_get_returns_none_and_instances_unchanged():
     instance = L1(0.5)
 
     assert regularizers.get(None) is None
@@ -84,7 +84,7 @@ def test_none_and_instances_stay_themselves():
 
 
 @pytest.mark.parametrize("instance", [L1(0.5), L2(0.25), L1L2(0.5, 0.25)])
-def test_configuration_makes_the_same_regularizer(instance):
+def test_configuration_rebuilds_the_same_regularizer(instance):
     again = regularizers.get({"class_name": type(instance).__name__, "config": instance.get_config()})
 
     assert type(again) is type(instance)
@@ -97,6 +97,6 @@ def test_factors_must_be_finite_and_not_negative(wrong):
         L1(wrong)
 
 
-def test_something_else_is_refused():
+def test_an_identifier_of_another_type_is_refused():
     with pytest.raises(TypeError, match="regularizer must be a name, a configuration or an instance, got 3"):
         regularizers.get(3)

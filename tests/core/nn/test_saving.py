@@ -43,7 +43,7 @@ def convolutional():
     return model
 
 
-def test_a_loaded_model_predicts_measures_and_trains_on_to_the_bit(tmp_path):
+def test_a_loaded_model_predicts_evaluates_and_trains_on_bit_for_bit(tmp_path):
     x, y = data()
     model = convolutional()
     model.fit(x, y, 8, epochs=2, verbose=0)
@@ -62,7 +62,7 @@ def test_a_loaded_model_predicts_measures_and_trains_on_to_the_bit(tmp_path):
     assert again.learning_rate == model.learning_rate
 
 
-def test_an_uncompiled_model_and_one_loaded_without_compiling_predict(tmp_path):
+def test_a_model_loaded_without_compiling_can_predict(tmp_path):
     x, _ = data((3,))
     model = Sequential([Dense(2, activations.LeakyReLU(0.1))], dtype="float64")
     expected = model.predict_on_batch(x)
@@ -87,14 +87,14 @@ def test_weights_are_saved_alone_and_loaded_from_files_of_both_kinds(tmp_path):
         np.testing.assert_array_equal(other.predict_on_batch(x), model.predict_on_batch(x))
 
 
-def test_weights_of_another_model_are_refused_by_name_of_the_file(tmp_path):
+def test_weights_of_another_model_are_refused_and_the_file_is_named(tmp_path):
     Sequential([Input((3,)), Dense(2)]).save_weights(tmp_path / "weights")
 
     with pytest.raises(StateError, match=r"weights' doesn't fit the model: kernel must have shape \(3, 4\)"):
         Sequential([Input((3,)), Dense(4)]).load_weights(tmp_path / "weights")
 
 
-def test_a_file_is_not_replaced_unless_it_may_be(tmp_path):
+def test_a_file_is_not_replaced_without_overwrite(tmp_path):
     model = Sequential([Input((3,)), Dense(2)])
     model.save(tmp_path / "model")
     model.save(tmp_path / "model")
@@ -156,7 +156,7 @@ def own_model():
 OWN = {"Scale": Scale, "Square": Square, "quartic": quartic, "distance": distance}
 
 
-def test_custom_objects_bring_the_users_own_back(tmp_path):
+def test_custom_objects_restore_custom_classes_and_functions(tmp_path):
     x, _ = data((3,))
     model = own_model()
     model.save(tmp_path / "model")
@@ -220,7 +220,7 @@ def damage(change):
         (lambda s: s["state"].update(weights=3), "saved weights must be a list of arrays"),
     ],
 )
-def test_a_file_that_is_no_model_of_ours_is_refused(tmp_path, change, message):
+def test_a_file_that_holds_no_valid_model_is_refused(tmp_path, change, message):
     path = damage(change)(tmp_path)
 
     with pytest.raises(StateError, match=message):

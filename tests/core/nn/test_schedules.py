@@ -14,31 +14,31 @@ from onstage.nn.schedules import (
 )
 
 
-def test_exponential_decay_multiplies_once_in_decay_steps():
+def test_exponential_decay_multiplies_once_per_decay_steps():
     schedule = ExponentialDecay(0.8, decay_steps=10, decay_rate=0.25)
 
     assert [schedule(step) for step in (0, 5, 10, 20)] == pytest.approx([0.8, 0.4, 0.2, 0.05])
 
 
-def test_staircase_holds_the_rate_between_stairs():
+def test_staircase_keeps_the_rate_constant_within_decay_steps():
     schedule = ExponentialDecay(0.8, decay_steps=10, decay_rate=0.25, staircase=True)
 
     assert [schedule(step) for step in (0, 9, 10, 19, 20)] == pytest.approx([0.8, 0.8, 0.2, 0.2, 0.05])
 
 
-def test_cosine_decay_is_half_at_half_and_stays_at_its_end():
+def test_cosine_decay_is_half_at_half_time_and_constant_after_its_end():
     schedule = CosineDecay(1.0, decay_steps=100)
 
     assert [schedule(step) for step in (0, 50, 100, 1000)] == pytest.approx([1.0, 0.5, 0.0, 0.0])
 
 
-def test_alpha_is_the_fraction_that_remains():
+def test_alpha_is_the_fraction_of_the_rate_that_remains():
     schedule = CosineDecay(2.0, decay_steps=100, alpha=0.1)
 
     assert [schedule(step) for step in (0, 50, 100)] == pytest.approx([2.0, 1.1, 0.2])
 
 
-def test_warm_up_rises_along_a_line_to_its_target():
+def test_warmup_rises_linearly_to_its_target():
     schedule = CosineDecay(0.0, decay_steps=100, alpha=0.5, warmup_target=1.0, warmup_steps=10)
 
     assert [schedule(step) for step in (0, 5, 10, 60, 110, 999)] == pytest.approx(
@@ -52,11 +52,11 @@ def test_a_boundary_is_the_last_step_of_its_rate():
     assert [schedule(step) for step in (0, 10, 11, 20, 21, 999)] == [1.0, 1.0, 0.5, 0.5, 0.1, 0.1]
 
 
-def test_no_boundary_is_one_rate():
+def test_without_boundaries_the_rate_is_constant():
     assert PiecewiseConstantDecay([], [0.3])(7) == 0.3
 
 
-def test_polynomial_decay_falls_along_a_power():
+def test_polynomial_decay_falls_with_a_power_of_the_remaining_steps():
     line = PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.5)
     parabola = PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.0, power=2.0)
 
@@ -64,7 +64,7 @@ def test_polynomial_decay_falls_along_a_power():
     assert [parabola(step) for step in (0, 5, 10, 99)] == pytest.approx([1.0, 0.25, 0.0, 0.0])
 
 
-def test_cycles_start_again_over_a_longer_span():
+def test_each_cycle_restarts_the_decay_over_more_steps():
     schedule = PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.0, cycle=True)
 
     # Over 10 steps to 0, then over 20 from a half to 0, then over 30 from a third.
@@ -82,7 +82,7 @@ ALL = [
 
 
 @pytest.mark.parametrize("schedule", ALL, ids=lambda each: type(each).__name__)
-def test_configuration_makes_the_same_schedule(schedule):
+def test_configuration_rebuilds_the_same_schedule(schedule):
     again = schedules.get({"class_name": type(schedule).__name__, "config": schedule.get_config()})
 
     assert type(again) is type(schedule)
@@ -98,7 +98,7 @@ def test_rates_are_floats_within_their_range(step, schedule):
     assert 0.0 <= rate <= 0.3
 
 
-def test_a_schedule_of_ones_own_needs_only_a_call():
+def test_a_custom_schedule_needs_only_to_define_call():
     class Halving(LearningRateSchedule):
         def __call__(self, step):
             return 0.5**step

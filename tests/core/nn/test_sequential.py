@@ -45,7 +45,7 @@ def test_layers_are_numbered_by_kind_in_each_model():
         assert names == ["dense", "conv2d", "mine", "dense_1", "batch_normalization"]
 
 
-def test_a_name_that_was_given_is_not_given_again():
+def test_a_name_passed_by_the_user_is_not_assigned_again():
     model = Sequential([Dense(2, name="dense_1"), Dense(2), Dense(2)])
 
     assert [layer.name for layer in model.layers] == ["dense_1", "dense", "dense_2"]
@@ -58,7 +58,7 @@ def test_a_name_that_was_given_is_not_given_again():
         lambda: [Dense(2, input_shape=(4,)), Dense(3)],
     ],
 )
-def test_a_model_with_an_input_shape_is_built_at_once(layers):
+def test_a_model_with_an_input_shape_is_built_immediately(layers):
     model = Sequential(layers())
 
     assert model.built
@@ -67,7 +67,7 @@ def test_a_model_with_an_input_shape_is_built_at_once(layers):
     assert [w.shape for w in model.get_weights()] == [(4, 2), (2,), (2, 3), (3,)]
 
 
-def test_a_model_without_one_is_built_by_build_or_by_its_first_data():
+def test_a_model_without_an_input_shape_is_built_by_build_or_by_its_first_data():
     by_build, by_data = Sequential([Dense(2)]), Sequential([Dense(2)])
     by_build.build((None, 4))
     by_data.predict_on_batch(np.zeros((1, 4)))
@@ -75,7 +75,7 @@ def test_a_model_without_one_is_built_by_build_or_by_its_first_data():
     assert by_build.input_shape == by_data.input_shape == (None, 4)
 
 
-def test_layers_can_be_added_and_taken_away_and_weights_stay():
+def test_adding_and_popping_layers_keeps_the_other_weights():
     model = Sequential([Input((4,)), Dense(2)], seed=0)
     kernel = model.get_weights()[0]
 
@@ -88,7 +88,7 @@ def test_layers_can_be_added_and_taken_away_and_weights_stay():
     assert model.output_shape == (None, 2)
 
 
-def test_a_model_that_grew_trains_on():
+def test_a_model_trains_on_after_layers_are_added():
     x, y = data()
     model = Sequential([Dense(3)], seed=0)
     model.compile("adam", "sparse_categorical_crossentropy")
@@ -127,12 +127,12 @@ def test_a_model_that_grew_trains_on():
         ),
     ],
 )
-def test_what_cannot_be_a_model_is_refused(build, error, message):
+def test_an_invalid_model_is_refused(build, error, message):
     with pytest.raises(error, match=message):
         build()
 
 
-def test_a_layer_of_a_model_that_failed_can_be_used_again():
+def test_a_layer_of_a_model_that_failed_can_be_reused():
     layer = Dense(2)
     with pytest.raises(TypeError, match="instances of Layer"):
         Sequential([layer, "flatten"])
@@ -159,7 +159,7 @@ def test_summary_shows_shapes_and_counts():
 # -- compiling and data
 
 
-def test_compile_refuses_what_it_does_not_know():
+def test_compile_refuses_unknown_names():
     model = Sequential([Dense(2)])
     for arguments, message in (
         ({"optimizer": "adm", "loss": "mse"}, "did you mean 'adam'"),
@@ -224,7 +224,7 @@ def test_data_that_does_not_fit_is_refused_before_the_first_stage(call, x, y, er
         )
 
 
-def test_a_batch_of_another_width_in_the_middle_of_a_stream_is_refused():
+def test_a_batch_of_another_width_later_in_a_stream_is_refused():
     model = compiled()
     batches = [(np.zeros((5, 4)), np.zeros(5, int)), (np.zeros((5, 3)), np.zeros(5, int))]
 
@@ -235,7 +235,7 @@ def test_a_batch_of_another_width_in_the_middle_of_a_stream_is_refused():
 @pytest.mark.parametrize("label", [3, -1, 4, -3, -4, 10**6, -(10**6), 10**12, -(10**12)])
 @pytest.mark.parametrize("place", [0, 4])
 @pytest.mark.parametrize("sample_weight", [None, np.zeros(5)])
-def test_a_label_out_of_range_in_the_middle_of_a_stream_is_refused(label, place, sample_weight):
+def test_a_label_out_of_range_later_in_a_stream_is_refused(label, place, sample_weight):
     model = compiled()
     wrong = np.zeros(5, int)
     wrong[place] = label
@@ -248,7 +248,7 @@ def test_a_label_out_of_range_in_the_middle_of_a_stream_is_refused(label, place,
     assert model.optimizer.iterations == 1
 
 
-def test_a_loss_of_nan_with_sound_labels_is_no_error():
+def test_a_nan_loss_with_valid_labels_is_not_an_error():
     model = compiled()
 
     loss, _ = model.train_on_batch(np.full((5, 4), np.inf), np.zeros(5, int))
@@ -256,7 +256,7 @@ def test_a_loss_of_nan_with_sound_labels_is_no_error():
     assert np.isnan(loss)
 
 
-def test_class_numbers_for_an_embedding_are_checked():
+def test_integers_for_an_embedding_are_checked_before_training():
     model = Sequential([Embedding(4, 2), Flatten(), Dense(1)])
     model.compile("sgd", "mse")
 
@@ -267,7 +267,7 @@ def test_class_numbers_for_an_embedding_are_checked():
 # -- training
 
 
-def test_fills_in_the_protocol():
+def test_sequential_implements_the_model_protocol():
     model = compiled()
     model.build((None, 4))
 
@@ -288,7 +288,7 @@ def test_the_same_seed_gives_the_same_bits():
     assert (runs[0] != runs[3]).any()
 
 
-def test_the_seed_of_the_model_alone_repeats_a_run_too():
+def test_the_seed_of_the_model_alone_reproduces_a_run():
     x, y = data()
     runs = []
     for _ in range(2):
@@ -323,7 +323,7 @@ def test_an_uncompiled_model_has_no_learning_rate():
     assert not hasattr(Sequential([Dense(2)]), "learning_rate")
 
 
-def test_finalize_weights_takes_up_the_average():
+def test_finalize_weights_replaces_the_weights_by_the_average():
     x, y = data()
     model = Sequential([Dense(3, "softmax")], seed=0)
     model.compile(Adam(0.1, use_ema=True, ema_momentum=0.5), "sparse_categorical_crossentropy")
@@ -344,7 +344,7 @@ def test_finalize_weights_takes_up_the_average():
 # -- weights and state
 
 
-def test_weights_come_in_keras_order():
+def test_weights_are_in_the_order_of_keras():
     model = Sequential([Input((4,)), Dense(2), BatchNormalization()], seed=0)
     model.layers[1].moving_mean.value[...] = 7
 
@@ -355,7 +355,7 @@ def test_weights_come_in_keras_order():
     np.testing.assert_array_equal(model.get_weights()[4], [7, 7])
 
 
-def test_get_weights_gives_copies():
+def test_get_weights_returns_copies():
     model = Sequential([Input((4,)), Dense(2)], seed=0)
 
     model.get_weights()[0][...] = 9
@@ -382,7 +382,7 @@ def test_weights_that_do_not_fit_change_nothing(weights, error, message):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_restored_state_goes_on_to_the_bit():
+def test_a_restored_model_trains_on_bit_for_bit():
     x, y = data()
     whole, first, second = compiled(), compiled(), compiled(seed=5)
     second.build((None, 4))
@@ -419,7 +419,7 @@ def test_a_state_with_a_damaged_part_changes_nothing(part):
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-def test_a_copy_trains_on_its_own(copied):
+def test_a_copy_trains_independently(copied):
     x, y = data()
     model = compiled()
     model.train_on_batch(x, y)

@@ -61,9 +61,7 @@ def state_view(model: CompiledNetwork) -> State:
 
 def _save(filepath: str | PathLike[str], overwrite: bool, state: State) -> None:
     if not overwrite and Path(filepath).exists():
-        raise FileExistsError(
-            f"filepath must not exist, got {str(filepath)!r}; pass overwrite=True to replace it"
-        )
+        raise FileExistsError(f"filepath {str(filepath)!r} exists; pass overwrite=True to replace it")
     storage.save(filepath, state)
 
 
