@@ -46,8 +46,7 @@ class BackgroundQueue(Generic[_T]):
     `flush` or `close`, with its own traceback. Items that wait behind the error
     are dropped; items put after it was raised are worked off.
 
-    Copies, pickles and forked children start empty and without a thread: an
-    item is worked off in the process that put it.
+    Copies, pickles and forked children start empty and without a thread.
 
     Parameters
     ----------
@@ -119,15 +118,8 @@ class BackgroundQueue(Generic[_T]):
     def put(self, item: _T, wait: bool = True) -> bool:
         """Add an item, and raise as `check` does.
 
-        Parameters
-        ----------
-        wait
-            Wait for room if the queue is full; False drops the item.
-
-        Returns
-        -------
-        bool
-            Whether the item was added.
+        If the queue is full, wait for room; or, if not `wait`, return False
+        and drop the item.
         """
         if self._open_in != os.getpid():
             self.start()
@@ -184,15 +176,8 @@ class BackgroundQueue(Generic[_T]):
     def close(self, timeout: float | None = None) -> bool:
         """Wait until all items are worked off, end the thread, then raise as `check` does.
 
-        Parameters
-        ----------
-        timeout
-            Seconds to wait at most; call it again to go on waiting.
-
-        Returns
-        -------
-        bool
-            Whether the thread has ended.
+        Return whether the thread has ended within `timeout` seconds; if not,
+        call it again to go on waiting.
         """
         thread = self._own_thread()
         if thread is None:
@@ -256,10 +241,9 @@ class BackgroundQueue(Generic[_T]):
 
 
 class Background(BackgroundQueue[_Job]):
-    """Background thread that runs jobs, one after the other.
+    """Queue whose items are jobs: a thread runs them one after the other.
 
-    A `BackgroundQueue` whose items are jobs. A job must not touch data that
-    training changes.
+    A job must not touch data that training changes.
 
     Parameters
     ----------
