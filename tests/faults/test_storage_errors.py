@@ -69,7 +69,7 @@ def _save_on_a_sick_disk(how, directory, prefix=()):
 
 
 def _expected(path, number):
-    why = f"{os.strerror(number)}; the file was not written, nor an older one touched"
+    why = f"{os.strerror(number)}; the file was not written, an older one is untouched"
     text = f"[Errno {number}] {why}: '{path}'"
     return {
         "error": {"errno": number, "text": text, "file": str(path)},
@@ -118,7 +118,7 @@ def test_any_call_to_the_system_that_fails_is_reported_with_the_file(path, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing)
-        with pytest.raises(OSError, match="the file was not written, nor an older one touched") as caught:
+        with pytest.raises(OSError, match="the file was not written, an older one is untouched") as caught:
             storage.save(path, NEW)
 
     assert caught.value.errno == number

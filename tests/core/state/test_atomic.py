@@ -1,4 +1,4 @@
-"""Atomic writes: their order, their leftovers, pointer files, the newest k."""
+"""Atomic writes: the order of the steps, and the removal of leftovers."""
 
 import os
 import subprocess
@@ -7,12 +7,9 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from onstage.errors import OnstageWarning, StateError
 from onstage.state import atomic
-from onstage.state.atomic import keep_newest, read_pointer, write_atomic, write_pointer
+from onstage.state.atomic import write_atomic
 
 
 def test_the_pieces_make_the_file_and_nothing_else_is_left(tmp_path):
@@ -136,77 +133,3 @@ def test_threads_that_write_at_once_don_t_sweep_each_other_away(tmp_path):
     assert errors == []
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
     assert (tmp_path / "a").read_bytes() == b"a49"
-
-
-# Pointer files.
-
-
-@given(
-    name=st.text(
-        st.characters(exclude_categories=["C", "Z"], exclude_characters="/\\:"), min_size=1, max_size=60
-    ).filter(lambda name: name not in {".", ".."})
-)
-def test_a_pointer_leads_to_the_file_beside_it(tmp_path_factory, name):
-    directory = tmp_path_factory.getbasetemp()
-
-    write_pointer(directory / "latest", name)
-
-    assert read_pointer(directory / "latest") == directory / name
-
-
-BAD_NAMES = ["", ".", "..", "../x", "a/b", "/etc/passwd", "..\\x", "a\nb", "a\0b", "x" * 256, "\x1b[2J"]
-
-
-@pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_pointer_can_t_be_made_to_lead_elsewhere(tmp_path, name):
-    with pytest.raises(ValueError, match="name must be a file name without a directory, got "):
-        write_pointer(tmp_path / "latest", name)
-
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize("name", [*BAD_NAMES, "x\n\n", "x" * 10_000, "\n"])
-def test_a_pointer_that_leads_elsewhere_is_refused(tmp_path, name):
-    (tmp_path / "latest").write_text(name)
-
-    with pytest.raises(
-        StateError, match=r"pointer file '.*latest' must hold the name of a file beside it, got"
-    ):
-        read_pointer(tmp_path / "latest")
-
-
-def test_a_pointer_of_other_bytes_is_refused(tmp_path):
-    (tmp_path / "latest").write_bytes(b"\xff\xfe")
-
-    with pytest.raises(StateError, match="must hold a file name, got bytes that are not text"):
-        read_pointer(tmp_path / "latest")
-
-
-# The newest k.
-
-
-def test_the_newest_files_are_kept(tmp_path):
-    paths = [tmp_path / str(i) for i in range(5)]
-    for path in paths[1:]:
-        path.touch()
-
-    assert keep_newest(paths, 2) == paths[3:]
-    assert sorted(os.listdir(tmp_path)) == ["3", "4"]
-    assert keep_newest(paths[3:], 9) == paths[3:]
-
-
-def test_a_file_that_can_t_be_deleted_is_warned_of_and_stays_on_the_list(tmp_path):
-    paths = [tmp_path / str(i) for i in range(3)]
-    paths[0].mkdir()
-    paths[1].touch()
-    paths[2].touch()
-
-    with pytest.warns(OnstageWarning, match="could not delete the old file '.*0': Is a directory"):
-        left = keep_newest(paths, 1)
-
-    assert left == [paths[0], paths[2]]
-
-
-def test_at_least_one_file_must_be_kept():
-    with pytest.raises(ValueError, match="keep must be at least 1, got 0"):
-        keep_newest([], 0)

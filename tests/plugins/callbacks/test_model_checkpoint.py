@@ -5,9 +5,8 @@ import pytest
 from onstage_model_checkpoint import ModelCheckpoint
 from safetensors.numpy import load_file
 
-from onstage import OnstageWarning, Run, Sequential, layers, load_model
+from onstage import Callback, OnstageWarning, Run, Sequential, layers, load_model
 from onstage.state import storage
-from onstage.state.atomic import read_pointer
 from onstage.testing import FakeModel, check_callback, replay
 
 
@@ -145,8 +144,8 @@ def test_directories_are_made_when_the_first_file_is_saved(tmp_path):
 def test_pointers_name_the_latest_and_the_best(tmp_path):
     replay(ModelCheckpoint(tmp_path / "{epoch}", monitor="loss"), losses(3, 1, 2))
 
-    assert steps_in(read_pointer(tmp_path / "latest")) == 3
-    assert steps_in(read_pointer(tmp_path / "best")) == 2
+    assert (tmp_path / "latest").read_text() == "3.safetensors\n"
+    assert (tmp_path / "best").read_text() == "2.safetensors\n"
 
 
 def test_keeps_the_newest_and_the_best(tmp_path):
@@ -179,6 +178,24 @@ def test_files_of_others_are_left_alone(tmp_path):
     replay(ModelCheckpoint(tmp_path / "{epoch}", max_to_keep=1), losses(1, 2, 3))
 
     assert "0.safetensors" in names(tmp_path)
+
+
+def test_a_file_that_cannot_be_deleted_is_warned_of_and_tried_again(tmp_path):
+    class Replaces(Callback):
+        def on_epoch_end(self, epoch):
+            if epoch == 0:
+                (tmp_path / "1.safetensors").unlink()
+                (tmp_path / "1.safetensors").mkdir()
+            if epoch == 1:
+                (tmp_path / "1.safetensors").rmdir()
+
+    callback = ModelCheckpoint(tmp_path / "{epoch}", max_to_keep=1)
+    with pytest.warns(OnstageWarning, match=r"could not delete the old file '.*1\.safetensors'") as caught:
+        replay([callback, Replaces()], losses(1, 2, 3))
+
+    assert len(caught) == 1
+    assert [dict(values) for values in callback.state_dict()["saved"]] == [{"epoch": 3}]
+    assert names(tmp_path) == ["3.safetensors", "latest"]
 
 
 def test_a_real_model_comes_back_whole_whatever_the_suffix(tmp_path):
@@ -216,7 +233,7 @@ def test_weights_alone_go_into_another_model(tmp_path):
         ("{loss:/>9}", "filepath must stay in its directory"),
         ("folder/", "filepath must name a file, got 'folder/'"),
         ("", "filepath must name a file, got ''"),
-        ("{batch}", "filepath must have {batch} only where save_freq is a number of batches"),
+        ("{batch}", "filepath must have {batch} only if save_freq is a number of batches"),
     ],
 )
 def test_a_wrong_template_is_refused_at_once(template, message):

@@ -1,8 +1,10 @@
-"""ModelCheckpoint: saves the model at intervals, or when it is the best so far."""
+"""ModelCheckpoint: save the model at intervals, or when it is the best so far."""
 
 from __future__ import annotations
 
+import os
 import re
+import warnings
 from collections.abc import Callable
 from functools import partial
 from os import PathLike
@@ -11,9 +13,10 @@ from typing import Any, ClassVar, Literal
 
 from onstage import Callback, Logs
 from onstage.callbacks.monitor import Monitor
+from onstage.errors import OnstageWarning
 from onstage.model import State
 from onstage.state import copy_state, storage
-from onstage.state.atomic import keep_newest, write_pointer
+from onstage.state.atomic import write_atomic
 from onstage.state.background import Background
 from onstage.validation import (
     validate_bool,
@@ -28,27 +31,27 @@ __all__ = ["ModelCheckpoint"]
 
 
 class ModelCheckpoint(Callback):
-    """Save the model, or its weights, while it trains.
+    """Save the model or its weights during training.
 
-    Files are safetensors whatever their suffix, checksummed, and replaced
-    only when the new one is safe on disk. Where `filepath` has fields in the
-    file's name, two pointer files beside the checkpoints hold the name of the
-    latest and of the best: ``latest`` and ``best``, the latter when the monitor
-    is in the logs. Give each ModelCheckpoint that makes several files a
-    directory of its own.
+    Files are in safetensors format, whatever their suffix, with a checksum. A
+    file is replaced once the new one is safe on disk. If the file name in
+    `filepath` has fields, two files beside the checkpoints, ``latest`` and
+    ``best``, hold the names of the newest and the best one (``best`` only if
+    the monitor is in the logs). Each ModelCheckpoint with such a file name
+    needs its own directory.
 
     Parameters
     ----------
     filepath
-        May have the fields ``{epoch}`` and ``{batch}``, which count from 1,
-        and metrics: ``"{epoch:02d}-{val_loss:.3f}"``. Without a suffix it gets
-        ``.safetensors``. Directories are made when the first file is saved.
+        Path, which may have the fields ``{epoch}`` and ``{batch}``, which count
+        from 1, and metrics: ``"{epoch:02d}-{val_loss:.3f}"``. Without a suffix
+        it gets ``.safetensors``. Directories are made with the first file.
     monitor
-        The metric that decides what is best.
+        Metric that decides which model is the best.
     verbose
         1 prints each decision.
     save_best_only
-        Save only when the monitor has improved.
+        Save only if the monitor has improved.
     save_weights_only
         Save the weights without configuration and optimizer.
     mode
@@ -57,32 +60,37 @@ class ModelCheckpoint(Callback):
         ``"epoch"``; ``"5 epochs"``; or a number of training batches, counted
         across epochs.
     initial_value_threshold
-        The best value to begin with.
+        Initial best value.
     max_to_keep
-        Delete all but so many of the newest files that this callback saved, and
-        the best one; None keeps them all.
+        Number of newest files to keep; older files of this callback are
+        deleted, except the best one. None keeps them all.
     save_in_background
-        Copy the weights in the stage, and write them by a thread while the
-        training goes on. The file is there when the next one is saved, when
-        the training ends, and when the run's state is taken, not when the
-        stage is over; an error of the writing comes out of one of these, or of
-        the next on_epoch_begin. It takes the memory of one copy until the
-        training ends; the first save, which takes it, is the slowest.
+        Copy the weights in the hook, and write them in a background thread.
+        The file may be written after the hook returns; it is complete before
+        the next save, ``on_train_end`` and ``state_dict()``, which also raise
+        any write error, as does the next ``on_epoch_begin``. It takes the
+        memory of one copy until training ends; the first save, which
+        allocates it, is the slowest.
 
     Attributes
     ----------
     best
-        The best value so far. It outlives a training: a second ``fit`` must
-        better it.
+        Best value so far. It is kept after training: a second ``fit`` must
+        improve on it.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of a wrong kind or out of its range, the template
-        included; at the beginning of the training, when a field or the monitor
-        of save_best_only is not among the metrics.
+        An argument or the template is invalid; at the start of training, if a
+        field, or the monitor of save_best_only, is not among the metrics.
     OSError
-        A file can't be written; the one that it was to replace is untouched.
+        A file cannot be written; the file that it was to replace is untouched.
+
+    Examples
+    --------
+    >>> checkpoint = ModelCheckpoint("runs/{epoch:02d}-{val_loss:.3f}", max_to_keep=2)
+    >>> checkpoint.filepath
+    'runs/{epoch:02d}-{val_loss:.3f}.safetensors'
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ()
@@ -113,7 +121,7 @@ class ModelCheckpoint(Callback):
         self.save_freq = save_freq
         self._epochs, self._batches = _frequency(save_freq)
         if "batch" in self._template.fields and not self._batches:
-            raise ValueError("filepath must have {batch} only where save_freq is a number of batches")
+            raise ValueError("filepath must have {batch} only if save_freq is a number of batches")
         self.best = validate_optional_float("initial_value_threshold", initial_value_threshold)
         self.initial_value_threshold = self.best
         self.max_to_keep = None if max_to_keep is None else validate_int("max_to_keep", max_to_keep, 1)
@@ -127,9 +135,8 @@ class ModelCheckpoint(Callback):
         self._epoch = 0
         self._saved: dict[Path, Values] = {}
         self._best_saved: Values | None = None
-        if self._batches:
-            # On the instance: without batches to count, none of them costs a call.
-            self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]  # meant
+        if not self._batches:
+            self.skips = ("on_train_batch_end",)
 
     def on_train_begin(self) -> None:
         """Check the monitor and the template's fields against the metrics."""
@@ -140,41 +147,42 @@ class ModelCheckpoint(Callback):
             if self._batches and names is not None and self.monitor.startswith("val_"):
                 raise ValueError(
                     f"monitor must be a metric of the training for save_freq={self.save_freq}, "
-                    f"got {self.monitor!r}; validation comes after the last batch"
+                    f"got {self.monitor!r}; validation runs after the last batch"
                 )
         else:
             self._monitor.direction = self._monitor.direction_for(self.model)
         self._template.check_fields(self, batches=bool(self._batches))
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Keep the epoch for the names of the files."""
+        """Remember the epoch for the file names."""
         self._writing.check()
         self._epoch = epoch
 
-    def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Save after every `save_freq` batches."""
         self._batches_since += 1
         if self._batches_since >= self._batches:
             self._batches_since = 0
             self._save({"batch": batch + 1, **(logs or {}), "epoch": self._epoch + 1})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Save, if it is an epoch for it."""
+        """Save after every `save_freq` epochs."""
         if self._epochs and (epoch + 1) % self._epochs == 0:
             self._save({**(logs or {}), "epoch": epoch + 1})
 
     def on_train_end(self) -> None:
-        """Wait until all is on disk."""
+        """Wait until all files are on disk."""
         self._writing.flush()
 
     def on_teardown(self) -> None:
-        """Wait for it after an error too, and end the thread."""
+        """Wait for the files after an error too, and end the thread."""
         self._copy = None
         self._writing.close()
 
     # -- saving
 
     def _save(self, logs: Logs) -> None:
-        # The one before first: there is never more than one copy of the weights.
+        # Write the previous file first, so that there is only one copy of the weights.
         self._writing.flush()
         value = self._value(logs)
         improved = value is not None and self._monitor.improved(value, self.best)
@@ -206,7 +214,7 @@ class ModelCheckpoint(Callback):
         save(path)
         if improved:
             self._best_saved = values
-        # By path and not by values: rounded in a name, two of these may be one file.
+        # By path, not by values: rounded in the name, two values may be one file.
         self._saved.pop(path, None)
         self._saved[path] = values
         self._point(path, improved)
@@ -215,37 +223,33 @@ class ModelCheckpoint(Callback):
     def _value(self, logs: Logs) -> float | None:
         if self.save_best_only:
             return self._monitor.read(logs)
-        # Nobody asked for the best: what is missing or can't be compared is no matter.
+        # The best is only informative here: a missing value is no error.
         known = self._monitor.direction is not None and isinstance(logs.get(self.monitor), (int, float))
         return float(logs[self.monitor]) if known else None
 
     def _point(self, path: Path, improved: bool) -> None:
         if not self._template.fields_in_name:
             return
-        write_pointer(path.parent / "latest", path.name)
-        if improved:
-            write_pointer(path.parent / "best", path.name)
+        for pointer in ("latest", "best") if improved else ("latest",):
+            write_atomic(path.parent / pointer, [os.fsencode(path.name) + b"\n"])
 
     def _delete_old(self) -> None:
         if self.max_to_keep is None:
             return
         best = None if self._best_saved is None else self._template.path(self._best_saved)
-        paths = list(self._saved)
-        old, newest = paths[: -self.max_to_keep], paths[-self.max_to_keep :]
-        going = [path for path in old if path != best]
-        left = keep_newest([*going, *newest], self.max_to_keep)
-        for path in set(going) - set(left):
-            del self._saved[path]
+        for path in list(self._saved)[: -self.max_to_keep]:
+            if path != best and _delete(path):
+                del self._saved[path]
 
-    def _tell(self, logs: Logs, what: str) -> None:
+    def _tell(self, logs: Logs, text: str) -> None:
         if self.verbose:
-            # A line break first: a progress bar may stand on the line.
-            print(f"\nEpoch {logs['epoch']}: {what}")
+            # A line break first: the line may hold a progress bar.
+            print(f"\nEpoch {logs['epoch']}: {text}")
 
     # -- resume
 
     def state_dict(self) -> State:
-        """Give the best value, and what the names of the files on disk are made of."""
+        """Return the best value, and the field values of the files on disk, after waiting for them."""
         self._writing.flush()
         return {
             "best": self.best,
@@ -255,17 +259,29 @@ class ModelCheckpoint(Callback):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        """Continue from a `state_dict`; raise StateError if it is invalid."""
         nothing = type(None)
         self.best, self._batches_since, saved, best = validate_state(
             state, best=(float, nothing), batches_since=int, saved=list, best_saved=(dict, nothing)
         )
-        # Numbers, not paths: a state file can't name a file to be deleted. Those
-        # of a template with other fields mean nothing here.
+        # Numbers, not paths, so that a state file cannot name a file to delete.
+        # Values of a template with other fields are ignored.
         fields = set(self._template.fields)
         ours = [self._template.values(one) for one in saved if set(one) == fields]
         self._saved = {self._template.path(values): values for values in ours}
         self._best_saved = self._template.values(best) if best is not None and set(best) == fields else None
+
+
+def _delete(path: Path) -> bool:
+    """Delete a file; if that fails, warn and return False."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        warnings.warn(
+            f"could not delete the old file '{path}': {error.strerror}", OnstageWarning, stacklevel=2
+        )
+        return False
+    return True
 
 
 def _shown(value: float | None) -> str:
@@ -273,7 +289,7 @@ def _shown(value: float | None) -> str:
 
 
 def _frequency(save_freq: Any) -> tuple[int, int]:
-    """Give how many epochs, or else batches, lie between two saves; 0 for the other."""
+    """Return the epochs and the batches between two saves, one of them 0."""
     if isinstance(save_freq, int) and not isinstance(save_freq, bool):
         return 0, validate_int("save_freq", save_freq, 1)
     if save_freq == "epoch":
