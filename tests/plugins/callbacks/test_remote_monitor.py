@@ -416,7 +416,7 @@ def test_handing_over_takes_no_more_than_the_event(server):
 
         def on_train_batch_end(self, batch, logs, run):
             began = time.perf_counter()
-            monitor._train_batch_ends(batch, logs, run)
+            monitor.on_train_batch_end(batch, logs, run)
             handed.append(time.perf_counter() - began)
 
         def on_teardown(self):

@@ -51,8 +51,8 @@ def test_what_a_callback_adds_to_a_batch_is_written_too(tmp_path, tfevents):
 def test_logs_of_batches_are_not_built_unless_they_are_written():
     quiet, loud = TensorBoard(), TensorBoard(update_freq=100)
 
-    assert Bus([quiet]).stages.on_train_batch_end.reads_logs is False
-    assert Bus([quiet]).stages.on_train_batch_begin is None
+    assert Bus([quiet]).stages.on_train_batch_end is None
+    assert Bus([quiet]).stages.on_train_batch_begin.reads_logs is False
     assert Bus([loud]).stages.on_train_batch_end.reads_logs is True
 
 

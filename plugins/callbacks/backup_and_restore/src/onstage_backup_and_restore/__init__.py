@@ -1,4 +1,4 @@
-"""BackupAndRestore: a training that was killed goes on where it was, to the bit."""
+"""BackupAndRestore: resume a killed training exactly where it was."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ __all__ = ["BackupAndRestore"]
 
 
 class BackupAndRestore(Callback):
-    """Save everything at intervals, and take it up again when training begins.
+    """Back up the whole run at intervals, and restore it when training begins.
 
-    Everything: weights, optimizer, averages, random states, epoch and batch,
-    the place in the data, History, and the state of every callback. The same
-    program run again after a kill ends as if it had not been killed.
+    A backup holds weights, optimizer, running means, random states, epoch and
+    batch, the position in the data, History and the state of every callback.
+    The same program, run again after a kill, ends with the same bits as if it
+    had not been killed.
 
-    Nothing is saved once the end of the training has been asked for: a run
-    that is killed then does its last epoch again, and ends the same way.
+    Nothing is saved after a request to stop: a run that is killed then repeats
+    its last epoch, and ends the same way.
 
     Parameters
     ----------
     backup_dir
-        A directory for this training alone; it is made. Only the files
-        ``backup.safetensors`` and ``backup-previous.safetensors`` in it are ever
-        touched.
+        Directory for this training alone; it is made. Only its files
+        ``backup.safetensors`` and ``backup-previous.safetensors`` are touched.
     save_freq
         ``"epoch"``, or a number of training batches, counted across epochs.
     double_checkpoint
-        Keep the backup before the last too; when the last can't be read, it is
-        used, with a warning.
+        Keep the previous backup too; it is used, with a warning, if the last
+        one cannot be read.
     delete_checkpoint
-        Delete the backups when training has ended. Not after an error, and not
-        when a callback with ``keeps_backup = True`` (TerminateOnNaN) ended it.
+        Delete the backups at the end of training. Not after an error, and not
+        if a callback with ``keeps_backup = True`` (TerminateOnNaN) stopped it.
     save_before_preemption
-        On SIGTERM finish the batch, save, and only then die of it; a validation
-        is finished first, and then its epoch. In the main thread alone.
+        On SIGTERM finish the batch, save, then let the signal end the program.
+        During validation, finish it and its epoch first. Only in the main thread.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of a wrong kind or out of its range; at the beginning of
-        the training, when the model has no state_dict.
+        An argument is invalid; at the start of training, if the model has no
+        state_dict.
     onstage.StateError
         There are backups, but none can be read or fits the model.
     OSError
-        A backup can't be written; the one before is untouched.
+        A backup cannot be written; the previous one is untouched.
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ()
@@ -79,16 +79,14 @@ class BackupAndRestore(Callback):
         self._last = Path(self.backup_dir, "backup.safetensors")
         self._previous = Path(self.backup_dir, "backup-previous.safetensors")
         self._since = 0
-        if self._batches or save_before_preemption:
-            # On the instance: backups by epochs cost no batch a call.
-            self.on_batch_end = self._after_batch  # type: ignore[method-assign]  # meant
+        if not (self._batches or save_before_preemption):
+            self.skips = ("on_train_batch_end",)
 
-    # Around the others: a backup is taken up before they begin their files; the
-    # first one, without which a kill in the first epoch would leave files that
-    # nobody knows of, is made behind them.
+    # Runs outside the other callbacks: restores before they open files, and writes
+    # the first backup after they have, so that a crash in epoch 0 is recoverable.
     @hookimpl(wrapper=True, tryfirst=True)
     def on_train_begin(self) -> Generator[None, Any, Any]:  # type: ignore[override]  # a wrapper
-        """Take up a backup, or make the first one."""
+        """Restore a backup, or make the first one."""
         self._since = 0
         if self.save_before_preemption:
             self._run().stop_on_signal(signal.SIGTERM)
@@ -101,15 +99,16 @@ class BackupAndRestore(Callback):
             self._save()
         return result
 
-    # Last of all: what the others do in this stage is in the backup.
+    # Last, so that the backup holds what the others do in this stage.
     @hookimpl(trylast=True)
     def on_epoch_end(self) -> None:
-        """Save, if it is done by epochs or the program is to end."""
+        """Save, if save_freq is "epoch" or a signal asks the program to end."""
         if not self._batches or self._run().interruption is not None:
             self._save()
 
     @hookimpl(trylast=True)
-    def _after_batch(self) -> None:
+    def on_train_batch_end(self) -> None:
+        """Save after every `save_freq` batches, or if a signal asks the program to end."""
         self._since += 1
         if 0 < self._batches <= self._since or self._run().interruption is not None:
             self._since = 0
@@ -117,16 +116,16 @@ class BackupAndRestore(Callback):
 
     @hookimpl(trylast=True)
     def on_train_end(self) -> None:
-        """Delete the backups, when the training has reached its end."""
+        """Delete the backups, if training has reached its end."""
         run = self._run()
         asker = dict(run.bus.plugins()).get(run.stopped_by or "")
         if not self.delete_checkpoint or run.rank or getattr(asker, "keeps_backup", False):
             return
         if run.interruption is not None:
-            return  # The program dies before it can use what it has trained.
+            return  # The program ends before it can use the trained model.
         for path in (self._last, self._previous):
             path.unlink(missing_ok=True)
-        # Files of somebody else's in it keep the directory.
+        # Other files in it keep the directory.
         with contextlib.suppress(OSError):
             os.rmdir(self.backup_dir)
 
@@ -141,20 +140,20 @@ class BackupAndRestore(Callback):
 
     def _run(self) -> Any:
         if self.run is None:
-            raise RuntimeError("BackupAndRestore must take part in a Run; it can't be called by hand")
+            raise RuntimeError("BackupAndRestore must be registered with a Run, got a call outside one")
         return self.run
 
     def state_dict(self) -> dict[str, Any]:
-        """Give how many batches ago the last backup was."""
+        """Return the number of batches since the last backup."""
         return {"since": self._since}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        """Continue from a `state_dict`; raise StateError if it is invalid."""
         (self._since,) = validate_state(state, since=int)
 
 
 def _batches(save_freq: object) -> int:
-    """Give how many batches lie between two backups; 0 for epochs."""
+    """Return the number of batches between two backups; 0 for epochs."""
     if save_freq == "epoch":
         return 0
     if isinstance(save_freq, bool) or not isinstance(save_freq, int):

@@ -115,7 +115,11 @@ class RemoteMonitor(Callback):
         self._sequence = 0
         self._held: list[dict[str, Any]] | None = None
         self._sender: Sender | None = None
-        self._prepare()
+        if self.events == "epoch":
+            self.skips = (
+                "on_train_batch_end",
+                "on_test_batch_end",
+            )  # so that no logs of batches are computed
 
     def _check_token(self) -> None:
         parts = urlsplit(self.root)
@@ -129,12 +133,6 @@ class RemoteMonitor(Callback):
     def _forget(self) -> None:
         self.sent = self.retried = self.spooled = self.dropped = 0
         self.left: str | None = None
-
-    def _prepare(self) -> None:
-        """Take the stages of batches only where they are sent: logs nobody reads are not built."""
-        if self.events == "all":
-            vars(self)["on_train_batch_end"] = self._train_batch_ends
-            vars(self)["on_test_batch_end"] = self._test_batch_ends
 
     # -- stages
 
@@ -153,14 +151,16 @@ class RemoteMonitor(Callback):
         """Tell of it."""
         self._tell("epoch_begin", {"epoch": epoch}, held=True)
 
-    def _train_batch_ends(self, batch: int, logs: Logs, run: Any) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs, run: Any) -> None:
+        """Send the batch's number and logs."""
         self._tell("train_batch_end", {**_epoch(run), "batch": batch, **logs})
 
     def on_test_begin(self, run: Any) -> None:
         """Tell of it."""
         self._tell("test_begin", _epoch(run))
 
-    def _test_batch_ends(self, batch: int, logs: Logs, run: Any) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs, run: Any) -> None:
+        """Send the batch's number and logs."""
         self._tell("test_batch_end", {**_epoch(run), "batch": batch, **logs})
 
     def on_test_end(self, logs: Logs, run: Any) -> None:
@@ -268,17 +268,8 @@ class RemoteMonitor(Callback):
         self._run_id, self._held = run, None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle without the thread, and the stages that `_prepare` makes."""
-        kept = {
-            name: value
-            for name, value in super().__getstate__().items()
-            if name not in ("on_train_batch_end", "on_test_batch_end")
-        }
-        return {**kept, "_sender": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._prepare()
+        """Pickle without the thread."""
+        return {**super().__getstate__(), "_sender": None}
 
 
 def _epoch(run: Any) -> dict[str, Any]:

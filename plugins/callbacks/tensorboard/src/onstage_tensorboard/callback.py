@@ -91,20 +91,10 @@ class TensorBoard(Callback):
         self._train_batches = 0
         self._next_step = 0
         self._shift: int | None = None
-        self._prepare()
-
-    def _prepare(self) -> None:
-        """Take the stages of batches only as far as the settings need them.
-
-        Logs that nobody reads are not built: the stage that reads a batch's is
-        taken only where batches are written.
-        """
-        self._profiled = batch_range(self.profile_batch)
+        self._profiled = batch_range(profile_batch)
         self._profile = BatchProfile()
-        if self._profiled[0] or self.write_steps_per_second:
-            vars(self)["on_train_batch_begin"] = self._batch_begins
-        if self.update_freq != "epoch":
-            vars(self)["on_train_batch_end"] = self._batch_ends
+        if self.update_freq == "epoch" and not self._profiled[0]:
+            self.skips = ("on_train_batch_end",)  # so that no logs of batches are computed
 
     def set_model(self, model: Any) -> None:
         """Receive the model; raises ValueError where it has no such embeddings."""
@@ -124,21 +114,19 @@ class TensorBoard(Callback):
             self._shift = max(0, self._next_step - epoch)
         self._epoch_began = time.perf_counter(), self._train_batches
 
-    def _batch_begins(self) -> None:
+    def on_train_batch_begin(self) -> None:
+        """Count the batch, take the time, start the profiler."""
+        self._train_batches += 1
         self._batch_began = time.perf_counter()
-        if self._train_batches + 1 == self._profiled[0]:
+        if self._train_batches == self._profiled[0]:
             self._profile.start()
 
-    def on_train_batch_end(self) -> None:
-        """Count; and end the profile."""
-        self._train_batches += 1
+    def on_train_batch_end(self, logs: Logs) -> None:
+        """Write the profile, and every `update_freq` batches their metrics."""
         if self._profile.running and self._train_batches >= self._profiled[1]:
             profile = self._profile.stop()
             self._for_train().text(self._train_batches, "profile_batch", profile)
-
-    def _batch_ends(self, logs: Logs) -> None:
-        TensorBoard.on_train_batch_end(self)
-        if self._train_batches % int(self.update_freq):
+        if self.update_freq == "epoch" or self._train_batches % self.update_freq:
             return
         values = _numbers(logs)
         if self.write_steps_per_second:
@@ -230,15 +218,6 @@ class TensorBoard(Callback):
         self._journal.load_state_dict(journal)
         self._train_batches, self._next_step = train_batches, next_step
         self._shift, self._described = shift, described
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle without a profile and the stages that `_prepare` makes."""
-        left_out = ("_profile", "on_train_batch_begin", "on_train_batch_end")
-        return {name: value for name, value in super().__getstate__().items() if name not in left_out}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._prepare()
 
 
 def _due(freq: int, epoch: int) -> bool:

@@ -77,3 +77,6 @@ class BatchProfile:
         stats.strip_dirs().sort_stats("tottime").print_stats(_FUNCTIONS)
         self._profile = None
         return f"```\n{text.getvalue().strip()}\n```"
+
+    def __getstate__(self) -> dict[str, None]:
+        return {"_profile": None}  # a profiler belongs to its process
