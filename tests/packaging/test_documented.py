@@ -21,7 +21,8 @@ VARIABLES = sorted(set(re.findall(r"ONSTAGE_[A-Z]+(?:_[A-Z]+)*", Path(_config.__
 def test_each_stage_documents_when_it_fires(stage):
     text = inspect.getdoc(getattr(Stages, stage))
 
-    assert text.startswith(f"Another name of {ALIASES[stage]}" if stage in ALIASES else "Fire")
+    assert text.startswith("Fire")
+    assert ALIASES.get(stage, "") in text
     assert stage in hookspecs.__doc__ or stage.startswith(("on_predict", "on_exception"))
 
 
