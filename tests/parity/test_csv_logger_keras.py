@@ -35,7 +35,7 @@ def new_path(tmp_path_factory):
     return lambda: folder / f"{next(numbers)}.csv"
 
 
-def written(callback, path, trainings):
+def write_log(callback, path, trainings):
     callback.set_model(type("Model", (), {"stop_training": False})())
     for logs in trainings:
         callback.on_train_begin()
@@ -55,7 +55,9 @@ def test_writes_the_same_cells_in_the_same_columns(new_path, columns, rows, sepa
     logs += [{name: value for name, value in row.items() if name in columns} for row in rows]
     our_path, their_path = new_path(), new_path()
 
-    ours = written(CSVLogger(our_path, separator, append), our_path, [logs, logs])
-    theirs = written(keras.callbacks.CSVLogger(str(their_path), separator, append), their_path, [logs, logs])
+    ours = write_log(CSVLogger(our_path, separator, append), our_path, [logs, logs])
+    theirs = write_log(
+        keras.callbacks.CSVLogger(str(their_path), separator, append), their_path, [logs, logs]
+    )
 
     assert ours == theirs

@@ -52,7 +52,7 @@ class NaNsMended(keras.callbacks.EarlyStopping):
         return not math.isnan(value) and bool(super()._is_improvement(value, reference))
 
 
-def begun(callback):
+def start_training(callback):
     model = Dummy()
     callback.set_model(model)
     callback.on_train_begin()
@@ -75,8 +75,8 @@ def decisions(callback):
 
 
 def compare(values, options, twin):
-    ours, our_model = begun(EarlyStopping(**options))
-    theirs, their_model = begun(twin(**options))
+    ours, our_model = start_training(EarlyStopping(**options))
+    theirs, their_model = start_training(twin(**options))
     for epoch, value in enumerate(values):
         our_model.weights = their_model.weights = float(epoch)
         ours.on_epoch_end(epoch, logs_of(value))
@@ -114,8 +114,8 @@ def test_every_decision_is_the_same_as_in_keras(values, options):
 @given(metrics.filter(lambda values: not has_leading_nan(values, 0)), options, eighths)
 def test_with_a_baseline_only_a_run_that_never_exceeds_it_ends_earlier(values, options, baseline):
     options = {**options, "start_from_epoch": 0, "baseline": baseline}
-    ours, our_model = begun(EarlyStopping(**options))
-    theirs, their_model = begun(keras.callbacks.EarlyStopping(**options))
+    ours, our_model = start_training(EarlyStopping(**options))
+    theirs, their_model = start_training(keras.callbacks.EarlyStopping(**options))
     sign = -1 if options["mode"] == "max" else 1
     for epoch, value in enumerate(values):
         our_model.weights = their_model.weights = float(epoch)

@@ -29,15 +29,15 @@ def functions(calls):
         if stage in OURS_ALONE + HIDDEN_IN_KERAS:
             continue
         if "batch" in stage:
-            made[stage] = lambda batch, logs, stage=stage: calls.append((stage, batch, rounded(logs)))
+            made[stage] = lambda batch, logs, stage=stage: calls.append((stage, batch, round_logs(logs)))
         elif "epoch" in stage:
-            made[stage] = lambda epoch, logs, stage=stage: calls.append((stage, epoch, rounded(logs)))
+            made[stage] = lambda epoch, logs, stage=stage: calls.append((stage, epoch, round_logs(logs)))
         else:
-            made[stage] = lambda logs, stage=stage: calls.append((stage, rounded(logs)))
+            made[stage] = lambda logs, stage=stage: calls.append((stage, round_logs(logs)))
     return made
 
 
-def rounded(logs):
+def round_logs(logs):
     return {name: np.round(np.asarray(value), 4).tolist() for name, value in sorted(logs.items())}
 
 

@@ -32,7 +32,7 @@ class Rate:
         return self
 
 
-def begun(callback):
+def start_training(callback):
     callback.set_model(Rate())
     callback.on_train_begin()
     return callback
@@ -41,8 +41,8 @@ def begun(callback):
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.floats(0, 10), max_size=8), st.sampled_from(sorted(SCHEDULES)))
 def test_sets_the_same_rates_in_the_same_epochs(table, kind):
-    ours = begun(LearningRateScheduler(SCHEDULES[kind](table)))
-    theirs = begun(keras.callbacks.LearningRateScheduler(SCHEDULES[kind](table)))
+    ours = start_training(LearningRateScheduler(SCHEDULES[kind](table)))
+    theirs = start_training(keras.callbacks.LearningRateScheduler(SCHEDULES[kind](table)))
 
     for epoch in range(len(table)):
         our_logs, their_logs = {"loss": 1.0}, {"loss": 1.0}
@@ -61,10 +61,10 @@ def test_deliberate_difference_errors_of_a_schedule_are_raised_unchanged_and_int
         return rate + "one"
 
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
-        begun(keras.callbacks.LearningRateScheduler(broken)).on_epoch_begin(0)
+        start_training(keras.callbacks.LearningRateScheduler(broken)).on_epoch_begin(0)
     with pytest.raises(TypeError, match="unsupported operand"):
-        begun(LearningRateScheduler(broken)).on_epoch_begin(0)
+        start_training(LearningRateScheduler(broken)).on_epoch_begin(0)
 
     with pytest.raises(ValueError, match="should be a float"):
-        begun(keras.callbacks.LearningRateScheduler(lambda epoch: 1)).on_epoch_begin(0)
-    begun(LearningRateScheduler(lambda epoch: 1)).on_epoch_begin(0)
+        start_training(keras.callbacks.LearningRateScheduler(lambda epoch: 1)).on_epoch_begin(0)
+    start_training(LearningRateScheduler(lambda epoch: 1)).on_epoch_begin(0)

@@ -75,7 +75,7 @@ class Mended(keras.callbacks.ModelCheckpoint):
             self._set_monitor_op()
 
 
-def begun(callback):
+def start_training(callback):
     callback.set_model(Saves())
     callback.on_train_begin()
     return callback
@@ -85,8 +85,8 @@ def pair(folder, template, options, **more):
     suffix = ".weights.h5" if options["save_weights_only"] else ".keras"
     path = str(folder / (template + suffix))
     return (
-        begun(ModelCheckpoint(path, **options, **more)),
-        begun(Mended(path, **options, **more)),
+        start_training(ModelCheckpoint(path, **options, **more)),
+        start_training(Mended(path, **options, **more)),
     )
 
 
@@ -139,8 +139,8 @@ def test_saves_after_the_same_batches(folder, epochs, options, save_freq, templa
 def test_without_gaps_and_nans_unmodified_keras_saves_in_the_same_epochs(folder, sequence, options):
     suffix = ".weights.h5" if options["save_weights_only"] else ".keras"
     path = str(folder / f"{{epoch}}{suffix}")
-    ours = begun(ModelCheckpoint(path, **options))
-    theirs = begun(keras.callbacks.ModelCheckpoint(path, **options))
+    ours = start_training(ModelCheckpoint(path, **options))
+    theirs = start_training(keras.callbacks.ModelCheckpoint(path, **options))
 
     for epoch, value in enumerate(sequence):
         for callback in (ours, theirs):

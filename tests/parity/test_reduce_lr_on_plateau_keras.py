@@ -49,7 +49,7 @@ class NaNsMended(keras.callbacks.ReduceLROnPlateau):
         return not math.isnan(value) and bool(super()._is_improvement(value, reference))
 
 
-def begun(callback):
+def start_training(callback):
     callback.set_model(Rate())
     callback.on_train_begin()
     return callback
@@ -65,8 +65,8 @@ def test_every_decision_is_the_same_as_in_keras(values, options, cooldown):
     their_cooldown = cooldown + 1 if cooldown else 0
     seen = [value for value in values if value is not None]
     twin = NaNsMended if seen and math.isnan(seen[0]) else keras.callbacks.ReduceLROnPlateau
-    ours = begun(ReduceLROnPlateau(cooldown=cooldown, **options))
-    theirs = begun(twin(cooldown=their_cooldown, **options))
+    ours = start_training(ReduceLROnPlateau(cooldown=cooldown, **options))
+    theirs = start_training(twin(cooldown=their_cooldown, **options))
 
     for epoch, value in enumerate(values):
         our_logs = {"other": 1.0} if value is None else {"val_loss": value}

@@ -38,7 +38,7 @@ class StopsAfterTwo:
         return Stops()
 
 
-def fitted(library, *callbacks):
+def fit_model(library, *callbacks):
     inside = library.layers
     model = library.Sequential([inside.Input((3,)), inside.Dense(4, activation="tanh"), inside.Dense(1)])
     model.compile(library.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8), loss="mse")
@@ -63,24 +63,24 @@ def assert_same(ours, theirs):
 
 @pytest.mark.parametrize("swap_on_epoch", [False, True])
 def test_the_same_validation_losses_and_final_weights(swap_on_epoch):
-    our_model, ours = fitted(Onstage, SwapEMAWeights(swap_on_epoch))
-    their_model, theirs = fitted(keras, keras.callbacks.SwapEMAWeights(swap_on_epoch))
+    our_model, ours = fit_model(Onstage, SwapEMAWeights(swap_on_epoch))
+    their_model, theirs = fit_model(keras, keras.callbacks.SwapEMAWeights(swap_on_epoch))
 
     np.testing.assert_allclose(ours["val_loss"], theirs["val_loss"], atol=1e-5)
     assert_same(our_model.get_weights(), their_model.get_weights())
 
 
 def test_validation_uses_the_average_in_both():
-    _, swapped = fitted(Onstage, SwapEMAWeights())
-    _, plain = fitted(Onstage)
+    _, swapped = fit_model(Onstage, SwapEMAWeights())
+    _, plain = fit_model(Onstage)
 
     assert not np.allclose(swapped["val_loss"][:-1], plain["val_loss"][:-1], atol=1e-3)
 
 
 def test_deliberate_difference_an_early_stop_ends_with_the_average_too():
-    our_model, _ = fitted(Onstage, SwapEMAWeights(swap_on_epoch=True), StopsAfterTwo.of(object))
-    plain, _ = fitted(keras, StopsAfterTwo.of(keras.callbacks.Callback))
-    their_model, _ = fitted(
+    our_model, _ = fit_model(Onstage, SwapEMAWeights(swap_on_epoch=True), StopsAfterTwo.of(object))
+    plain, _ = fit_model(keras, StopsAfterTwo.of(keras.callbacks.Callback))
+    their_model, _ = fit_model(
         keras,
         keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
         StopsAfterTwo.of(keras.callbacks.Callback),
@@ -96,7 +96,7 @@ def test_deliberate_difference_a_prediction_restores_the_weights():
         (Onstage, SwapEMAWeights(), True),
         (keras, keras.callbacks.SwapEMAWeights(), False),
     ):
-        model, _ = fitted(library)
+        model, _ = fit_model(library)
         own = [np.asarray(weight) + 1 for weight in model.get_weights()]
         model.set_weights(own)
 

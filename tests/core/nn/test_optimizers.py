@@ -16,7 +16,7 @@ from onstage.nn.schedules import ExponentialDecay, PiecewiseConstantDecay
 NAMES = ["sgd", "rmsprop", "adam", "adamw", "adagrad"]
 
 
-def made(optimizer, weights, slices=None):
+def build_on(optimizer, weights, slices=None):
     """Build an optimizer on a copy of the weights; return both."""
     parameters = np.array(weights, np.float64)
     optimizer.build(parameters, slices)
@@ -24,7 +24,7 @@ def made(optimizer, weights, slices=None):
 
 
 def steps(optimizer, weights, *gradients, slices=None):
-    optimizer, parameters = made(optimizer, weights, slices)
+    optimizer, parameters = build_on(optimizer, weights, slices)
     for each in gradients:
         optimizer.apply(np.array(each, np.float64))
     return parameters
@@ -124,7 +124,7 @@ def test_a_gradient_that_cannot_be_clipped_makes_all_weights_nan(limit, broken):
 
 
 def test_average_starts_at_the_weights_after_the_first_step():
-    optimizer, weights = made(optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75), [8.0])
+    optimizer, weights = build_on(optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75), [8.0])
 
     optimizer.apply(np.array([4.0]))
     assert (weights[0], optimizer.ema_average[0]) == (4.0, 4.0)
@@ -133,7 +133,7 @@ def test_average_starts_at_the_weights_after_the_first_step():
 
 
 def test_the_average_replaces_the_weights_at_the_overwrite_frequency():
-    optimizer, weights = made(
+    optimizer, weights = build_on(
         optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75, ema_overwrite_frequency=2), [8.0]
     )
 
@@ -144,7 +144,7 @@ def test_the_average_replaces_the_weights_at_the_overwrite_frequency():
 
 
 def test_finalize_replaces_the_weights_by_the_average():
-    optimizer, weights = made(optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75), [8.0])
+    optimizer, weights = build_on(optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75), [8.0])
     optimizer.apply(np.array([4.0]))
     optimizer.apply(np.array([4.0]))
 
@@ -155,7 +155,7 @@ def test_finalize_replaces_the_weights_by_the_average():
 
 @pytest.mark.parametrize("options", [{}, {"use_ema": True}])
 def test_finalize_before_the_first_step_changes_nothing(options):
-    optimizer, weights = made(optimizers.SGD(1.0, **options), [8.0])
+    optimizer, weights = build_on(optimizers.SGD(1.0, **options), [8.0])
     weights[:] = 5.0
 
     optimizer.finalize()
@@ -164,7 +164,7 @@ def test_finalize_before_the_first_step_changes_nothing(options):
 
 
 def test_swapping_twice_restores_the_weights():
-    optimizer, weights = made(optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75), [8.0])
+    optimizer, weights = build_on(optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75), [8.0])
     optimizer.apply(np.array([4.0]))
     optimizer.apply(np.array([4.0]))
 
@@ -175,7 +175,7 @@ def test_swapping_twice_restores_the_weights():
 
 
 def test_swapping_without_an_average_is_refused():
-    optimizer, _ = made(optimizers.SGD(), [1.0])
+    optimizer, _ = build_on(optimizers.SGD(), [1.0])
 
     with pytest.raises(ValueError, match="use_ema must be True"):
         optimizer.swap_ema_average()
@@ -209,7 +209,7 @@ def plain_step(name, w, g, t, slots):
 def test_updating_in_blocks_equals_the_formula_on_whole_arrays(name, size, seed):
     rng = np.random.default_rng(seed)
     weights = rng.standard_normal(size)
-    optimizer, parameters = made(optimizers.get(name), weights)
+    optimizer, parameters = build_on(optimizers.get(name), weights)
     slots = {}
 
     for t in range(1, 6):
@@ -293,7 +293,7 @@ def test_a_restored_optimizer_continues_bit_for_bit(index):
 
 
 def test_state_is_a_copy():
-    optimizer, _ = made(optimizers.Adam(), [1.0])
+    optimizer, _ = build_on(optimizers.Adam(), [1.0])
     optimizer.apply(np.array([1.0]))
     state = optimizer.state_dict()
     before = copy.deepcopy(state)
@@ -304,7 +304,7 @@ def test_state_is_a_copy():
 
 
 def test_restoring_a_state_restores_the_learning_rate():
-    optimizer, _ = made(optimizers.SGD(0.5), [1.0])
+    optimizer, _ = build_on(optimizers.SGD(0.5), [1.0])
     state = optimizer.state_dict()
     optimizer.learning_rate = 0.1
 
@@ -336,7 +336,7 @@ def broken_states():
 
 @pytest.mark.parametrize("message", list(broken_states()))
 def test_a_state_that_does_not_fit_changes_nothing(message):
-    optimizer, _ = made(optimizers.Adam(0.2), [1.0, 2.0])
+    optimizer, _ = build_on(optimizers.Adam(0.2), [1.0, 2.0])
     optimizer.apply(np.array([1.0, 1.0]))
     before = optimizer.state_dict()
 
@@ -359,7 +359,7 @@ def test_learning_rate_is_the_argument():
 
 
 def test_a_rate_set_between_steps_takes_effect_at_the_next():
-    optimizer, weights = made(optimizers.SGD(1.0), [0.0])
+    optimizer, weights = build_on(optimizers.SGD(1.0), [0.0])
     optimizer.apply(np.array([1.0]))
 
     optimizer.learning_rate = 0.25
@@ -369,7 +369,7 @@ def test_a_rate_set_between_steps_takes_effect_at_the_next():
 
 
 def test_a_schedule_is_called_with_the_number_of_steps_made():
-    optimizer, weights = made(optimizers.SGD(PiecewiseConstantDecay([0], [1.0, 0.25])), [0.0])
+    optimizer, weights = build_on(optimizers.SGD(PiecewiseConstantDecay([0], [1.0, 0.25])), [0.0])
 
     optimizer.apply(np.array([1.0]))
     optimizer.apply(np.array([1.0]))
@@ -469,7 +469,7 @@ def test_parameters_must_be_flat_floats():
 
 
 def test_gradients_must_fit_the_parameters():
-    optimizer, _ = made(optimizers.SGD(), [1.0, 2.0])
+    optimizer, _ = build_on(optimizers.SGD(), [1.0, 2.0])
 
     with pytest.raises(
         ValueError, match=r"gradients must have the parameters' shape \(2,\) and type float64"
@@ -485,7 +485,7 @@ def test_an_error_about_a_step_before_build_names_build():
 
 
 def test_a_copy_updates_the_parameters_of_the_copy():
-    optimizer, weights = made(optimizers.SGD(1.0, use_ema=True), [1.0])
+    optimizer, weights = build_on(optimizers.SGD(1.0, use_ema=True), [1.0])
     gradients = np.array([1.0])
     optimizer.apply(gradients)
 

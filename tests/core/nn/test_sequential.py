@@ -26,7 +26,7 @@ def data(n=40, d_in=4, classes=3):
     return rng.normal(size=(n, d_in)).astype(np.float32), rng.integers(classes, size=n)
 
 
-def compiled(optimizer="adam", seed=0, **options):
+def compiled_model(optimizer="adam", seed=0, **options):
     layers = [Dense(6, "relu"), BatchNormalization(), Dropout(0.2), Dense(3, "softmax")]
     model = Sequential(layers, seed=seed, **options)
     model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
@@ -215,7 +215,7 @@ def test_data_that_does_not_fit_is_refused_before_the_first_stage(call, x, y, er
 
         on_test_begin = on_train_begin
 
-    model = compiled()
+    model = compiled_model()
     model.build((None, 4))
 
     with pytest.raises(error, match=message):
@@ -225,7 +225,7 @@ def test_data_that_does_not_fit_is_refused_before_the_first_stage(call, x, y, er
 
 
 def test_a_batch_of_another_width_later_in_a_stream_is_refused():
-    model = compiled()
+    model = compiled_model()
     batches = [(np.zeros((5, 4)), np.zeros(5, int)), (np.zeros((5, 3)), np.zeros(5, int))]
 
     with pytest.raises(ValueError, match=r"x must have shape \(batch, 4\)"):
@@ -236,7 +236,7 @@ def test_a_batch_of_another_width_later_in_a_stream_is_refused():
 @pytest.mark.parametrize("place", [0, 4])
 @pytest.mark.parametrize("sample_weight", [None, np.zeros(5)])
 def test_a_label_out_of_range_later_in_a_stream_is_refused(label, place, sample_weight):
-    model = compiled()
+    model = compiled_model()
     wrong = np.zeros(5, int)
     wrong[place] = label
     batches = [(np.zeros((5, 4)), np.zeros(5, int)), (np.zeros((5, 4)), wrong, sample_weight)]
@@ -249,7 +249,7 @@ def test_a_label_out_of_range_later_in_a_stream_is_refused(label, place, sample_
 
 
 def test_a_nan_loss_with_valid_labels_is_not_an_error():
-    model = compiled()
+    model = compiled_model()
 
     loss, _ = model.train_on_batch(np.full((5, 4), np.inf), np.zeros(5, int))
 
@@ -268,7 +268,7 @@ def test_integers_for_an_embedding_are_checked_before_training():
 
 
 def test_sequential_implements_the_model_protocol():
-    model = compiled()
+    model = compiled_model()
     model.build((None, 4))
 
     assert isinstance(model, Model)
@@ -278,7 +278,7 @@ def test_the_same_seed_gives_the_same_bits():
     x, y = data()
     runs = []
     for seeds in ((1, 2), (1, 2), (1, 3), (4, 2)):
-        model = compiled(seed=seeds[0])
+        model = compiled_model(seed=seeds[0])
         model.build((None, 4))
         model.fit(x, y, 16, epochs=3, verbose=0, seed=seeds[1])
         runs.append(np.concatenate([w.ravel() for w in model.get_weights()]))
@@ -292,7 +292,7 @@ def test_the_seed_of_the_model_alone_reproduces_a_run():
     x, y = data()
     runs = []
     for _ in range(2):
-        model = compiled(seed=1)
+        model = compiled_model(seed=1)
         model.fit(x, y, 16, epochs=2, verbose=0)
         runs.append(model.get_weights())
 
@@ -301,7 +301,7 @@ def test_the_seed_of_the_model_alone_reproduces_a_run():
 
 
 def test_learning_rate_reads_and_sets_that_of_the_optimizer():
-    model = compiled(SGD(0.5))
+    model = compiled_model(SGD(0.5))
     model.build((None, 4))
 
     model.learning_rate = 0.25
@@ -311,7 +311,7 @@ def test_learning_rate_reads_and_sets_that_of_the_optimizer():
 
 def test_learning_rate_cannot_be_set_under_a_schedule():
     x, y = data(8)
-    model = compiled(SGD(ExponentialDecay(0.5, 1, 0.5)))
+    model = compiled_model(SGD(ExponentialDecay(0.5, 1, 0.5)))
     model.train_on_batch(x, y)
 
     assert model.learning_rate == pytest.approx(0.25)
@@ -384,7 +384,7 @@ def test_weights_that_do_not_fit_change_nothing(weights, error, message):
 
 def test_a_restored_model_trains_on_bit_for_bit():
     x, y = data()
-    whole, first, second = compiled(), compiled(), compiled(seed=5)
+    whole, first, second = compiled_model(), compiled_model(), compiled_model(seed=5)
     second.build((None, 4))
     for _ in range(2):
         whole.train_on_batch(x, y)
@@ -402,7 +402,7 @@ def test_a_restored_model_trains_on_bit_for_bit():
 @pytest.mark.parametrize("part", ["weights", "optimizer", "rng"])
 def test_a_state_with_a_damaged_part_changes_nothing(part):
     x, y = data()
-    model = compiled()
+    model = compiled_model()
     model.train_on_batch(x, y)
     damaged = model.state_dict()
     damaged[part] = {"weights": damaged["weights"][1:], "optimizer": {"slots": {}}, "rng": {"state": 3}}[part]
@@ -421,7 +421,7 @@ def test_a_state_with_a_damaged_part_changes_nothing(part):
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
 def test_a_copy_trains_independently(copied):
     x, y = data()
-    model = compiled()
+    model = compiled_model()
     model.train_on_batch(x, y)
 
     twin = copied(model)

@@ -109,7 +109,7 @@ class ExecutionPlan:
         Raises
         ------
         ValueError
-            y holds what the loss cannot take.
+            If y holds invalid values, such as class numbers out of range.
         """
         assert self._loss is not None
         self._loss.forward(y)
@@ -134,7 +134,7 @@ class ExecutionPlan:
         Raises
         ------
         ValueError
-            y holds what the loss cannot take.
+            If y holds invalid values, such as class numbers out of range.
         """
         bound = self._bound_losses.get(loss)
         if bound is None:
