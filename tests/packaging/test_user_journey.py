@@ -148,7 +148,7 @@ def test_then_misspells_it_and_is_told_the_right_name(session):
     )
     printed = session("python", "train.py", fails=True)
     assert "time_budget has no option 'second'; did you mean 'seconds'?" in printed
-    assert f"asked for by {session.project / 'pyproject.toml'}" in printed
+    assert f"requested by {session.project / 'pyproject.toml'}" in printed
     assert "time_budget has no option 'second'" in session("onstage", "doctor", fails=True)
 
 

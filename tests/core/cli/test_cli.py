@@ -288,7 +288,7 @@ def test_doctor_is_content_where_nothing_is_wrong(settings_file):
             "options: stopper has no option 'patienc'; did you mean 'patience'",
         ),
         ("disable = ['writter']", "disable names 'writter', which is not installed; did you mean 'writer'"),
-        ("callbacks = ['writer_mod:Writer']", "names a module to import, which is switched off"),
+        ("callbacks = ['writer_mod:Writer']", "names a module to import, which is disabled"),
         ("trace = 3", "trace must be true or false, got 3"),
         ("tracing = true", "has no key 'tracing'; did you mean 'trace'"),
     ],

@@ -87,7 +87,7 @@ def test_imports_only_the_plugin_that_is_asked_for(plugin_site):
     for name in ("wanted", "other"):
         plugin_site.add(name, callbacks={name: f"{name}_mod:Good"}, modules={f"{name}_mod": GOOD})
 
-    loaded = _discovery.load("wanted")
+    loaded = _discovery.find("wanted").load()
 
     assert loaded.__name__ == "Good"
     assert "wanted_mod" in sys.modules
@@ -119,7 +119,7 @@ def test_sees_what_was_installed_after_the_first_look(plugin_site):
     )
     (plugin_site.folder / "late.py").write_text(GOOD)
 
-    assert _discovery.load("late").__name__ == "Good"
+    assert _discovery.find("late").load().__name__ == "Good"
 
 
 def test_an_unknown_name_gets_the_closest_and_the_installed_ones(plugin_site):
@@ -128,7 +128,7 @@ def test_an_unknown_name_gets_the_closest_and_the_installed_ones(plugin_site):
     )
 
     with pytest.raises(PluginError) as caught:
-        _discovery.load("erly_stopping")
+        _discovery.find("erly_stopping").load()
 
     assert str(caught.value) == (
         "no callback is called 'erly_stopping'; did you mean 'early_stopping'? "
@@ -164,8 +164,11 @@ BROKEN = {
         "raised ModuleNotFoundError: No module named 'a_library",
     ),
     "attribute": ("x = 1\n", "raised AttributeError: module 'attribute_mod' has no attribute 'Good'"),
-    "number": ("Good = 3\n", "must be a callback class or a function that makes one, got int"),
-    "module": ("import json as Good\n", "must be a callback class or a function that makes one, got module"),
+    "number": ("Good = 3\n", "must be a callback class or a function that returns one, got int"),
+    "module": (
+        "import json as Good\n",
+        "must be a callback class or a function that returns one, got module",
+    ),
     "stageless": ("class Good:\n    def fit(self): ...\n", "got a class without any stage method"),
 }
 
@@ -179,7 +182,7 @@ def test_a_broken_plugin_is_reported_by_name_and_the_others_load(plugin_site, ki
     plugin_site.add("fine", callbacks={"fine": "fine_mod:Good"}, modules={"fine_mod": GOOD})
 
     with pytest.raises(PluginError) as caught:
-        _discovery.load(kind)
+        _discovery.find(kind).load()
 
     message = str(caught.value)
     assert message.startswith(f"callback '{kind}' of {kind}-dist 1.2 is broken: ")
@@ -187,21 +190,21 @@ def test_a_broken_plugin_is_reported_by_name_and_the_others_load(plugin_site, ki
     if "raised" in reason:
         assert str(info) in message
         assert caught.value.__cause__ is not None
-    assert _discovery.load("fine").__name__ == "Good"
+    assert _discovery.find("fine").load().__name__ == "Good"
 
 
 def test_a_missing_module_is_reported(plugin_site):
     plugin_site.add("gone", callbacks={"gone": "gone_mod:Good"})
 
     with pytest.raises(PluginError, match="No module named 'gone_mod'"):
-        _discovery.load("gone")
+        _discovery.find("gone").load()
 
 
 def test_ctrl_c_while_a_plugin_is_imported_is_not_swallowed(plugin_site):
     plugin_site.add("slow", callbacks={"slow": "slow_mod:X"}, modules={"slow_mod": "raise KeyboardInterrupt"})
 
     with pytest.raises(KeyboardInterrupt):
-        _discovery.load("slow")
+        _discovery.find("slow").load()
 
 
 @pytest.mark.parametrize("value", ["not a module", "mod:", "mod:a b", "", "3mod:X"])
@@ -210,7 +213,7 @@ def test_a_malformed_entry_point_is_listed_as_broken(plugin_site, value):
 
     assert only("odd").status == "broken"
     with pytest.raises(PluginError, match="entry point must be 'module:attribute'"):
-        _discovery.load("odd")
+        _discovery.find("odd").load()
 
 
 def test_an_entry_point_may_have_extras_comments_and_a_nested_attribute(plugin_site):
@@ -222,7 +225,7 @@ def test_an_entry_point_may_have_extras_comments_and_a_nested_attribute(plugin_s
     _discovery.refresh()
 
     assert only("deep").value == "nested_mod:Outer.Good"
-    assert _discovery.load("deep").__qualname__ == "Outer.Good"
+    assert _discovery.find("deep").load().__qualname__ == "Outer.Good"
 
 
 @pytest.mark.parametrize("name", ["noisy", "noisy_pack", "Noisy.Pack", "NoisyCallback"])
@@ -252,14 +255,14 @@ def test_two_distributions_with_one_name_are_both_listed_and_neither_is_used(plu
         ("b-pack", "duplicate"),
     ]
     with pytest.raises(PluginError, match=r"claimed by a-pack 1.0 \(a_mod:A\) and b-pack 2.0 \(b_mod:B\)"):
-        _discovery.load("same")
+        _discovery.find("same").load()
 
 
 def test_blocking_one_of_two_distributions_with_one_name_frees_the_other(plugin_site):
     plugin_site.add("a-pack", callbacks={"same": "a_mod:Good"}, modules={"a_mod": GOOD})
     plugin_site.add("b-pack", callbacks={"same": "b_mod:Good"}, modules={"b_mod": GOOD})
 
-    assert _discovery.load("same", blocked=["b-pack"]).__module__ == "a_mod"
+    assert _discovery.find("same", blocked=["b-pack"]).load().__module__ == "a_mod"
 
 
 def test_of_one_distribution_twice_the_first_on_the_path_wins_and_the_other_is_reported(
@@ -295,7 +298,7 @@ def test_an_old_version_left_behind_in_the_same_folder_is_reported(plugin_site, 
         ("old", left, "shadowed")
     ]
     assert _discovery.find("up").version == current
-    assert _discovery.load("up").__name__ == "Good"
+    assert _discovery.find("up").load().__name__ == "Good"
 
 
 @given(st.text("aB3-_.", min_size=1))
@@ -376,7 +379,7 @@ def test_an_editable_install_loads_from_its_source(plugin_site, tmp_path, monkey
     monkeypatch.setattr(sys, "path", list(sys.path))
     site.addsitedir(str(plugin_site.folder))  # what Python does with site-packages: reads its .pth files
 
-    loaded = _discovery.load("edited")
+    loaded = _discovery.find("edited").load()
 
     assert sys.modules[loaded.__module__].__file__ == str(source / "edited_pkg" / "__init__.py")
     assert _discovery.provenance(loaded) == ("edited", "edited", "1.0")
@@ -386,7 +389,7 @@ def test_everything_works_in_a_fresh_process_with_a_site_on_its_path(plugin_site
     plugin_site.add("real", "4.2", callbacks={"real": "real_mod:Good"}, modules={"real_mod": GOOD})
     program = (
         "from onstage.registry import _discovery as discovery; "
-        "c = discovery.load('real')(); print(*discovery.provenance(c))"
+        "c = discovery.find('real').load()(); print(*discovery.provenance(c))"
     )
 
     printed = subprocess.run(
@@ -410,7 +413,7 @@ def test_origin_names_entry_point_distribution_and_version_of_an_object_or_class
             "packed.inner": GOOD + "class Helper: ...",
         },
     )
-    good = _discovery.load("good")
+    good = _discovery.find("good").load()
 
     assert _discovery.provenance(good()) == ("good", "pack", "1.3")
     assert _discovery.provenance(good) == ("good", "pack", "1.3")

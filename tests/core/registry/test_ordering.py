@@ -51,7 +51,7 @@ def test_a_class_or_an_entry_point_names_a_callback(plugin_site):
 
     source = "class Writer:\n    def on_epoch_end(self): ...\n"
     plugin_site.add("pack", callbacks={"csv_writer": "order_mod:Writer"}, modules={"order_mod": source})
-    writer = _discovery.load("csv_writer")()
+    writer = _discovery.find("csv_writer").load()()
 
     for name in ("csv_writer", "Writer"):
         first = Named("first", before=name)

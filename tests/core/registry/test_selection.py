@@ -3,7 +3,7 @@ import warnings
 import pytest
 
 from onstage.errors import OnstageWarning, PluginError, SettingsError
-from onstage.registry import _config, _discovery, _selection
+from onstage.registry import _config, _discovery, _factory, _selection
 
 PACK = """
 class Stopper:
@@ -101,7 +101,7 @@ def test_a_factory_makes_the_callback(pack):
 
 
 def test_callback_makes_one_by_name(pack):
-    assert _selection.callback("stopper", patience=7).patience == 7
+    assert _factory.callback("stopper", patience=7).patience == 7
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_is_no_callback_is_refused(pack, given, message):
 
 def test_an_option_that_does_not_exist_names_the_closest(pack):
     with pytest.raises(TypeError) as caught:
-        _selection.callback("stopper", patiense=3)
+        _factory.callback("stopper", patiense=3)
 
     assert str(caught.value) == (
         "stopper has no option 'patiense'; did you mean 'patience'? (options: monitor, patience)"
@@ -137,7 +137,7 @@ def test_an_option_that_is_needed_is_named(pack):
 
 
 def test_a_constructor_with_open_keywords_takes_any_option(pack):
-    assert _selection.callback("open", whatever=1).anything == {"whatever": 1}
+    assert _factory.callback("open", whatever=1).anything == {"whatever": 1}
 
 
 def test_an_error_in_the_constructor_goes_through_with_the_name_in_a_note(plugin_site):
@@ -149,7 +149,7 @@ def test_an_error_in_the_constructor_goes_through_with_the_name_in_a_note(plugin
     with pytest.raises(OSError, match="no disk") as caught:
         _selection.resolve("picky")
 
-    assert caught.value.__notes__ == ["while making the callback 'picky'"]
+    assert caught.value.__notes__ == ["while creating the callback 'picky'"]
 
 
 def test_a_factory_that_makes_nothing_is_refused(plugin_site):
@@ -157,7 +157,9 @@ def test_a_factory_that_makes_nothing_is_refused(plugin_site):
         "none", callbacks={"none": "none_mod:make"}, modules={"none_mod": "def make():\n    pass\n"}
     )
 
-    with pytest.raises(PluginError, match="the callback 'none' must make an object, its factory gave None"):
+    with pytest.raises(
+        PluginError, match="the factory of the callback 'none' must return an object, got None"
+    ):
         _selection.resolve("none")
 
 
@@ -168,7 +170,7 @@ def test_an_unknown_name_is_refused_with_the_closest(pack):
 
 def test_module_and_class_are_refused_until_the_user_switches_them_on(pack, monkeypatch):
     with pytest.raises(
-        PluginError, match=r"switched off; set allow_import = true under .* or ONSTAGE_ALLOW_IMPORT=1"
+        PluginError, match=r"is disabled; set allow_import = true under .* or ONSTAGE_ALLOW_IMPORT=1"
     ):
         _selection.resolve(["pack_mod:Stopper"])
 
@@ -206,7 +208,7 @@ def test_settings_add_callbacks_behind_those_of_code(project, monkeypatch):
 def test_settings_add_nothing_whose_class_or_name_is_there_already(project, monkeypatch):
     project("callbacks = [{stopper = {patience = 9}}, 'quiet']")
     monkeypatch.setenv("ONSTAGE_CALLBACKS", "stopper,Stopper")
-    explicit = _selection.callback("stopper", patience=1)
+    explicit = _factory.callback("stopper", patience=1)
 
     assert _selection.resolve([explicit, "quiet"])[0] is explicit
     assert len(_selection.resolve([explicit, "quiet"])) == 2
@@ -214,7 +216,7 @@ def test_settings_add_nothing_whose_class_or_name_is_there_already(project, monk
 
 def test_a_subclass_given_in_code_counts_as_the_class(project):
     project("callbacks = ['stopper']")
-    mine = type("Mine", (_discovery.load("stopper"),), {})()
+    mine = type("Mine", (_discovery.find("stopper").load(),), {})()
 
     assert _selection.resolve(mine) == [mine]
 
@@ -224,7 +226,7 @@ def test_code_wins_over_settings_and_settings_over_the_plugins_default(project):
 
     by_setting = _selection.resolve()[0]
     by_code = _selection.resolve([{"stopper": {"patience": 8}}])[0]
-    explicit = _selection.resolve([_discovery.load("stopper")()])[0]
+    explicit = _selection.resolve([_discovery.find("stopper").load()()])[0]
 
     assert (by_setting.patience, by_setting.monitor) == (4, "loss")
     assert (by_code.patience, by_code.monitor) == (8, "loss")
@@ -259,7 +261,7 @@ def test_a_wrong_option_in_a_setting_is_refused_with_the_file(project):
     with pytest.raises(TypeError, match="no option 'patienc'; did you mean 'patience'") as caught:
         _selection.resolve()
 
-    assert caught.value.__notes__ == [f"while making the callback 'stopper', asked for by {path}"]
+    assert caught.value.__notes__ == [f"while creating the callback 'stopper', requested by {path}"]
 
 
 def test_an_unknown_name_in_a_setting_is_an_error(pack, monkeypatch):
@@ -304,7 +306,7 @@ def test_settings_for_a_plugin_that_is_not_installed_here_are_left_alone(project
 @pytest.mark.parametrize("given", ["name", "options", "object"])
 @pytest.mark.parametrize("block", ["stopper", "pack", "Stopper"])
 def test_what_code_asks_for_is_left_out_with_a_warning_where_it_is_blocked(pack, monkeypatch, given, block):
-    asked = {"name": "stopper", "options": {"stopper": {}}, "object": _selection.callback("stopper")}[given]
+    asked = {"name": "stopper", "options": {"stopper": {}}, "object": _factory.callback("stopper")}[given]
     own = Own()
     monkeypatch.setenv("ONSTAGE_DISABLE", block)
 
@@ -341,7 +343,7 @@ def test_making_a_blocked_callback_by_name_is_an_error(pack, monkeypatch):
     with pytest.raises(
         PluginError, match=r"callback 'stopper' of pack 1\.0 can't be used: blocked by the name 'pack'"
     ):
-        _selection.callback("stopper")
+        _factory.callback("stopper")
 
 
 AUTO = """
@@ -400,7 +402,7 @@ def test_a_broken_autouse_plugin_is_named_in_a_warning_and_the_others_act(plugin
     plugin_site.add("fine", autouse={"fine": "fine_mod"}, modules={"fine_mod": "def on_epoch_end(): ...\n"})
 
     with pytest.warns(
-        OnstageWarning, match="autouse plugin 'auto' of auto 1.0.*the run goes on without it"
+        OnstageWarning, match="autouse plugin 'auto' of auto 1.0.*the run continues without it"
     ) as caught:
         (active,) = _selection.autouse()
 
@@ -423,7 +425,7 @@ def test_two_autouse_plugins_of_one_name_are_named_in_warnings(plugin_site):
 
 
 def test_error_policy_is_the_objects_then_the_settings_then_the_classs(project):
-    stopper = _discovery.load("stopper")
+    stopper = _discovery.find("stopper").load()
     on_object = stopper()
     on_object.on_error = "disable"
 

@@ -165,7 +165,7 @@ def admits_core(requirement: Requirement, version: str = onstage.__version__) ->
 
 def _problems_of_settings(chosen: Settings) -> Iterator[str]:
     try:
-        _selection.refuse_unknown_names(chosen)
+        _selection.refuse_misspelled_names(chosen)
     except SettingsError as error:
         yield str(error)
     for name, options in chosen.callbacks:

@@ -1,1 +1,1 @@
-"""From names to callbacks: installed distributions, settings, selection, order."""
+"""Find, select, create and order the callbacks of a run."""

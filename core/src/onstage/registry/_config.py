@@ -1,26 +1,26 @@
-"""Settings: ``[tool.onstage]`` in pyproject.toml, ``ONSTAGE_*`` in the environment.
+"""Settings from ``[tool.onstage]`` in pyproject.toml and ``ONSTAGE_*`` variables.
 
-The nearest pyproject.toml with a ``[tool.onstage]`` table counts, from the
+The file is the nearest pyproject.toml with a ``[tool.onstage]`` table, from the
 current folder upward::
 
     [tool.onstage]
     callbacks = ["csv_logger", {early_stopping = {patience = 3}}]   # added to every run
     disable = ["tensorboard"]            # entry points, classes or distributions
     autouse = true                       # plugins of the group onstage.autouse
-    allow_import = false                 # whether "module:Class" may stand for a name
+    allow_import = false                 # allow "module:Class" in place of a name
     trace = false                        # print every call of a callback
-    profile = false                      # print at the end what each callback cost
+    profile = false                      # print the cost of each callback at the end
 
-    [tool.onstage.options]               # defaults of callbacks made by name
+    [tool.onstage.options]               # defaults of callbacks created by name
     csv_logger = {filename = "log.csv"}
 
-    [tool.onstage.on_error]              # "raise" or "disable", in place of the plugin's own
+    [tool.onstage.on_error]              # "raise" or "disable"; overrides the plugin's own
     remote_monitor = "raise"
 
 ============================  =================================================
-``ONSTAGE_CALLBACKS``         names parted by commas, added to every run
-``ONSTAGE_DISABLE``           names parted by commas, blocked besides ``disable``
-``ONSTAGE_AUTOUSE``           ``0`` or ``1``, in place of ``autouse``
+``ONSTAGE_CALLBACKS``         comma-separated names, added to every run
+``ONSTAGE_DISABLE``           comma-separated names, blocked besides ``disable``
+``ONSTAGE_AUTOUSE``           ``0`` or ``1``, overrides ``autouse``
 ``ONSTAGE_ALLOW_IMPORT``      the same for ``allow_import``
 ``ONSTAGE_TRACE``             the same for ``trace``
 ``ONSTAGE_PROFILE``           the same for ``profile``
@@ -28,9 +28,9 @@ current folder upward::
 
 **Precedence**: an argument in code, then the environment, then pyproject.toml,
 then the plugin's own default. The lists add up: both of ``callbacks``, both of
-``disable``. Blocking wins over everything: what is blocked takes part in no
-run, whether it was named in a setting (left out quietly) or in code, by name
-or as an instance (left out with an `OnstageWarning`).
+``disable``. Blocking wins over everything: a blocked callback takes part in no
+run. If a setting names it, it is left out silently; if code passes its name or
+an instance, it is left out with an `OnstageWarning`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Policy = Literal["raise", "disable"]
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """What pyproject.toml and the environment say, checked."""
+    """Validated settings of pyproject.toml and the environment."""
 
     callbacks: tuple[tuple[str, Options], ...] = ()
     """``(name, options)`` to add to every run."""
@@ -59,24 +59,24 @@ class Settings:
     trace: bool = False
     profile: bool = False
     options: Mapping[str, Options] = field(default_factory=dict)
-    """Entry point to the defaults of its options."""
+    """Default options by entry point."""
     on_error: Mapping[str, Policy] = field(default_factory=dict)
     file: Path | None = None
-    """The pyproject.toml that was read; None where no table was found."""
+    """The pyproject.toml that was read; None if there is no table."""
     sources: Mapping[str, str] = field(default_factory=dict)
-    """Setting to where its value comes from, for those that were set."""
+    """Origin of each setting that was set: a path, a variable, or both."""
 
 
 def settings() -> Settings:
-    """Read the settings that hold in the current folder.
+    """Return the settings that apply in the current folder.
 
-    Cached until a pyproject.toml on the way up, or an ``ONSTAGE_*`` variable
-    changes.
+    Cached until an ``ONSTAGE_*`` variable or a pyproject.toml in the folder or
+    its parents changes.
 
     Raises
     ------
     SettingsError
-        A key, variable or value is not one of ours; the message says where.
+        If a key, variable or value is unknown or invalid; the message says where.
     """
     variables = tuple((name, os.environ[name]) for name in os.environ if name.startswith("ONSTAGE_"))
     key = _files(), variables
@@ -95,7 +95,7 @@ _cache: dict[tuple[tuple[_File, ...], tuple[tuple[str, str], ...]], Settings] = 
 
 
 def _files() -> tuple[_File, ...]:
-    """List every pyproject.toml upward: path, time of change, size."""
+    """Return path, modification time and size of every pyproject.toml upward."""
     try:
         folder = os.getcwd()
     except FileNotFoundError:
@@ -118,7 +118,7 @@ def _from_file(files: tuple[_File, ...]) -> dict[str, Any]:
         try:
             text = Path(path).read_text(encoding="utf-8")
             if "onstage" not in text:
-                continue  # Parsing takes longer than all else in the start of a run.
+                continue  # Parsing takes longer than the rest of a run's start.
             import tomllib
 
             content = tomllib.loads(text)
@@ -126,12 +126,12 @@ def _from_file(files: tuple[_File, ...]) -> dict[str, Any]:
             raise SettingsError(f"{path} can't be read: {error}") from error
         table = content.get("tool", {}).get("onstage")
         if table is not None:
-            values = _checked(table, f"{path}: [tool.onstage]")
+            values = _validated(table, f"{path}: [tool.onstage]")
             return {**values, "file": Path(path), "sources": dict.fromkeys(values, path)}
     return {"sources": {}}
 
 
-def _checked(table: object, where: str) -> dict[str, Any]:
+def _validated(table: object, where: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise SettingsError(f"{where} must be a table, got {table!r}")
     for key in table:
@@ -196,7 +196,7 @@ _LISTS = {"ONSTAGE_CALLBACKS": "callbacks", "ONSTAGE_DISABLE": "disable"}
 _FLAGS = {f"ONSTAGE_{key.upper()}": key for key in ("autouse", "allow_import", "trace", "profile")}
 
 VARIABLES = {**_LISTS, **_FLAGS}
-"""Environment variable to the setting that it adds to or replaces."""
+"""Setting that each environment variable extends or overrides."""
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -204,17 +204,17 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 def _add_environment(values: dict[str, Any], variables: Mapping[str, str]) -> None:
     for variable, text in variables.items():
         if variable not in VARIABLES:
-            _refuse_misspelt(variable)
+            _refuse_misspelled(variable)
         elif text.strip():
             setting = VARIABLES[variable]
-            values[setting] = _parsed(variable, text.strip(), values)
+            values[setting] = _parse(variable, text.strip(), values)
             before = values["sources"].get(setting)
             values["sources"][setting] = (
                 f"{before}, {variable}" if before and variable in _LISTS else variable
             )
 
 
-def _parsed(variable: str, text: str, values: Mapping[str, Any]) -> object:
+def _parse(variable: str, text: str, values: Mapping[str, Any]) -> object:
     if variable in _FLAGS:
         if text.lower() not in _TRUE + _FALSE:
             raise SettingsError(f"{variable} must be 1 or 0, got {text!r}")
@@ -227,10 +227,10 @@ def _parsed(variable: str, text: str, values: Mapping[str, Any]) -> object:
     return (*before, *((name, {}) for name in names if name not in already))
 
 
-def _refuse_misspelt(variable: str) -> None:
-    from difflib import get_close_matches  # imported late: nearly all names are right
+def _refuse_misspelled(variable: str) -> None:
+    from difflib import get_close_matches  # imported late: names are rarely misspelt
 
-    # Only what is all but one of ours: a plugin may have variables of its own.
+    # Refuse near matches only: a plugin may have variables of its own.
     endings = {name.removeprefix("ONSTAGE_"): name for name in VARIABLES}
     close = get_close_matches(variable.removeprefix("ONSTAGE_"), endings, n=1, cutoff=0.8)
     if close:

@@ -1,9 +1,9 @@
-"""Which plugins are installed; each is imported only when somebody wants it.
+"""Find installed plugins without importing them.
 
-pluggy's own loader imports every plugin at once, stops at the first broken one
-and drops one of two that share a name. Here a list of what is installed costs
-no import, and a plugin that is broken, blocked or claimed twice says so when
-its name is used, in an error that names its distribution. The rest goes on.
+pluggy's own loader imports every plugin, stops at the first broken one and drops
+one of two with the same name. Here listing costs no import, and a plugin that is
+broken, blocked or claimed twice raises an error with its distribution when its
+name is used. The other plugins are not affected.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _provenances: WeakKeyDictionary[type | ModuleType | FunctionType, Provenance] = 
 
 
 def refresh() -> None:
-    """Forget what was found, so that what was installed since is seen."""
+    """Clear the caches, to find plugins installed since."""
     _scan.cache_clear()
     _installed.cache_clear()
     loaded.clear()
@@ -41,9 +41,9 @@ def refresh() -> None:
 
 @contextmanager
 def override_path(folders: Sequence[str]) -> Iterator[None]:
-    """See only what is installed in these folders, in a with block: for tests.
+    """Find only the plugins in these folders, within a with block (for tests).
 
-    Holds for the whole process. Importing what is found is the caller's matter.
+    Applies to the whole process. The folders are not added to ``sys.path``.
     """
     global _folders
     before, _folders = _folders, tuple(folders)
@@ -61,7 +61,7 @@ _folders: tuple[str, ...] | None = None
 def _path() -> tuple[str, ...]:
     if _folders is not None:
         return _folders
-    # Tests and notebooks change sys.path; an empty entry means the current folder.
+    # Part of the cache key: sys.path can change, and "" means the current folder.
     return tuple(sys.path) if "" not in sys.path else (*sys.path, os.getcwd())
 
 
@@ -71,21 +71,21 @@ def _scan(path: tuple[str, ...]) -> _distributions.Scan:
 
 
 def installed(group: str = CALLBACKS, blocked: Iterable[str] = ()) -> list[Plugin]:
-    """List the plugins of a group, by name, without importing any.
+    """Return the plugins of a group without importing them.
 
     Parameters
     ----------
     group
         The entry-point group.
     blocked
-        Names to block: entry points, distributions or classes, in any
-        spelling that `canonicalize_name` makes equal.
+        Entry points, distributions or classes to block; compared in the
+        form of `canonicalize_name`.
 
     Returns
     -------
     list of Plugin
-        Sorted by name, then distribution. Those that can't be used are among
-        them, with their status and reason.
+        Sorted by name, then distribution. Plugins that can't be used are
+        included, with their status and reason.
     """
     return list(_installed(_path(), group, frozenset(blocked)))
 
@@ -98,7 +98,7 @@ def _installed(path: tuple[str, ...], group: str, blocked: Collection[str]) -> t
     for hidden, winner in found.shadowed:
         reason = (
             f"{hidden.name} {hidden.version} in {hidden.location} is hidden by version {winner.version} "
-            f"in {winner.location}; delete the one that was left behind"
+            f"in {winner.location}; delete the one that is out of date"
         )
         plugins += [
             replace(plugin, status="shadowed", reason=reason) for plugin in _plugins_of(hidden, group)
@@ -108,13 +108,13 @@ def _installed(path: tuple[str, ...], group: str, blocked: Collection[str]) -> t
 
 def _plugins_of(dist: _distributions.Distribution, group: str) -> list[Plugin]:
     return [
-        _checked(Plugin(name, value, group, dist.name, dist.version, dist.location))
+        _with_valid_target(Plugin(name, value, group, dist.name, dist.version, dist.location))
         for its_group, name, value in dist.entry_points
         if its_group == group
     ]
 
 
-def _checked(plugin: Plugin) -> Plugin:
+def _with_valid_target(plugin: Plugin) -> Plugin:
     module, colon, attribute = plugin.value.partition(":")
     parts = f"{module}.{attribute}".split(".") if colon else module.split(".")
     if all(part.isidentifier() for part in parts):
@@ -139,7 +139,7 @@ def _mark_duplicates(plugins: list[Plugin]) -> list[Plugin]:
         if plugin.status != "blocked":
             claims.setdefault(plugin.name, []).append(plugin)
 
-    def marked(plugin: Plugin) -> Plugin:
+    def mark(plugin: Plugin) -> Plugin:
         rivals = claims.get(plugin.name, [])
         if plugin.status == "blocked" or len(rivals) < 2:
             return plugin
@@ -147,11 +147,11 @@ def _mark_duplicates(plugins: list[Plugin]) -> list[Plugin]:
         reason = f"claimed by {claimed}; uninstall one, or block one by its distribution's name"
         return replace(plugin, status="duplicate", reason=reason)
 
-    return [marked(plugin) for plugin in plugins]
+    return [mark(plugin) for plugin in plugins]
 
 
 def find(name: str, group: str = CALLBACKS, blocked: Iterable[str] = ()) -> Plugin:
-    """Give the plugin of a name, which may also be that of its class.
+    """Return the plugin with a name, which may be that of its class.
 
     Parameters
     ----------
@@ -163,16 +163,16 @@ def find(name: str, group: str = CALLBACKS, blocked: Iterable[str] = ()) -> Plug
     Returns
     -------
     Plugin
-        Perhaps one whose status forbids its use: `Plugin.load` then says why.
+        Its status may forbid its use: `Plugin.load` then raises.
 
     Raises
     ------
     PluginError
-        None is called so, or several distributions have a class of that name.
+        If there is no such plugin, or several have a class of that name.
     """
     plugin = _find(name, group, frozenset(blocked))
     if plugin is None:
-        refresh()  # it may have been installed since, in a notebook say
+        refresh()  # it may have been installed since, for example in a notebook
         plugin = _find(name, group, frozenset(blocked))
     if plugin is None:
         noun = NOUN.get(group, "plugin")
@@ -197,26 +197,15 @@ def _find(name: str, group: str, blocked: Collection[str]) -> Plugin | None:
     return None
 
 
-def load(name: str, group: str = CALLBACKS, blocked: Iterable[str] = ()) -> object:
-    """Import the plugin of a name: for a callback, its class or factory.
-
-    Raises
-    ------
-    PluginError
-        As `find` and `Plugin.load` raise it.
-    """
-    return find(name, group, blocked).load()
-
-
 def provenance(thing: object) -> Provenance:
-    """Tell where an object's class (or a class) comes from.
+    """Return the origin of a class, a function, a module, or an object's class.
 
     Returns
     -------
     tuple
         ``(entry point, distribution, version)``. The entry point is None for a
-        class that is none; all are None for one that no distribution holds,
-        such as a class of the user's own program. Modules count as classes do.
+        class without one; all are None for a class that belongs to no
+        distribution, such as one of the user's own program.
     """
     kind = thing if isinstance(thing, (type, ModuleType, FunctionType)) else type(thing)
     found = _provenances.get(kind)

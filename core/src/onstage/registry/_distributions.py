@@ -1,9 +1,9 @@
-"""Distributions on the path and their entry points, read without importing.
+"""Read the distributions on the path and their entry points without importing.
 
 ``importlib.metadata.entry_points()`` parses the metadata of every installed
-distribution: 14 ms for 200 of them. Here one look at each folder's
-``entry_points.txt`` suffices: name and version stand in the folder's own name.
-What is no folder (zip files, custom finders) goes through importlib.metadata.
+distribution: 14 ms for 200 of them. Here only ``entry_points.txt`` is read; name
+and version come from the name of the metadata folder. Zip files and custom
+finders go through importlib.metadata.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _SEPARATORS = re.compile(r"[-_.]+")
 
 @dataclass(frozen=True)
 class Distribution:
-    """One installed distribution, as its dist-info folder shows it."""
+    """An installed distribution, as its metadata folder describes it."""
 
     name: str
-    """Normalised: lower case, words parted by one hyphen."""
+    """Canonical: lower case, words separated by one hyphen."""
     version: str
-    """Empty where the folder's name does not hold it and nobody needed it."""
+    """Empty if it is not in the folder's name and there are no entry points."""
     location: str
-    """The dist-info folder, or what stands for it."""
+    """The dist-info folder, or its substitute."""
     entry_points: tuple[tuple[str, str, str], ...] = ()
-    """``(group, name, value)`` of the groups that begin with ``onstage.``."""
+    """``(group, name, value)`` of groups that begin with ``onstage.``."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What one look at the whole path found, in the order of the path."""
+    """The distributions on a path, in the order of the path."""
 
     distributions: dict[str, Distribution]
-    """Those in use, by name."""
+    """Distributions in use, by name."""
     shadowed: list[tuple[Distribution, Distribution]] = field(default_factory=list)
-    """``(hidden, the one in use)``: another version further down the path."""
+    """``(hidden, in use)`` pairs: other versions further down the path."""
 
 
 def canonicalize_name(name: str) -> str:
@@ -60,18 +60,18 @@ def canonicalize_name(name: str) -> str:
 
 
 def scan(path: Sequence[str] | None = None) -> Scan:
-    """Read every distribution on a path; the first of a name wins.
+    """Return the distributions on a path; the first of a name is in use.
 
     Parameters
     ----------
     path
-        Folders and zip files; None: ``sys.path``, and custom finders.
+        Folders and zip files; None means ``sys.path`` and custom finders.
     """
     result = Scan({})
     for found in _on_path(sys.path if path is None else path, with_finders=path is None):
         winner = result.distributions.setdefault(found.name, found)
-        # An editable install is often seen twice, in site-packages and beside its
-        # source; only another version means that something was left behind.
+        # An editable install often appears twice, in site-packages and beside its
+        # source; only a different version is a leftover.
         if winner is not found and found.entry_points and found.version != winner.version:
             result.shadowed.append((found, winner))
     return result
@@ -99,18 +99,18 @@ def _in_folder(folder: str) -> Iterator[Distribution]:
         return
     same_name: dict[str, list[str]] = {}
     for info in names:
-        # pip renames what it failed to delete to "~nstage...".
+        # pip renames folders that it failed to delete to "~nstage...".
         if info.endswith((".dist-info", ".egg-info")) and info[0] != "~":
             same_name.setdefault(_split(info)[0], []).append(info)
     for infos in same_name.values():
-        if len(infos) > 1:  # an upgrade that left the old one behind
+        if len(infos) > 1:  # an upgrade that left the old version behind
             infos.sort(key=_version_key, reverse=True)
         for info in infos:
             yield _read(folder, info)
 
 
 def _split(info: str) -> tuple[str, str]:
-    """Part ``foo_bar-1.0.dist-info`` or ``foo_bar-1.0-py3.11.egg-info``."""
+    """Split ``foo_bar-1.0.dist-info`` or ``foo_bar-1.0-py3.11.egg-info``."""
     stem, kind = info[:-10], info[-10:]
     if kind == ".dist-info":
         name, dash, version = stem.rpartition("-")
@@ -148,13 +148,13 @@ def _content(path: str) -> bytes:
 
 
 def parse_entry_points(content: bytes) -> tuple[tuple[str, str, str], ...]:
-    """Read an ``entry_points.txt``, keeping the groups that are onstage's.
+    """Return the entry points of onstage's groups in an ``entry_points.txt``.
 
     Returns
     -------
     tuple
         ``(group, name, value)`` in the order of the file. Extras after the
-        value (``module:attr [extra]``) are dropped, as PEP 621 asks.
+        value (``module:attr [extra]``) are dropped, as PEP 621 requires.
     """
     if _MARK not in content:
         return ()
@@ -171,20 +171,20 @@ def parse_entry_points(content: bytes) -> tuple[tuple[str, str, str], ...]:
 def _from_zip(path: str) -> Iterator[Distribution]:
     from importlib.metadata import distributions
 
-    return map(_converted, distributions(path=[path]))
+    return map(_convert, distributions(path=[path]))
 
 
 def _from_custom_finders() -> Iterator[Distribution]:
-    """Ask the finders of frozen programs, build systems and the like."""
+    """Yield distributions from the finders of frozen programs, build systems, etc."""
     for finder in sys.meta_path:
         if finder is PathFinder or not hasattr(finder, "find_distributions"):
             continue
         from importlib.metadata import DistributionFinder
 
-        yield from map(_converted, finder.find_distributions(DistributionFinder.Context()))
+        yield from map(_convert, finder.find_distributions(DistributionFinder.Context()))
 
 
-def _converted(found: importlib.metadata.Distribution) -> Distribution:
+def _convert(found: importlib.metadata.Distribution) -> Distribution:
     entry_points = parse_entry_points((found.read_text("entry_points.txt") or "").encode())
     name, version = found.metadata["Name"] or "", found.version
     return Distribution(canonicalize_name(name), version, str(found.locate_file("")), entry_points)

@@ -1,4 +1,4 @@
-"""One callback from its name and options."""
+"""Create a callback from its name and options."""
 
 from __future__ import annotations
 
@@ -17,37 +17,39 @@ from onstage.registry._distributions import canonicalize_name
 
 
 def callback(name: str, /, **options: Any) -> Any:
-    """Make the callback of a name: ``callback("early_stopping", patience=3)``.
+    """Create a callback by name.
 
     Parameters
     ----------
     name
-        Its entry point, or its class; ``"module:Class"`` where the user's
-        settings have ``allow_import``.
+        Its entry point or class; or ``"module:Class"`` if the settings have
+        ``allow_import``.
     **options
-        Arguments of its constructor; they win over the defaults that the
-        user's settings give.
+        Arguments of its constructor; they override the defaults in the settings.
 
     Raises
     ------
     PluginError
-        There is none of that name, or it is broken, blocked, or claimed by two
+        If no plugin has the name, or it is broken, blocked, or claimed by two
         distributions.
     TypeError
-        It has no such option (the message names the closest), or needs one.
+        If an option does not exist (the message names the closest) or a
+        required one is missing.
+
+    Examples
+    --------
+    >>> onstage.callback("early_stopping", patience=3).patience
+    3
     """
     return create_callback(name, options, _config.settings())
 
 
 def load_factory(name: str, settings: Settings) -> Callable[..., object]:
-    """Import the class or factory of a name.
+    """Import the class or factory of a callback.
 
-    Raises
-    ------
-    PluginError
-        As in `callback`.
+    Raises PluginError as `callback` does.
     """
-    target = _imported(name, settings) if ":" in name else _plugin(name, settings).load()
+    target = _import(name, settings) if ":" in name else _plugin(name, settings).load()
     return cast(Callable[..., object], target)
 
 
@@ -55,10 +57,10 @@ def _plugin(name: str, settings: Settings) -> Plugin:
     return _discovery.find(name, CALLBACKS, settings.disable)
 
 
-def _imported(name: str, settings: Settings) -> object:
+def _import(name: str, settings: Settings) -> object:
     if not settings.allow_import:
         raise PluginError(
-            f"the callback {name!r} names a module to import, which is switched off; set allow_import = true "
+            f"the callback {name!r} names a module to import, which is disabled; set allow_import = true "
             "under [tool.onstage] in pyproject.toml, or ONSTAGE_ALLOW_IMPORT=1, or pass the object itself"
         )
     module, _, attribute = name.partition(":")
@@ -73,37 +75,38 @@ def _imported(name: str, settings: Settings) -> object:
     return cast(object, target)
 
 
-def create_callback(name: str, options: Options, settings: Settings, noted: str = "") -> object:
-    """Make a callback, under settings that were read before.
+def create_callback(name: str, options: Options, settings: Settings, source: str = "") -> object:
+    """Create a callback under the given settings.
 
     Parameters
     ----------
     name, options
         As for `callback`.
     settings
-        Give defaults of options, and what is blocked.
-    noted
-        Which setting asks for it, for the note on an error.
+        The default options, and the names that are blocked.
+    source
+        The setting that requests the callback, for the note on an error.
     """
     target = load_factory(name, settings)
     try:
         if ":" not in name:
             plugin = _plugin(name, settings)
-            # Copied: a callback may change a list that the settings keep for the next run.
+            # Copied: a callback may modify a list that the settings keep for the next run.
             options = {**deepcopy(dict(defaults_for(plugin, settings))), **options}
         check_options(name, target, options)
-        made = target(**options)
+        created = target(**options)
     except Exception as error:
-        source = f", asked for by {noted}" if noted else ""
-        error.add_note(f"while making the callback {name!r}{source}")
+        error.add_note(
+            f"while creating the callback {name!r}" + (f", requested by {source}" if source else "")
+        )
         raise
-    if made is None or isinstance(made, type):
-        raise PluginError(f"the callback {name!r} must make an object, its factory gave {made!r}")
-    return made
+    if created is None or isinstance(created, type):
+        raise PluginError(f"the factory of the callback {name!r} must return an object, got {created!r}")
+    return created
 
 
 def defaults_for(plugin: Plugin, settings: Settings) -> Options:
-    """Give the defaults that the settings have for a plugin's options."""
+    """Return the default options of a plugin in the settings."""
     names = {canonicalize_name(plugin.name), canonicalize_name(plugin.attribute)}
     for key, options in settings.options.items():
         if canonicalize_name(key) in names:
@@ -113,11 +116,11 @@ def defaults_for(plugin: Plugin, settings: Settings) -> Options:
 
 @lru_cache(maxsize=256)
 def signature_of(target: Callable[..., object]) -> inspect.Signature | None:
-    """Give the signature of a class or factory, None where it has none."""
+    """Return the signature of a class or factory, None if it is unknown."""
     if type(target) is type and not any(
         {"__init__", "__new__"} & vars(c).keys() for c in target.__mro__[:-1]
     ):
-        return inspect.Signature()  # inspect would parse object's, which is a text, with a tokenizer
+        return inspect.Signature()  # inspect would run a tokenizer over the text of object's signature
     try:
         return inspect.signature(target)
     except (TypeError, ValueError):
@@ -127,23 +130,20 @@ def signature_of(target: Callable[..., object]) -> inspect.Signature | None:
 def check_options(
     name: str, target: Callable[..., object], options: Options, *, complete: bool = True
 ) -> None:
-    """Refuse options that a class or factory doesn't have.
+    """Raise TypeError if a class or factory does not accept the options.
+
+    The message names the closest option, or the missing one.
 
     Parameters
     ----------
     name
-        For the message.
+        Name of the callback in the message.
     target
         The class or factory.
     options
-        What would be given to it.
+        Its keyword arguments.
     complete
-        Whether to refuse as well that a required one is missing.
-
-    Raises
-    ------
-    TypeError
-        The message has the closest option, or the missing one.
+        Whether to raise as well if a required option is missing.
     """
     signature = signature_of(target)
     if signature is None:
@@ -157,8 +157,8 @@ def check_options(
             raise TypeError(
                 f"{name} has no option {option!r}{did_you_mean(option, known)} (options: {listed})"
             )
-    needed = [one for one in known if signature.parameters[one].default is inspect.Parameter.empty]
-    missing = [one for one in needed if one not in options]
+    required = [one for one in known if signature.parameters[one].default is inspect.Parameter.empty]
+    missing = [one for one in required if one not in options]
     if missing and complete:
         raise TypeError(
             f"{name} needs the option {missing[0]!r}; write {{{name!r}: {{{missing[0]!r}: ...}}}} "

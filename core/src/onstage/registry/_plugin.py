@@ -1,4 +1,4 @@
-"""Plugin: one entry point of an installed distribution, and how it is loaded."""
+"""Plugin: an entry point of an installed distribution, and its import."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal
 from onstage.errors import PluginError
 
 CALLBACKS = "onstage.callbacks"
-"""Entry-point group: name to callback class or factory."""
+"""Entry-point group of callback classes and factories."""
 AUTOUSE = "onstage.autouse"
-"""Entry-point group: objects, modules or classes active in every run."""
+"""Entry-point group of objects, modules or classes active in every run."""
 COMMANDS = "onstage.cli"
-"""Entry-point group: click commands, added below ``onstage``."""
+"""Entry-point group of click commands, added to ``onstage``."""
 
 Status = Literal["installed", "blocked", "duplicate", "shadowed", "broken"]
 
@@ -22,44 +22,44 @@ NOUN = {CALLBACKS: "callback", AUTOUSE: "autouse plugin", COMMANDS: "command"}
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point of an installed distribution; nothing is imported yet."""
+    """An entry point of an installed distribution, not imported yet."""
 
     name: str
     """The entry point's name, ``csv_logger``."""
     value: str
-    """Where it is, ``onstage_csv_logger:CSVLogger``."""
+    """Its target, ``onstage_csv_logger:CSVLogger``."""
     group: str
     distribution: str
-    """``onstage-csv-logger``, normalised."""
+    """Canonical name, ``onstage-csv-logger``."""
     version: str
     location: str
     """The folder of the distribution's metadata."""
     status: Status = "installed"
-    """``installed`` says that nothing is known against it, not that it imports."""
+    """``installed`` means that no problem is known, not that the import works."""
     reason: str = ""
-    """Why it can't be used; empty while installed."""
+    """Why it can't be used; empty if ``status`` is ``installed``."""
 
     @property
     def attribute(self) -> str:
-        """The class or factory's own name, ``CSVLogger``; empty for a module."""
+        """Name of the class or factory, ``CSVLogger``; empty for a module."""
         return self.value.partition(":")[2]
 
     @property
     def label(self) -> str:
-        """Name and distribution, as messages show them."""
+        """Name and distribution, as shown in messages."""
         return (
             f"{NOUN.get(self.group, 'plugin')} {self.name!r} of {self.distribution} {self.version}".rstrip()
         )
 
     def load(self) -> object:
-        """Import it and give what the entry point names.
+        """Import the plugin and return the object that its entry point names.
 
         Raises
         ------
         PluginError
-            It may not be used (blocked, duplicate, shadowed), importing it
-            raised (``SystemExit`` too), the attribute is missing or is not
-            what the group asks for. The cause is chained.
+            If it may not be used (blocked, duplicate, shadowed), if importing
+            it raises (``SystemExit`` included), or if the object is missing or
+            of a kind that the group does not accept. The cause is chained.
         """
         if self.status != "installed":
             raise PluginError(f"{self.label} can't be used: {self.reason}")
@@ -78,7 +78,7 @@ class Plugin:
             target: object = import_module(module)
             for attribute in filter(None, attributes.split(".")):
                 target = getattr(target, attribute)
-        # A plugin's module can raise anything; Ctrl-C alone is the user's.
+        # Importing a plugin can raise anything; only Ctrl-C comes from the user.
         except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.label} is broken: importing {self.value} raised {type(error).__name__}: {error}; "
@@ -88,24 +88,26 @@ class Plugin:
 
 
 loaded: dict[Plugin, object] = {}
-"""What was imported, so that each is checked once; `discovery.refresh` empties it."""
+"""Imported targets, so that each is checked once; cleared by `_discovery.refresh`."""
 
 
 def _wrong_type(group: str, target: object) -> str:
-    """Say what is wrong with a loaded target, or give an empty string."""
+    """Return the problem with a loaded target, or an empty string."""
     got = f"got {type(target).__name__}"
     if group == AUTOUSE:
         return "" if _acts(target) else f"must have hook implementations, {got} without any"
     if not callable(target):
-        what = "a callback class or a function that makes one" if group == CALLBACKS else "a click command"
-        return f"must be {what}, {got}"
+        expected = (
+            "a callback class or a function that returns one" if group == CALLBACKS else "a click command"
+        )
+        return f"must be {expected}, {got}"
     if group == CALLBACKS and isinstance(target, type) and not _acts(target):
         return "must be a callback class, got a class without any stage method (on_epoch_end, ...)"
     return ""
 
 
 def _acts(target: object) -> bool:
-    """Whether it has a method named like a stage, or one marked with hookimpl."""
+    """Return whether it has a method named like a stage, or marked with hookimpl."""
     return any(
         name.startswith("on_") or hasattr(getattr(target, name, None), "onstage_impl") for name in dir(target)
     )

@@ -1,4 +1,4 @@
-"""From what a user writes in ``callbacks=`` to the objects of a run."""
+"""Turn the ``callbacks`` argument and the settings into the callbacks of a run."""
 
 from __future__ import annotations
 
@@ -13,40 +13,39 @@ from onstage.registry import _config, _discovery
 from onstage.registry._config import Options, Policy, Settings
 from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS
 from onstage.registry._distributions import canonicalize_name
-from onstage.registry._factory import callback as callback
 from onstage.registry._factory import create_callback, load_factory
 
 
 def resolve(callbacks: object = None, settings: Settings | None = None) -> list[object]:
-    """Turn what a user wrote into callbacks, and add those of the settings.
+    """Return the callbacks of a run: those given, then those of the settings.
 
     Parameters
     ----------
     callbacks
-        An object, a name, ``{name: {option: value}}``, None, or lists of
-        these, nested at will.
+        An object, a name, ``{name: {option: value}}``, None, or (nested) lists
+        of these.
     settings
         None reads them.
 
     Returns
     -------
     list
-        Those given, in order; then those of pyproject.toml and
-        ``ONSTAGE_CALLBACKS`` whose class isn't there yet.
+        The callbacks given, in order; then those of pyproject.toml and
+        ``ONSTAGE_CALLBACKS`` whose class is not among them.
 
     Raises
     ------
     TypeError
-        A class or a function stands where an object belongs, or an option
-        doesn't exist.
+        If a class or a function is given in place of an object, or an option
+        does not exist.
     PluginError, SettingsError
-        As in `callback` and `_config.settings`.
+        As in `_factory.callback` and `_config.settings`.
     """
     settings = _config.settings() if settings is None else settings
-    refuse_unknown_names(settings)
+    refuse_misspelled_names(settings)
     chosen: list[object] = []
     names = set()
-    for given in _flat(callbacks):
+    for given in _flatten(callbacks):
         if isinstance(given, tuple):
             name, options = given
             names.add(name)
@@ -57,17 +56,17 @@ def resolve(callbacks: object = None, settings: Settings | None = None) -> list[
     for name, options in settings.callbacks:
         if name not in names and not _is_blocked(name, settings) and not _present(name, chosen, settings):
             names.add(name)
-            noted = settings.sources.get("callbacks", "")
-            chosen.append(create_callback(name, deepcopy(dict(options)), settings, noted))
+            source = settings.sources.get("callbacks", "")
+            chosen.append(create_callback(name, deepcopy(dict(options)), settings, source))
     return chosen
 
 
 def autouse(settings: Settings | None = None) -> list[object]:
-    """Give the plugins that are active in every run, sorted by name.
+    """Return the plugins that are active in every run, sorted by name.
 
-    A class is made anew for each run; an object or module is shared by all.
-    One that is broken is left out with an `OnstageWarning`: nobody asked for
-    it by name, so it must not take a training down.
+    A class is instantiated for each run; an object or module is shared by all.
+    A broken plugin is left out with an `OnstageWarning`: it was not requested
+    by name, so it must not stop a training.
     """
     settings = _config.settings() if settings is None else settings
     found = _discovery.installed(AUTOUSE, settings.disable) if settings.autouse else []
@@ -80,15 +79,15 @@ def autouse(settings: Settings | None = None) -> list[object]:
             active.append(target() if isinstance(target, type) else target)
         except (Exception, SystemExit) as error:
             reason = error if isinstance(error, PluginError) else f"{plugin.label}: {error!r}"
-            warnings.warn(f"{reason}; the run goes on without it", OnstageWarning, stacklevel=2)
+            warnings.warn(f"{reason}; the run continues without it", OnstageWarning, stacklevel=2)
     return active
 
 
 def error_policy(callback: object, settings: Settings | None = None) -> Policy:
-    """Say what an error in a callback does: ``"raise"`` or ``"disable"``.
+    """Return the effect of an error in a callback: ``"raise"`` or ``"disable"``.
 
-    The object's own attribute ``on_error`` where it was set on the object,
-    then the settings' ``on_error``, then that of its class, then ``"raise"``.
+    The first that is set of: ``on_error`` of the object itself, ``on_error`` in
+    the settings, ``on_error`` of its class; else ``"raise"``.
     """
     settings = _config.settings() if settings is None else settings
     if settings.on_error and "on_error" not in getattr(callback, "__dict__", {}):
@@ -99,16 +98,12 @@ def error_policy(callback: object, settings: Settings | None = None) -> Policy:
     return cast(Policy, getattr(callback, "on_error", "raise"))
 
 
-def refuse_unknown_names(settings: Settings) -> None:
-    """Refuse a name in the settings that all but is one that is installed.
+def refuse_misspelled_names(settings: Settings) -> None:
+    """Raise SettingsError if a name in the settings looks like a typo.
 
-    What resembles none is taken for a plugin that isn't installed here: one
-    pyproject.toml serves several machines. ``onstage doctor`` lists those.
-
-    Raises
-    ------
-    SettingsError
-        The message has the setting and the closest name.
+    The message has the setting and the closest installed name. A name without a
+    close match is assumed to be a plugin that is not installed on this machine:
+    one pyproject.toml serves several. ``onstage doctor`` lists such names.
     """
     for setting, name in unknown_names(settings):
         hint = did_you_mean(name, _installed_names(setting == "disable"))
@@ -118,7 +113,7 @@ def refuse_unknown_names(settings: Settings) -> None:
 
 
 def unknown_names(settings: Settings) -> list[tuple[str, str]]:
-    """List ``(setting, name)`` where no installed plugin has the name."""
+    """Return ``(setting, name)`` of the names that no installed plugin has."""
     named = {"disable": settings.disable, "options": settings.options, "on_error": settings.on_error}
     if not any(named.values()):
         return []
@@ -137,8 +132,8 @@ def _installed_names(for_disable: bool) -> list[str]:
     return [*names, *(plugin.distribution for plugin in plugins)] if for_disable else names
 
 
-def _flat(given: object) -> Iterator[object]:
-    """Yield objects, and ``(name, options)`` for what is made by name."""
+def _flatten(given: object) -> Iterator[object]:
+    """Yield the objects, and ``(name, options)`` for callbacks given by name."""
     if given is None:
         return
     if isinstance(given, str):
@@ -147,7 +142,7 @@ def _flat(given: object) -> Iterator[object]:
         yield from map(_named, given.items())
     elif isinstance(given, (list, tuple)):
         for item in given:
-            yield from _flat(item)
+            yield from _flatten(item)
     elif isinstance(given, type):
         raise TypeError(
             f"a callback must be an object, got the class {given.__name__}; write {given.__name__}()"
@@ -172,7 +167,7 @@ def _named(item: tuple[object, object]) -> tuple[str, Options]:
 
 
 def setting_names(callback: object) -> set[str]:
-    """Give the names by which the settings may mean an object, normalised.
+    """Return the canonical names that the settings may use for an object.
 
     Its entry point, its distribution and its class.
     """
@@ -191,7 +186,7 @@ def _is_blocked(given: object, settings: Settings) -> bool:
 
 
 def _left_out(given: object, settings: Settings) -> bool:
-    """Whether what code asks for is blocked; if so, warn."""
+    """Return whether a callback given in code is blocked; if so, warn."""
     if not _is_blocked(given, settings):
         return False
     label = given if isinstance(given, str) else type(given).__name__
@@ -201,6 +196,6 @@ def _left_out(given: object, settings: Settings) -> bool:
 
 
 def _present(name: str, chosen: Iterable[object], settings: Settings) -> bool:
-    """Whether the class of a name has an object among those chosen."""
+    """Return whether an instance of a name's class is among those chosen."""
     target = load_factory(name, settings)
     return isinstance(target, type) and any(isinstance(one, target) for one in chosen)

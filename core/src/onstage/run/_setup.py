@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from onstage.callbacks._history import History
 from onstage.errors import OnstageWarning, PluginError
-from onstage.registry import _config, _discovery, _selection
+from onstage.registry import _config, _discovery, _factory, _selection
 from onstage.registry._factory import signature_of
 from onstage.registry._ordering import sort_callbacks
 from onstage.reporting._profile import Profile, Trace
@@ -47,7 +47,7 @@ def resolve_callbacks(callbacks: Any, verbose: int | str, rank: int) -> tuple[li
 def progress_bar(verbose: int | str) -> list[object]:
     """Make the progress bar, if it is installed; "auto" goes without."""
     try:
-        return [_selection.callback(PROGRESS_BAR)]
+        return [_factory.callback(PROGRESS_BAR)]
     except PluginError as error:
         if verbose != "auto":
             warn(f"verbose={verbose!r} shows nothing: {error}")

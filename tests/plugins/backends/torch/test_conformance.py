@@ -28,7 +28,7 @@ def makers(tmp_path):
         "csv_logger": lambda: CSVLogger(tmp_path / "log.csv"),
         "learning_rate_scheduler": lambda: LearningRateScheduler(halved),
         "model_checkpoint": lambda: ModelCheckpoint(tmp_path / "{epoch}"),
-        "remote_monitor": lambda: _discovery.load("remote_monitor")(
+        "remote_monitor": lambda: _discovery.find("remote_monitor").load()(
             "http://127.0.0.1:1", spool=tmp_path / "spool"
         ),
         "tensorboard": lambda: TensorBoard(tmp_path / "board", histogram_freq=1),
@@ -41,7 +41,7 @@ def halved(epoch, rate):
 
 @pytest.mark.parametrize("name", [plugin.name for plugin in _discovery.installed("onstage.callbacks")])
 def test_an_installed_callback_conforms_on_a_torch_model(name, makers):
-    check_callback(makers.get(name, _discovery.load(name)), model=torch_model)
+    check_callback(makers.get(name, _discovery.find(name).load()), model=torch_model)
 
 
 def test_a_torch_model_fills_in_the_whole_contract():
