@@ -106,7 +106,7 @@ def test_lists_what_is_installed(session):
 
     names = [line.split()[0] for line in printed.splitlines() if "onstage-" in line]
     assert names == ["csv_logger", "early_stopping"]
-    assert "Nothing is wrong." in session("onstage", "doctor")
+    assert "No problems found." in session("onstage", "doctor")
 
 
 def test_then_installs_a_third_party_package_and_finds_it(session):

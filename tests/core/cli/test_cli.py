@@ -25,10 +25,10 @@ class Writer:
     Parameters
     ----------
     filename
-        Where to write. Made where it
+        Where to write. Created if it
         is missing.
     append : bool
-        Go on behind what is there,
+        Append to an existing file,
         without a header.
 
     Attributes
@@ -94,7 +94,7 @@ def test_callbacks_lists_plugins_without_importing_them(pack):
     result = call("callbacks")
 
     assert lines(result.output) == [
-        "Callbacks, used by those who name them:",
+        "Callbacks, active when requested:",
         "name class distribution version status",
         "stopper Stopper stopper-pack 1.0 installed",
         "writer Writer writer-pack 1.2 installed",
@@ -103,7 +103,7 @@ def test_callbacks_lists_plugins_without_importing_them(pack):
     assert "writer_mod" not in sys.modules
 
 
-def test_callbacks_says_why_one_can_not_be_used(pack, monkeypatch):
+def test_callbacks_tells_why_a_plugin_can_not_be_used(pack, monkeypatch):
     pack.add("other-pack", callbacks={"writer": "other_mod:Other"})
     monkeypatch.setenv("ONSTAGE_DISABLE", "stopper")
 
@@ -125,42 +125,42 @@ def test_callbacks_shows_the_always_on_plugins_and_commands_too(pack):
         "name class distribution version status",
         "auto auto_mod auto 1.0 installed",
     ]
-    assert shown[7] == "Commands below `onstage`:"
+    assert shown[7] == "Commands added to `onstage`:"
 
 
-def test_callbacks_says_what_to_do_where_none_is_installed(plugin_site):
+def test_callbacks_names_the_remedy_if_none_is_installed(plugin_site):
     assert lines(call("callbacks").output) == ["No callbacks are installed; try `pip install onstage`."]
 
 
-def test_callbacks_shows_one_with_its_stages_and_options(pack):
+def test_callbacks_describes_one_with_its_stages_and_options(pack):
     result = call("callbacks", "writer")
 
     assert result.exit_code == 0
     shown = lines(result.stdout)
     assert shown[:4] == [
         "writer",
-        "does Write a row after each epoch.",
-        "is writer_mod:Writer",
-        "comes from writer-pack 1.2",
+        "summary Write a row after each epoch.",
+        "target writer_mod:Writer",
+        "from writer-pack 1.2",
     ]
-    assert "acts on on_train_begin, on_epoch_end" in shown
+    assert "stages on_train_begin, on_epoch_end" in shown
     assert shown[-3:] == [
         "option default meaning",
         "filename (required) Where to write.",
-        "append False Go on behind what is there, without a header.",
+        "append False Append to an existing file, without a header.",
     ]
 
 
-def test_callbacks_shows_what_the_settings_set_here(settings_file):
+def test_callbacks_shows_the_options_of_the_settings(settings_file):
     settings_file("options = {writer = {filename = 'a.csv'}}")
 
     shown = lines(call("callbacks", "writer").stdout)
 
-    assert "option default here meaning" in shown
+    assert "option default setting meaning" in shown
     assert "filename (required) 'a.csv' Where to write." in shown
 
 
-def test_callbacks_prints_json_that_nothing_spoils(pack):
+def test_callbacks_prints_valid_json_even_if_a_plugin_prints(pack):
     pack.add("bad", callbacks={"bad": "bad_mod:Bad"}, modules={"bad_mod": "raise OSError('no disk')"})
 
     records = {one["name"]: one for one in json.loads(call("callbacks", "--json").stdout)}
@@ -183,7 +183,7 @@ def test_callbacks_prints_json_that_nothing_spoils(pack):
                 "name": "append",
                 "required": False,
                 "default": "False",
-                "doc": "Go on behind what is there, without a header.",
+                "doc": "Append to an existing file, without a header.",
             },
         ],
         "settings": {},
@@ -194,7 +194,7 @@ def test_callbacks_prints_json_that_nothing_spoils(pack):
     assert json.loads(call("callbacks", "writer", "--json").stdout) == records["writer"]
 
 
-def test_callbacks_exits_with_1_for_one_that_is_broken_and_says_why(pack):
+def test_callbacks_exits_with_1_for_a_broken_plugin_and_tells_why(pack):
     pack.add("bad", callbacks={"bad": "bad_mod:Bad"}, modules={"bad_mod": "import sys; sys.exit(0)"})
 
     result = call("callbacks", "bad")
@@ -204,14 +204,14 @@ def test_callbacks_exits_with_1_for_one_that_is_broken_and_says_why(pack):
     assert "SystemExit: 0" in result.stdout
 
 
-def test_callbacks_names_the_closest_for_an_unknown_one(pack):
+def test_callbacks_suggests_the_closest_name(pack):
     result = call("callbacks", "writter")
 
     assert result.exit_code == 1
     assert "Error: no callback is called 'writter'; did you mean 'writer'?" in result.output
 
 
-def test_order_prints_who_acts_in_the_order_of_the_calls_and_why(pack):
+def test_order_lists_callbacks_in_the_order_of_their_calls_with_reasons(pack):
     result = call("order", "on_epoch_end", '{"writer": {"filename": "x"}}', "stopper", "--verbose", "0")
 
     assert result.exit_code == 0
@@ -219,12 +219,12 @@ def test_order_prints_who_acts_in_the_order_of_the_calls_and_why(pack):
         "imported writer_mod",
         "callback from why",
         "1 Writer writer-pack 1.2 given",
-        "2 History - part of every training",
+        "2 History - part of every run",
         "3 Stopper stopper-pack 1.0 given; trylast; before writer",
     ]
 
 
-def test_order_shows_what_settings_and_autouse_add(settings_file, pack, monkeypatch):
+def test_order_includes_callbacks_of_settings_and_autouse(settings_file, pack, monkeypatch):
     path = settings_file("callbacks = [{writer = {filename = 'x'}}]")
     monkeypatch.setenv("ONSTAGE_CALLBACKS", "stopper")
     source = "def on_train_begin(): ...\n"
@@ -235,12 +235,12 @@ def test_order_shows_what_settings_and_autouse_add(settings_file, pack, monkeypa
     assert shown[-3:] == [
         "1 auto_mod auto 0.1 autouse plugin 'auto'",
         f"2 Writer writer-pack 1.2 added by {path}, ONSTAGE_CALLBACKS",
-        "3 History - part of every training",
+        "3 History - part of every run",
     ]
 
 
-def test_order_says_so_where_nobody_acts(plugin_site):
-    assert call("order", "on_predict_end").output == "Nobody acts on on_predict_end.\n"
+def test_order_says_so_if_no_callback_acts(plugin_site):
+    assert call("order", "on_predict_end").output == "No callback acts on on_predict_end.\n"
 
 
 @pytest.mark.parametrize(
@@ -256,21 +256,21 @@ def test_order_says_so_where_nobody_acts(plugin_site):
         ),
     ],
 )
-def test_order_refuses_what_it_can_not_use(pack, args, message):
+def test_order_refuses_invalid_arguments(pack, args, message):
     result = call("order", *args)
 
     assert result.exit_code != 0
     assert message in result.output
 
 
-def test_doctor_is_content_where_nothing_is_wrong(settings_file):
+def test_doctor_reports_no_problem_if_there_is_none(settings_file):
     path = settings_file("callbacks = [{writer = {filename = 'x'}}]\ntrace = false")
 
     result = call("doctor")
 
     shown = lines(result.stdout)
     assert result.exit_code == 0
-    assert shown[-1] == "Nothing is wrong."
+    assert shown[-1] == "No problems found."
     assert f"onstage-core {onstage.__version__}" in shown
     assert f"Settings, from {path}:" in shown
     assert f"callbacks writer {path} added to every run" in shown
@@ -293,7 +293,7 @@ def test_doctor_is_content_where_nothing_is_wrong(settings_file):
         ("tracing = true", "has no key 'tracing'; did you mean 'trace'"),
     ],
 )
-def test_doctor_finds_what_is_wrong_in_the_settings(settings_file, setting, problem):
+def test_doctor_finds_mistakes_in_the_settings(settings_file, setting, problem):
     path = settings_file(setting)
 
     result = call("doctor")
@@ -304,16 +304,16 @@ def test_doctor_finds_what_is_wrong_in_the_settings(settings_file, setting, prob
     assert path in shown
 
 
-def test_doctor_tells_what_settings_name_and_is_not_installed(settings_file):
+def test_doctor_lists_names_in_the_settings_that_are_not_installed(settings_file):
     settings_file("disable = ['wandb']\noptions = {stopper = {patience = 2}, mlflow = {}}")
 
     result = call("doctor")
 
-    assert "Named, and not installed here: wandb (disable), mlflow (options)" in lines(result.stdout)
+    assert "Named but not installed: wandb (disable), mlflow (options)" in lines(result.stdout)
     assert result.exit_code == 0
 
 
-def test_doctor_tries_every_plugin_and_counts_the_problems(pack, tmp_path):
+def test_doctor_imports_every_plugin_and_counts_the_problems(pack, tmp_path):
     pack.add("bad", callbacks={"bad": "bad_mod:Bad"}, modules={"bad_mod": "1 +"})
     pack.add("twin", callbacks={"writer": "twin_mod:X"})
     pack.add("old", "1.0", callbacks={"old": "old_mod:X"})
@@ -337,7 +337,7 @@ def test_doctor_tries_every_plugin_and_counts_the_problems(pack, tmp_path):
         assert any(line.startswith(start) for line in problems), start
 
 
-def test_doctor_finds_a_plugin_that_asks_for_another_core(pack):
+def test_doctor_finds_a_plugin_that_requires_another_core(pack):
     info = pack.add("ahead", callbacks={"ahead": "stopper_mod:Stopper"})
     (info / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: ahead\nVersion: 1.0\nRequires-Dist: numpy\n"
@@ -352,7 +352,7 @@ def test_doctor_finds_a_plugin_that_asks_for_another_core(pack):
     )
 
 
-def test_doctor_leaves_blocked_plugins_alone(pack, monkeypatch):
+def test_doctor_does_not_import_blocked_plugins(pack, monkeypatch):
     pack.add("bad", callbacks={"bad": "bad_mod:Bad"}, modules={"bad_mod": "raise SystemExit"})
     monkeypatch.setenv("ONSTAGE_DISABLE", "bad")
 
@@ -408,7 +408,7 @@ def test_new_writes_a_package(plugin_site, tmp_path, name):
     ]
 
 
-def test_the_tests_that_new_writes_pass_at_once(plugin_site, tmp_path):
+def test_the_tests_that_new_writes_pass(plugin_site, tmp_path):
     call("new", "best_value", "--folder", str(tmp_path))
     package = tmp_path / "onstage-best-value"
 
@@ -422,7 +422,7 @@ def test_the_tests_that_new_writes_pass_at_once(plugin_site, tmp_path):
     assert "3 passed" in ran.stdout
 
 
-def test_what_new_writes_is_typed_and_in_the_projects_style(plugin_site, tmp_path):
+def test_the_package_that_new_writes_passes_mypy_and_ruff(plugin_site, tmp_path):
     call("new", "BestValue", "--folder", str(tmp_path))
     package = tmp_path / "onstage-best-value"
 
@@ -434,7 +434,7 @@ def test_what_new_writes_is_typed_and_in_the_projects_style(plugin_site, tmp_pat
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_what_new_writes_is_found_once_it_is_installed(plugin_site, tmp_path):
+def test_the_package_that_new_writes_is_found_after_its_installation(plugin_site, tmp_path):
     call("new", "best_value", "--folder", str(tmp_path))
     package = tmp_path / "onstage-best-value"
     import tomllib
@@ -463,7 +463,7 @@ def test_what_new_writes_is_found_once_it_is_installed(plugin_site, tmp_path):
         ("writer", "'writer' is taken by writer-pack"),
     ],
 )
-def test_new_refuses_a_name_that_can_not_be_one(pack, tmp_path, name, message):
+def test_new_refuses_an_invalid_name(pack, tmp_path, name, message):
     result = call("new", name, "--folder", str(tmp_path / "here"))
 
     assert result.exit_code != 0
@@ -471,7 +471,7 @@ def test_new_refuses_a_name_that_can_not_be_one(pack, tmp_path, name, message):
     assert not (tmp_path / "here").exists()
 
 
-def test_new_overwrites_nothing(plugin_site, tmp_path):
+def test_new_does_not_overwrite_a_folder(plugin_site, tmp_path):
     (tmp_path / "onstage-mine").mkdir()
 
     result = call("new", "mine", "--folder", str(tmp_path))
@@ -514,7 +514,7 @@ def test_a_plugin_adds_a_command(pack):
     assert call("shout", "hello").output == "HELLO\n"
 
 
-def test_a_broken_command_breaks_itself_alone(pack):
+def test_a_broken_command_does_not_affect_the_others(pack):
     pack.add("bad", commands={"bad": "bad_mod:bad"}, modules={"bad_mod": "raise OSError('no disk')"})
     pack.add("odd", commands={"odd": "json:loads"})
 
@@ -525,13 +525,13 @@ def test_a_broken_command_breaks_itself_alone(pack):
     assert call("callbacks").exit_code == 0
 
 
-def test_a_plugin_can_not_take_the_place_of_our_own_command(pack):
+def test_a_plugin_can_not_replace_a_built_in_command(pack):
     pack.add("rude", commands={"callbacks": "rude_mod:x"})
 
     assert "writer-pack" in call("callbacks").output
 
 
-def test_an_unknown_command_gets_the_closest(pack):
+def test_the_closest_command_is_suggested_for_an_unknown_one(pack):
     result = call("docter")
 
     assert result.exit_code == 2
@@ -545,7 +545,7 @@ def test_the_help_works_with_broken_settings(settings_file):
     assert "trace must be true or false" in call("callbacks").output
 
 
-def test_works_where_every_plugin_is_broken(plugin_site):
+def test_works_if_every_plugin_is_broken(plugin_site):
     for n in range(3):
         plugin_site.add(f"b{n}", callbacks={f"b{n}": f"b{n}_mod:X"}, autouse={f"a{n}": f"b{n}_mod"})
 
@@ -561,7 +561,7 @@ def _nothing():
     return nullcontext()
 
 
-def test_the_list_needs_no_numpy_and_runs_as_a_program(pack):
+def test_the_list_imports_no_numpy(pack):
     program = (
         "import sys\nfrom onstage.cli import main\n"
         "try: main(['callbacks'])\nfinally: print('numpy' in sys.modules)"
@@ -579,11 +579,11 @@ def test_the_list_needs_no_numpy_and_runs_as_a_program(pack):
     assert printed.stdout.splitlines()[-1] == "False"
 
 
-def test_the_version_is_that_of_the_core():
+def test_version_prints_the_version_of_the_core():
     assert call("--version").output == f"onstage, version {onstage.__version__}\n"
 
 
-def test_parameter_docs_reads_names_together_and_stops_at_the_next_section():
+def test_parameter_docs_reads_several_names_and_stops_at_the_next_section():
     doc = (
         "X.\n\nParameters\n----------\na, b\n    Both. More.\n*args\n    Rest\n\n"
         "Returns\n-------\nc\n    Not one.\n"

@@ -28,7 +28,7 @@ def history():
     )
 
 
-def test_a_panel_for_each_metric_with_its_validation_where_it_was_measured(history):
+def test_each_metric_has_a_panel_with_its_validation(history):
     loss, rate = history.plot()
 
     assert lines_of(loss)["training"] == [(0, 3.0), (1, 2.0), (2, 1.0), (3, 0.9)]
@@ -37,12 +37,12 @@ def test_a_panel_for_each_metric_with_its_validation_where_it_was_measured(histo
     assert rate.get_yscale() == "log"
 
 
-def test_the_epoch_whose_rate_was_lower_is_marked(history):
+def test_a_reduction_of_the_rate_is_marked(history):
     for axis in history.plot():
-        assert [x for x, _ in lines_of(axis)["learning rate lowered"]] == [1.5, 1.5]
+        assert [x for x, _ in lines_of(axis)["learning rate reduced"]] == [1.5, 1.5]
 
 
-def test_the_stop_and_who_asked_are_told(history):
+def test_a_stop_is_marked_with_its_callback_and_reason(history):
     history.stop_reason, history.stopped_by = "val_loss has not improved", "EarlyStopping"
 
     axes = history.plot()
@@ -51,14 +51,14 @@ def test_the_stop_and_who_asked_are_told(history):
     assert [x for x, _ in lines_of(axes[0])["stopped"]] == [3, 3]
 
 
-def test_a_rate_that_falls_all_the_time_is_not_marked():
+def test_a_rate_reduced_in_every_epoch_has_no_marks():
     history = history_of(loss=[1.0] * 40, learning_rate=[0.9**n for n in range(40)])
 
     for axis in history.plot():
-        assert "learning rate lowered" not in lines_of(axis)
+        assert "learning rate reduced" not in lines_of(axis)
 
 
-def test_what_was_not_finite_is_a_gap_and_a_cross():
+def test_a_value_that_is_not_finite_is_a_gap_and_a_cross():
     (axis,) = history_of(loss=[3.0, float("nan"), float("inf"), 1.0]).plot()
 
     lines = lines_of(axis)
@@ -66,13 +66,13 @@ def test_what_was_not_finite_is_a_gap_and_a_cross():
     assert [epoch for epoch, value in lines["training"] if value == value] == [0, 3]
 
 
-def test_epochs_whose_value_is_no_number_are_left_out():
+def test_values_that_are_not_numbers_are_left_out():
     (axis,) = history_of(loss=[3.0, "high", 1.0], name=["a", "b", "c"]).plot()
 
     assert lines_of(axis)["training"] == [(0, 3.0), (2, 1.0)]
 
 
-def test_many_panels_stand_in_two_columns_with_the_epochs_below():
+def test_many_panels_are_in_two_columns_with_the_epochs_below():
     names = ("loss", "accuracy", "precision", "recall", "learning_rate")
     axes = history_of(**{name: [0.5, 0.25] for name in names}).plot()
 
@@ -82,7 +82,7 @@ def test_many_panels_stand_in_two_columns_with_the_epochs_below():
     assert len(axes[0].figure.axes) == 5
 
 
-def test_single_axes_do_for_a_single_panel():
+def test_a_single_panel_accepts_single_axes():
     from matplotlib.figure import Figure
 
     own = Figure().subplots()
@@ -90,7 +90,7 @@ def test_single_axes_do_for_a_single_panel():
     assert history_of(loss=[1.0]).plot(own) == [own]
 
 
-def test_a_path_gets_a_picture(history, tmp_path):
+def test_a_path_is_written_as_an_image(history, tmp_path):
     history.plot(tmp_path / "new" / "training.png")
     history.plot(str(tmp_path / "training.svg"))
 
@@ -98,7 +98,7 @@ def test_a_path_gets_a_picture(history, tmp_path):
     assert b"<svg" in (tmp_path / "training.svg").read_bytes()
 
 
-def test_axes_of_the_users_are_drawn_into(history):
+def test_draws_into_given_axes(history):
     from matplotlib.figure import Figure
 
     own = Figure().subplots(2, 1)
@@ -108,26 +108,26 @@ def test_axes_of_the_users_are_drawn_into(history):
         history.plot(own[:1])
 
 
-def test_a_metric_that_is_only_validated_has_a_panel_too():
+def test_a_metric_with_only_validation_values_has_a_panel():
     (axis,) = history_of(val_f1=[0.1, 0.2]).plot()
 
     assert axis.get_ylabel() == "f1"
     assert lines_of(axis)["validation"] == [(0, 0.1), (1, 0.2)]
 
 
-def test_an_empty_history_says_so():
+def test_an_empty_history_is_an_error():
     with pytest.raises(ValueError, match="must have an epoch with a metric"):
         History().plot()
 
 
-def test_without_matplotlib_the_remedy_is_named(history, monkeypatch):
+def test_the_error_without_matplotlib_names_the_remedy(history, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
 
     with pytest.raises(ImportError, match=r"pip install 'onstage\[plot\]'"):
         history.plot()
 
 
-def test_pyplot_is_left_alone(history):
+def test_pyplot_is_not_imported(history):
     history.plot()
 
     assert "matplotlib.pyplot" not in sys.modules

@@ -32,7 +32,7 @@ def rows(text):
     return [re.split(r"  +", line.strip()) for line in text.splitlines()]
 
 
-def test_the_table_names_the_dearest_first_with_calls_total_mean_and_share():
+def test_the_table_lists_calls_total_mean_and_share_highest_cost_first():
     profile = Profile()
     profile.costs = {
         ("Quick", "on_epoch_end"): Cost(4, 0.002),
@@ -50,11 +50,11 @@ def test_the_table_names_the_dearest_first_with_calls_total_mean_and_share():
     ]
 
 
-def test_a_table_without_calls_is_no_error():
+def test_a_table_without_calls_is_not_an_error():
     assert rows(Profile().table(seconds=0.0))[1] == ["all", "0", "0.0 µs", "-", "-"]
 
 
-def test_a_wrapped_method_does_the_same_and_is_counted_even_when_it_raises():
+def test_a_wrapped_method_is_counted_even_if_it_raises():
     profile = Profile()
 
     def method(x, *, y):
@@ -71,7 +71,7 @@ def test_a_wrapped_method_does_the_same_and_is_counted_even_when_it_raises():
 
 
 @pytest.mark.parametrize("switch", ["argument", "ONSTAGE_PROFILE"])
-def test_a_run_prints_what_each_callback_cost(plugin_site, monkeypatch, capsys, switch):
+def test_a_run_prints_the_cost_of_each_callback(plugin_site, monkeypatch, capsys, switch):
     if switch == "ONSTAGE_PROFILE":
         monkeypatch.setenv(switch, "1")
 
@@ -107,7 +107,7 @@ def test_a_trace_prints_stage_callback_and_time_and_no_values(plugin_site, monke
     assert all(float(line[3]) >= 0 and len(line) == 5 for line in lines)
 
 
-def test_a_trace_says_what_a_method_raised():
+def test_a_trace_names_the_exception_of_a_method():
     file = io.StringIO()
 
     def fails():
@@ -119,13 +119,13 @@ def test_a_trace_says_what_a_method_raised():
     assert re.fullmatch(r"onstage: on_epoch_end +C +\d+\.\d+ ms  raised LookupError\n", file.getvalue())
 
 
-def test_nothing_is_wrapped_where_nobody_asked(plugin_site, capsys):
+def test_nothing_is_printed_by_default(plugin_site, capsys):
     train()
 
     assert capsys.readouterr() == ("", "")
 
 
-def test_table_aligns_columns_and_leaves_no_trailing_spaces():
+def test_a_table_has_aligned_columns_and_no_trailing_spaces():
     text = format_table(("name", "n", "why"), [("a", "10", ""), ("long name", "5", "x")], right=(1,))
 
     assert text == "name        n  why\na          10\nlong name   5  x"
@@ -142,5 +142,5 @@ def test_table_aligns_columns_and_leaves_no_trailing_spaces():
         (75.5, "75.50 s"),
     ],
 )
-def test_duration_picks_the_fitting_unit(seconds, text):
+def test_a_duration_is_shown_in_a_fitting_unit(seconds, text):
     assert format_duration(seconds) == text

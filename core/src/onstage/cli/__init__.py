@@ -1,8 +1,8 @@
 """The command line: ``onstage callbacks | order | doctor | new | demo``.
 
-A plugin adds a command by the entry-point group ``onstage.cli``. Each command,
-ours too, is imported when it is called and no sooner: a broken one breaks
-itself alone, and a list of plugins doesn't wait for numpy.
+Plugins add commands with the entry-point group ``onstage.cli``. Every command is
+imported when it is called: a broken one does not affect the others, and listing
+plugins does not import numpy.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from onstage.registry import _discovery
 from onstage.registry._config import settings
 from onstage.registry._discovery import COMMANDS, Plugin
 
-_OWN = {
-    "callbacks": "List the installed plugins, or show one.",
-    "order": "Who acts at a stage, in which order and why.",
-    "doctor": "What is installed and set, and what is wrong.",
-    "new": "Write a package with a callback of your own.",
-    "demo": "A short training that shows its stages.",
+_BUILT_IN = {
+    "callbacks": "List the installed plugins, or describe one.",
+    "order": "List the callbacks of a stage in the order of their calls.",
+    "doctor": "Show versions, settings and plugins, and report problems.",
+    "new": "Write a package with a new callback.",
+    "demo": "Train a small network and print the stages.",
 }
 
 
 class _LazyCommand(click.Command):
-    """Stands for a command until it is called."""
+    """Placeholder of a command, which is imported when it is called."""
 
     def __init__(self, name: str, summary: str, load: Callable[[], click.Command]) -> None:
         super().__init__(name, help=summary)
@@ -42,20 +42,20 @@ class _LazyCommand(click.Command):
 
 
 class _Commands(click.Group):
-    """Our commands, and those that plugins add; ours win over the same name."""
+    """The built-in commands and those of plugins; a built-in name can't be replaced."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_OWN, *sorted(set(_added()) - set(_OWN))]
+        return [*_BUILT_IN, *sorted(set(_plugin_commands()) - set(_BUILT_IN))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _OWN:
-            return _LazyCommand(cmd_name, _OWN[cmd_name], lambda: _own(cmd_name))
-        plugin = _added().get(cmd_name)
+        if cmd_name in _BUILT_IN:
+            return _LazyCommand(cmd_name, _BUILT_IN[cmd_name], lambda: _built_in(cmd_name))
+        plugin = _plugin_commands().get(cmd_name)
         if plugin is None:
             return None
         state = "" if plugin.status == "installed" else f" ({plugin.status})"
         return _LazyCommand(
-            cmd_name, f"From {plugin.distribution} {plugin.version}{state}.", lambda: _of_plugin(plugin)
+            cmd_name, f"From {plugin.distribution} {plugin.version}{state}.", lambda: _from_plugin(plugin)
         )
 
     def resolve_command(
@@ -69,26 +69,26 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except OnstageError as error:  # of the user's making: the message suffices
+        except OnstageError as error:  # a mistake of the user: no traceback
             raise click.ClickException(str(error)) from error
 
 
-def _own(name: str) -> click.Command:
+def _built_in(name: str) -> click.Command:
     command: click.Command = getattr(import_module(f"onstage.cli.{name}"), name)
     return command
 
 
-def _of_plugin(plugin: Plugin) -> click.Command:
+def _from_plugin(plugin: Plugin) -> click.Command:
     command = plugin.load()
     if not isinstance(command, click.Command):
         raise PluginError(f"{plugin.label} must be a click command, got {type(command).__name__}")
     return command
 
 
-def _added() -> dict[str, Plugin]:
+def _plugin_commands() -> dict[str, Plugin]:
     try:
         blocked = settings().disable
-    except SettingsError:  # `onstage doctor` must be able to say so
+    except SettingsError:  # reported by `onstage doctor`
         blocked = ()
     found = _discovery.installed(COMMANDS, blocked)
     return {plugin.name: plugin for plugin in found if plugin.status not in ("blocked", "shadowed")}
@@ -97,4 +97,4 @@ def _added() -> dict[str, Plugin]:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(onstage.__version__, prog_name="onstage")
 def main() -> None:
-    """Training callbacks as plugins: see what is installed, and why it acts."""
+    """Inspect the training callbacks that are installed as plugins."""

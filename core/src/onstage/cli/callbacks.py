@@ -1,4 +1,4 @@
-"""``onstage callbacks``: what is installed, and what one of them does."""
+"""``onstage callbacks``: list the installed plugins, or describe one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS, Plugin
 from onstage.reporting._formatting import format_table
 
 _TITLES = {
-    CALLBACKS: "Callbacks, used by those who name them:",
+    CALLBACKS: "Callbacks, active when requested:",
     AUTOUSE: "Active in every run:",
-    COMMANDS: "Commands below `onstage`:",
+    COMMANDS: "Commands added to `onstage`:",
 }
 
 
@@ -27,10 +27,11 @@ _TITLES = {
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with stages and options.")
 def callbacks(name: str | None, as_json: bool) -> None:
-    """List the installed plugins, or show what NAME does.
+    """List the installed plugins, or describe the callback NAME.
 
-    The list imports none of them, so it can't tell whether they import;
-    `onstage doctor` tries each one. NAME and --json import what they show.
+    The list imports no plugin, so that it can't detect broken ones;
+    `onstage doctor` imports each. NAME and --json import the plugins that they
+    describe.
     """
     chosen = settings()
     if name is not None:
@@ -42,12 +43,12 @@ def callbacks(name: str | None, as_json: bool) -> None:
         return
     for group, plugins in groups.items():
         if plugins:
-            click.echo(f"{_TITLES[group]}\n\n{_listed(plugins)}\n")
+            click.echo(f"{_TITLES[group]}\n\n{_format_list(plugins)}\n")
     if not groups[CALLBACKS]:
         click.echo("No callbacks are installed; try `pip install onstage`.")
 
 
-def _listed(plugins: list[Plugin]) -> str:
+def _format_list(plugins: list[Plugin]) -> str:
     rows = [
         (one.name, one.attribute or one.value, one.distribution, one.version or "?", one.status)
         for one in plugins
@@ -62,7 +63,7 @@ def _show(plugin: Plugin, chosen: Settings, as_json: bool) -> None:
     if as_json:
         click.echo(_json(record))
     else:
-        click.echo(_as_text(plugin, record))
+        click.echo(_format_record(plugin, record))
     if record["status"] != "installed":
         sys.exit(1)
 
@@ -70,7 +71,7 @@ def _show(plugin: Plugin, chosen: Settings, as_json: bool) -> None:
 def _record(plugin: Plugin, chosen: Settings) -> dict[str, Any]:
     from onstage.registry._factory import defaults_for
 
-    description, status, reason = _described(plugin)
+    description, status, reason = _description(plugin)
     return {
         "name": plugin.name,
         "class": plugin.attribute,
@@ -86,43 +87,43 @@ def _record(plugin: Plugin, chosen: Settings) -> dict[str, Any]:
     }
 
 
-def _described(plugin: Plugin) -> tuple[dict[str, Any], str, str]:
-    nothing = {"summary": "", "stages": [], "options": []}
+def _description(plugin: Plugin) -> tuple[dict[str, Any], str, str]:
+    empty = {"summary": "", "stages": [], "options": []}
     if plugin.status != "installed":
-        return nothing, plugin.status, plugin.reason
-    from onstage.cli.describe import describe  # imported late: the plain list needs no numpy
+        return empty, plugin.status, plugin.reason
+    from onstage.cli.describe import describe  # imported late: the list needs no numpy
 
     try:
-        with redirect_stdout(sys.stderr):  # a plugin that prints when imported must not spoil the JSON
+        with redirect_stdout(sys.stderr):  # a plugin may print when imported
             return asdict(describe(plugin)), plugin.status, ""
     except PluginError as error:
-        return nothing, "broken", str(error)
+        return empty, "broken", str(error)
 
 
-def _as_text(plugin: Plugin, record: dict[str, Any]) -> str:
-    stages = ", ".join(record["stages"]) or "known when it is made"
+def _format_record(plugin: Plugin, record: dict[str, Any]) -> str:
+    stages = ", ".join(record["stages"]) or "known once it is created"
     reason = f": {record['reason']}" if record["reason"] else ""
     facts = [
-        ("does", record["summary"]),
-        ("is", plugin.value),
-        ("comes from", f"{plugin.distribution} {plugin.version}"),
-        ("lies in", plugin.location),
+        ("summary", record["summary"]),
+        ("target", plugin.value),
+        ("from", f"{plugin.distribution} {plugin.version}"),
+        ("location", plugin.location),
         ("status", record["status"] + reason),
-        ("acts on", stages if record["status"] == "installed" else ""),
+        ("stages", stages if record["status"] == "installed" else ""),
     ]
     lines = [plugin.name, *(f"  {label:<12}{text}" for label, text in facts if text)]
     if record["options"]:
-        lines += ["", *(f"  {line}" for line in _options(record).splitlines())]
+        lines += ["", *(f"  {line}" for line in _format_options(record).splitlines())]
     return "\n".join(lines)
 
 
-def _options(record: dict[str, Any]) -> str:
+def _format_options(record: dict[str, Any]) -> str:
     configured = record["settings"]
-    header = ("option", "default", "here", "meaning") if configured else ("option", "default", "meaning")
+    header = ("option", "default", "setting", "meaning") if configured else ("option", "default", "meaning")
     rows = []
     for one in record["options"]:
-        here = (configured.get(one["name"], ""),) if configured else ()
-        rows.append((one["name"], one["default"] or "(required)", *here, one["doc"]))
+        setting = (configured.get(one["name"], ""),) if configured else ()
+        rows.append((one["name"], one["default"] or "(required)", *setting, one["doc"]))
     return format_table(header, rows)
 
 

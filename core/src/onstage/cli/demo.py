@@ -1,4 +1,4 @@
-"""``onstage demo``: a short training that shows its stages."""
+"""``onstage demo``: a short training that prints its stages."""
 
 from __future__ import annotations
 
@@ -13,66 +13,66 @@ from onstage.model import Array
 
 
 class Narrator(Callback):
-    """Says which stage fires, for the first epoch; then one line an epoch.
+    """Print the stages of the first epoch, then one line per epoch.
 
-    A callback like any other: methods named after stages, that take the
-    arguments they want.
+    An ordinary callback: its methods are named after stages and name only the
+    arguments that they use.
     """
 
     def on_train_begin(self) -> None:
-        """Open the play."""
+        """Print the number of epochs and batches."""
         click.echo(
             f"on_train_begin          {self.params['epochs']} epochs of {self.params['steps']} batches"
         )
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Announce the first epoch."""
+        """Print the first epoch."""
         if epoch == 0:
             click.echo("  on_epoch_begin 0")
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        """Show the first two batches."""
+        """Print the first two batches."""
         if self._first_epoch() and batch < 2:
-            click.echo(f"    on_train_batch_end {batch}  {_told(logs)}")
+            click.echo(f"    on_train_batch_end {batch}  {_format(logs)}")
         elif self._first_epoch() and batch == 2:
             click.echo("    ...")
 
     def on_test_end(self, logs: Logs) -> None:
-        """Show the first validation."""
+        """Print the first validation."""
         if self._first_epoch():
-            click.echo(f"    on_test_end           {_told(logs)}")
+            click.echo(f"    on_test_end           {_format(logs)}")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Show the epoch."""
-        click.echo(f"  on_epoch_end {epoch:<10} {_told(logs)}")
+        """Print the metrics of the epoch."""
+        click.echo(f"  on_epoch_end {epoch:<10} {_format(logs)}")
 
     def on_train_end(self) -> None:
-        """Close it, and say who asked, if anybody did."""
+        """Print why training ended."""
         reason = self.run.stop_reason if self.run is not None else None
-        asked = f"{self.run.stopped_by}: {reason}" if self.run is not None and reason else "all epochs done"
-        click.echo(f"on_train_end            {asked}")
+        end = f"{self.run.stopped_by}: {reason}" if self.run is not None and reason else "all epochs done"
+        click.echo(f"on_train_end            {end}")
 
     def _first_epoch(self) -> bool:
         return self.run is not None and self.run.epoch == 0
 
 
 class StopWhenGood(Callback):
-    """Stops the training once the validation accuracy suffices."""
+    """Stop training when the validation accuracy reaches a value."""
 
     def __init__(self, accuracy: float) -> None:
         self.accuracy = accuracy
 
     def on_epoch_end(self, logs: Logs) -> None:
-        """Compare, and ask for the end."""
+        """Stop if the accuracy is reached."""
         if logs["val_accuracy"] >= self.accuracy:
             self.stop(f"val_accuracy reached {self.accuracy}")
 
 
 @click.command()
-@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="At most.")
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="Maximum.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def demo(epochs: int, seed: int) -> None:
-    """Train a small network on two spirals of points, and show the stages."""
+    """Train a small network on two spirals of points and print the stages."""
     x, y = spirals(np.random.default_rng(seed))
     model: Any = onstage.Sequential(
         [
@@ -94,14 +94,14 @@ def demo(epochs: int, seed: int) -> None:
         seed=seed,
         callbacks=[StopWhenGood(0.97), Narrator()],
     )
-    click.echo(f"\nValidation accuracy {history.history['val_accuracy'][-1]:.3f}, by these callbacks:")
+    click.echo(f"\nValidation accuracy {history.history['val_accuracy'][-1]:.3f}, with these callbacks:")
     for one in history.plugins:
         source = f"  ({one['distribution']} {one['version']})" if one["distribution"] else ""
         click.echo(f"  {one['name']}{source}")
 
 
 def spirals(rng: np.random.Generator, n: int = 1200) -> tuple[Array, Array]:
-    """Draw points on two spirals that wind around each other.
+    """Sample points of two spirals that wind around each other.
 
     Returns
     -------
@@ -115,5 +115,5 @@ def spirals(rng: np.random.Generator, n: int = 1200) -> tuple[Array, Array]:
     return (points + rng.normal(0, 0.03, points.shape)).astype(np.float32), labels
 
 
-def _told(logs: Logs) -> str:
+def _format(logs: Logs) -> str:
     return "  ".join(f"{name} {value:.3f}" for name, value in logs.items())

@@ -1,4 +1,4 @@
-"""What a plugin's class tells about itself: its stages, its options."""
+"""Read the stages and options of a plugin from its class."""
 
 from __future__ import annotations
 
@@ -20,28 +20,25 @@ class Option:
     name: str
     required: bool
     default: str
-    """As Python writes it; empty where it is required."""
+    """Its ``repr``; empty if the option is required."""
     doc: str
-    """The first sentence on it in the docstring."""
+    """First sentence about it in the docstring."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a plugin once it is imported."""
+    """Summary, stages and options of an imported plugin."""
 
     summary: str
     stages: list[str]
-    """Those it acts on, in the order of a training; empty for a factory."""
+    """Stages it implements, in the order of a training; empty for a factory."""
     options: list[Option]
 
 
 def describe(plugin: Plugin) -> Description:
-    """Import a plugin and read its class; makes no instance.
+    """Import a plugin and describe its class, without an instance.
 
-    Raises
-    ------
-    PluginError
-        As `Plugin.load`.
+    Raises PluginError as `Plugin.load` does.
     """
     target: Any = plugin.load()
     doc = inspect.getdoc(target) or ""
@@ -62,12 +59,12 @@ def describe(plugin: Plugin) -> Description:
 
 
 def parameter_docs(doc: str) -> dict[str, str]:
-    """Read the first sentence on each parameter from a numpydoc docstring.
+    """Return the first sentence about each parameter in a numpydoc docstring.
 
     Parameters
     ----------
     doc
-        Without its common indentation.
+        A docstring without its common indentation.
     """
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}$|\Z)", doc, re.MULTILINE | re.DOTALL)
     found: dict[str, str] = {}

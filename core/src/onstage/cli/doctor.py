@@ -1,4 +1,4 @@
-"""``onstage doctor``: what is installed, what is set, and what is wrong."""
+"""``onstage doctor``: show versions, settings and plugins, and report problems."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _GROUPS = (CALLBACKS, AUTOUSE, COMMANDS)
 _MEANING = {
     "callbacks": "added to every run",
     "disable": "blocked before import",
-    "autouse": "whether plugins of the group onstage.autouse act",
-    "allow_import": "whether 'module:Class' may stand for a name",
+    "autouse": "use plugins of the group onstage.autouse",
+    "allow_import": "allow 'module:Class' in place of a name",
     "trace": "print every call of a callback",
-    "profile": "print at the end what each callback cost",
-    "options": "defaults of callbacks made by name",
-    "on_error": "in place of the plugins' own policy",
+    "profile": "print the cost of each callback at the end",
+    "options": "defaults of callbacks created by name",
+    "on_error": "overrides the plugins' own policy",
 }
 
 
 @click.command()
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Say what is installed and set, try every plugin, and list what is wrong.
+    """Show versions and settings, import every plugin, and report problems.
 
-    Exits with 1 when something is.
+    Exits with 1 if there are problems.
     """
     problems: list[str] = []
     click.echo(f"{_versions()}\n")
@@ -51,11 +51,11 @@ def doctor(ctx: click.Context) -> None:
     except SettingsError as error:
         chosen = Settings()
         problems.append(f"settings: {error}")
-    click.echo(f"{_settings_shown(chosen)}\n")
+    click.echo(f"{_format_settings(chosen)}\n")
     problems += _problems_of_plugins(chosen)
-    click.echo(f"{_plugins_shown(chosen)}\n")
+    click.echo(f"{_format_plugins(chosen)}\n")
     if not problems:
-        click.echo("Nothing is wrong.")
+        click.echo("No problems found.")
         return
     click.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}:")
     for problem in problems:
@@ -66,17 +66,17 @@ def doctor(ctx: click.Context) -> None:
 def _versions() -> str:
     rows = [("Python", platform.python_version(), sys.executable), ("onstage-core", onstage.__version__, "")]
     rows += [(name, metadata.version(name), "") for name in ("pluggy", "numpy", "click", "packaging")]
-    return format_table(("what", "version", "where"), rows)
+    return format_table(("package", "version", "location"), rows)
 
 
-def _settings_shown(chosen: Settings) -> str:
+def _format_settings(chosen: Settings) -> str:
     where = (
         f"Settings, from {chosen.file}:"
         if chosen.file
-        else "Settings; no [tool.onstage] found upward from here:"
+        else "Settings; no [tool.onstage] table in this folder or above:"
     )
     rows = [
-        (name, _short(getattr(chosen, name)), chosen.sources.get(name, "default"), meaning)
+        (name, _format_value(getattr(chosen, name)), chosen.sources.get(name, "default"), meaning)
         for name, meaning in _MEANING.items()
     ]
     unset = [name for name in VARIABLES if not _is_set(name, chosen)]
@@ -88,22 +88,22 @@ def _settings_shown(chosen: Settings) -> str:
         f"Not set: {', '.join(unset)}",
     ]
     absent = [f"{name} ({setting})" for setting, name in _selection.unknown_names(chosen)]
-    return "\n".join([*lines, *([f"Named, and not installed here: {', '.join(absent)}"] if absent else [])])
+    return "\n".join([*lines, *([f"Named but not installed: {', '.join(absent)}"] if absent else [])])
 
 
-def _short(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(one if isinstance(one, str) else one[0] for one in value) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(dict(value)) if value else "none"  # type: ignore[call-overload]  # a mapping by now
+    return str(dict(value)) if value else "none"  # type: ignore[call-overload]  # a mapping
 
 
 def _is_set(variable: str, chosen: Settings) -> bool:
     return variable in chosen.sources.get(VARIABLES[variable], "").split(", ")
 
 
-def _plugins_shown(chosen: Settings) -> str:
+def _format_plugins(chosen: Settings) -> str:
     found = [plugin for group in _GROUPS for plugin in _discovery.installed(group, chosen.disable)]
     rows = [(one.name, one.group, one.distribution, one.version or "?", _state(one)) for one in found]
     return format_table(("plugin", "group", "distribution", "version", "state"), rows)
@@ -116,7 +116,7 @@ def _state(plugin: Plugin) -> str:
 
 
 def _failure(plugin: Plugin) -> str:
-    """Import a plugin; say what is wrong with it, if anything is."""
+    """Import a plugin and return its problem, or an empty string."""
     try:
         with redirect_stdout(sys.stderr):
             target = plugin.load()
@@ -137,10 +137,10 @@ def _problems_of_plugins(chosen: Settings) -> Iterator[str]:
                 yield f"{plugin.label} can't be used: {plugin.reason}"
             if plugin.distribution not in seen and plugin.status not in ("shadowed", "blocked"):
                 seen.add(plugin.distribution)
-                yield from _outdated(plugin)
+                yield from _problems_of_requirements(plugin)
 
 
-def _outdated(plugin: Plugin) -> Iterator[str]:
+def _problems_of_requirements(plugin: Plugin) -> Iterator[str]:
     """Yield a problem if a distribution requires another version of the core."""
     found = metadata.Distribution.at(Path(plugin.location))
     for text in found.requires or ():
@@ -183,7 +183,7 @@ def _problems_of_options(
         if ":" not in name:
             plugin = _discovery.find(name, CALLBACKS, chosen.disable)
             if plugin.status != "installed" or _failure(plugin):
-                return  # told among the plugins, or blocked
+                return  # reported among the plugins, or blocked
             options = {**defaults_for(plugin, chosen), **options}
         check_options(name, load_factory(name, chosen), options, complete=complete)
     except (PluginError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""``onstage new``: write a plugin package that works at once."""
+"""``onstage new``: write a working plugin package."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from onstage.registry import _discovery
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Where to put the package; the current folder by default.",
+    help="Folder for the package; the current one by default.",
 )
 def new(name: str, folder: Path) -> None:
-    """Write a package with a callback called NAME, its README and its test.
+    """Write a package with a callback NAME, a README and tests that pass.
 
-    NAME may be my_callback, my-callback or MyCallback. The test passes as it
-    is; `pip install -e` makes the callback known by its name.
+    NAME may be my_callback, my-callback or MyCallback. After `pip install -e`
+    the callback is found by its name.
     """
     snake = snake_case(name)
     if not snake.isidentifier() or keyword.iskeyword(snake):
@@ -40,20 +40,20 @@ def new(name: str, folder: Path) -> None:
     for path, text in package_files(snake).items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text, encoding="utf-8")
-    click.echo(f"{package} is written. Next:\n")
+    click.echo(f"Wrote {package}. Next:\n")
     click.echo(f"  pip install -e {package}")
     click.echo(f"  onstage callbacks {snake}")
     click.echo(f"  pytest {package}")
 
 
 def snake_case(name: str) -> str:
-    """Give ``my_callback`` for ``MyCallback``, ``my-callback`` and itself."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    return re.sub(r"[-. ]+", "_", parted).lower()
+    """Return ``my_callback`` for ``MyCallback`` or ``my-callback``."""
+    separated = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"[-. ]+", "_", separated).lower()
 
 
 def package_files(snake: str) -> dict[str, str]:
-    """Give path and text of every file of a package."""
+    """Return path and text of every file of a package."""
     core = Version(onstage.__version__)
     words = {
         "NAME": snake,
@@ -69,10 +69,10 @@ def package_files(snake: str) -> dict[str, str]:
         f"src/onstage_{snake}/py.typed": "",
         f"tests/test_{snake}.py": template.TEST,
     }
-    return {path: _filled(text, words) for path, text in files.items()}
+    return {path: _fill(text, words) for path, text in files.items()}
 
 
-def _filled(text: str, words: dict[str, str]) -> str:
+def _fill(text: str, words: dict[str, str]) -> str:
     for word, value in words.items():
         text = text.replace(f"@{word}@", value)
     return text

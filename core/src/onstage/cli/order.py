@@ -1,4 +1,4 @@
-"""``onstage order``: who would be called at a stage, in which order and why."""
+"""``onstage order``: list the callbacks of a stage in the order of their calls."""
 
 from __future__ import annotations
 
@@ -23,18 +23,21 @@ from onstage.run import _setup
 @click.argument("stage", metavar="STAGE")
 @click.argument("callbacks", nargs=-1)
 @click.option(
-    "--verbose", type=click.Choice(["auto", "0", "1", "2"]), default="auto", help="As in fit; 0: no bar."
+    "--verbose",
+    type=click.Choice(["auto", "0", "1", "2"]),
+    default="auto",
+    help="As in fit; 0 shows no progress bar.",
 )
 def order(stage: str, callbacks: tuple[str, ...], verbose: str) -> None:
-    """Print who acts on STAGE in this folder, in order, and why.
+    """List the callbacks of STAGE in this folder, in the order of their calls.
 
-    CALLBACKS are what fit would be given: names, or JSON such as
-    '{"csv_logger": {"filename": "log.csv"}}'. Those that the settings and
-    plugins add come by themselves. Nothing is trained.
+    CALLBACKS are those passed to fit: names, or JSON such as
+    '{"csv_logger": {"filename": "log.csv"}}'. Callbacks of the settings and
+    always-on plugins are added. No model is trained.
     """
     if stage not in STAGES:
         raise click.UsageError(f"{stage!r} is not a stage{did_you_mean(stage, STAGES)} ({', '.join(STAGES)})")
-    given = [_parsed(text) for text in callbacks]
+    given = [_parse(text) for text in callbacks]
     chosen = settings()
     try:
         plugins, _ = _setup.resolve_callbacks(given, verbose if verbose == "auto" else int(verbose), rank=0)
@@ -51,10 +54,10 @@ def order(stage: str, callbacks: tuple[str, ...], verbose: str) -> None:
     if rows:
         click.echo(format_table(("", "callback", "from", "why"), rows, right=(0,)))
     else:
-        click.echo(f"Nobody acts on {stage}.")
+        click.echo(f"No callback acts on {stage}.")
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     if not text.startswith("{"):
         return text
     try:
@@ -71,21 +74,21 @@ def _origin(plugin: object) -> str:
 def _why(impl: HookImpl, given: list[Any], chosen: Settings) -> str:
     reasons = [_source(impl.plugin, given, chosen)]
     reasons += [flag for flag in ("tryfirst", "trylast", "wrapper", "hookwrapper") if getattr(impl, flag)]
-    for wish in ("before", "after"):
-        wished = getattr(impl.plugin, wish, ()) or ()
-        if wished:
-            reasons.append(f"{wish} {wished if isinstance(wished, str) else ', '.join(wished)}")
+    for relation in ("before", "after"):
+        others = getattr(impl.plugin, relation, ()) or ()
+        if others:
+            reasons.append(f"{relation} {others if isinstance(others, str) else ', '.join(others)}")
     return "; ".join(reasons)
 
 
 def _source(plugin: object, given: list[Any], chosen: Settings) -> str:
     names = setting_names(plugin)
-    asked = [name for one in given for name in ([one] if isinstance(one, str) else one)]
-    if any(canonicalize_name(name) in names for name in asked):
+    requested = [name for one in given for name in ([one] if isinstance(one, str) else one)]
+    if any(canonicalize_name(name) in names for name in requested):
         return "given"
     if any(canonicalize_name(name) in names for name, _ in chosen.callbacks):
         return f"added by {chosen.sources['callbacks']}"
     for auto in _discovery.installed(_discovery.AUTOUSE, chosen.disable):
         if auto.status == "installed" and auto.load() in (plugin, type(plugin)):
             return f"autouse plugin {auto.name!r}"
-    return "part of every training" if type(plugin).__name__ == "History" else "verbose > 0"
+    return "part of every run" if type(plugin).__name__ == "History" else "verbose > 0"

@@ -1,4 +1,4 @@
-"""The files that ``onstage new`` writes; ``@WORD@`` is filled in."""
+"""The files that ``onstage new`` writes, with placeholders ``@WORD@``."""
 
 PYPROJECT = """\
 [build-system]
@@ -8,7 +8,7 @@ build-backend = "hatchling.build"
 [project]
 name = "@DISTRIBUTION@"
 version = "0.1.0"
-description = "Remembers the lowest value of a metric: a callback for onstage"
+description = "Records the lowest value of a metric: a callback for onstage"
 readme = "README.md"
 requires-python = ">=3.11"
 classifiers = ["Typing :: Typed"]
@@ -30,8 +30,8 @@ testpaths = ["tests"]
 README = """\
 # @DISTRIBUTION@
 
-A callback for [onstage](https://pypi.org/project/onstage/) that remembers the
-lowest value of a metric, and in which epoch it was.
+A callback for [onstage](https://pypi.org/project/onstage/) that records the
+lowest value of a metric and its epoch.
 
 ```python
 from onstage.callbacks import @CLASS@
@@ -43,7 +43,7 @@ print(callback.best, callback.best_epoch)
 """
 
 MODULE = '''\
-"""Remembers the lowest value of a metric."""
+"""@CLASS@: the lowest value of a metric."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ from onstage.model import State
 
 
 class @CLASS@(Callback):
-    """Remembers the lowest value of a metric, and in which epoch it was.
+    """Record the lowest value of a metric and its epoch.
 
     Parameters
     ----------
     monitor
-        The name of the metric in the logs; epochs without it don't count.
+        Name of the metric in the logs; epochs without it are ignored.
 
     Attributes
     ----------
     best
-        The lowest value so far; None before the first.
+        Lowest value so far; None before the first.
     best_epoch
         Its epoch, counted from 0; None before the first.
     """
@@ -76,21 +76,21 @@ class @CLASS@(Callback):
         self.best_epoch: int | None = None
 
     def on_train_begin(self) -> None:
-        """Forget an earlier training."""
+        """Reset the state of an earlier training."""
         self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Compare this epoch with the best one."""
+        """Compare the epoch's value with the lowest."""
         value = logs.get(self.monitor)
         if value is not None and (self.best is None or value < self.best):
             self.best, self.best_epoch = value, epoch
 
     def state_dict(self) -> State:
-        """Give what a resumed training needs."""
+        """Return the state that a resumed training needs."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave."""
+        """Restore the state that `state_dict` returned."""
         self.best, self.best_epoch = state["best"], state["best_epoch"]
 '''
 
@@ -100,7 +100,7 @@ from onstage.testing import check_callback, replay
 from @MODULE@ import @CLASS@
 
 
-def test_remembers_the_lowest_value_and_its_epoch():
+def test_records_the_lowest_value_and_its_epoch():
     callback = @CLASS@(monitor="val_loss")
 
     replay(callback, [{"val_loss": 3.0}, {"val_loss": 1.0}, {"val_loss": 2.0}])
@@ -108,7 +108,7 @@ def test_remembers_the_lowest_value_and_its_epoch():
     assert (callback.best, callback.best_epoch) == (1.0, 1)
 
 
-def test_epochs_without_the_metric_do_not_count():
+def test_ignores_epochs_without_the_metric():
     callback = @CLASS@(monitor="val_loss")
 
     replay(callback, [{"loss": 0.1}, {"val_loss": 2.0}])
@@ -116,6 +116,6 @@ def test_epochs_without_the_metric_do_not_count():
     assert (callback.best, callback.best_epoch) == (2.0, 1)
 
 
-def test_does_what_every_callback_must():
+def test_behaves_as_every_callback_must():
     check_callback(@CLASS@)
 """

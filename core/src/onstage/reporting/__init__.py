@@ -1,4 +1,4 @@
-"""Reports for people: text tables, the cost of each callback, plots."""
+"""Text tables, the cost of each callback, and plots."""
 
 from onstage.reporting._formatting import format_duration, format_table
 

@@ -1,4 +1,4 @@
-"""Plain text tables, for the command line and for reports."""
+"""Format tables and durations as plain text."""
 
 from __future__ import annotations
 
@@ -6,37 +6,44 @@ from collections.abc import Sequence
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Align rows under a header, two spaces between columns.
+    """Return a table: a header and rows, columns separated by two spaces.
 
     Parameters
     ----------
     header
-        One word for each column.
+        Title of each column.
     rows
-        As many texts each, without line breaks.
+        A text for each column, without line breaks.
     right
-        Indices of the columns to align right: numbers.
+        Indices of the columns to align right.
 
     Returns
     -------
     str
-        Lines without trailing spaces, no line break at the end.
+        Lines without trailing spaces, joined by line breaks.
+
+    Examples
+    --------
+    >>> print(format_table(("name", "count"), [("a", "10"), ("b", "5")], right=[1]))
+    name  count
+    a        10
+    b         5
     """
     lines = [header, *rows]
     widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
 
-    def aligned(line: Sequence[str]) -> str:
+    def align(line: Sequence[str]) -> str:
         cells = [
             cell.rjust(width) if n in right else cell.ljust(width)
             for n, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         return "  ".join(cells).rstrip()
 
-    return "\n".join(map(aligned, lines))
+    return "\n".join(map(align, lines))
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration in its fitting unit: ``"1.50 s"``, ``"2.00 ms"``, ``"30.0 µs"``."""
+    """Return a duration as text: ``"1.50 s"``, ``"2.00 ms"`` or ``"30.0 µs"``."""
     if seconds >= 1:
         return f"{seconds:.2f} s"
     if seconds >= 1e-3:

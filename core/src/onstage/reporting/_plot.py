@@ -1,4 +1,4 @@
-"""The picture of a History: metrics with their validation, and the learning rate."""
+"""Plot a History: metrics, validation metrics and the learning rate."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _MOST_REDUCTIONS = 8
 
 
 def plot(history: Record, target: str | PathLike[str] | Axes | Sequence[Axes] | None = None) -> list[Axes]:
-    """Draw one panel for each metric, and one for the learning rate.
+    """Draw one panel for each metric and one for the learning rate.
 
-    Upright lines mark the epochs before which the rate was lowered, and the
-    end where a callback asked for it. A rate that falls all the time has no
-    lines: its curve says it. Crosses on the axis are values that were not finite.
+    Vertical lines mark the epochs before which the rate was reduced, and the end
+    if a callback stopped the training. There are none if the rate was reduced
+    many times. Crosses on the axis mark values that are not finite.
 
     Parameters
     ----------
     history
-        Of at least one epoch.
+        A record of at least one epoch.
     target
-        A file to write (PNG, SVG, PDF: by its suffix), or axes to draw into, as
-        many as there are panels; None makes a new figure.
+        A file to write (PNG, SVG or PDF, by its suffix), or axes to draw into,
+        one for each panel; None creates a figure.
 
     Returns
     -------
@@ -54,9 +54,9 @@ def plot(history: Record, target: str | PathLike[str] | Axes | Sequence[Axes] | 
     Raises
     ------
     ImportError
-        matplotlib is not installed.
+        If matplotlib is not installed.
     ValueError
-        There is nothing to draw, or the number of axes differs from the panels.
+        If there is nothing to draw, or the number of axes is not that of panels.
     """
     panels = _panels(history)
     if not panels:
@@ -78,13 +78,13 @@ def plot(history: Record, target: str | PathLike[str] | Axes | Sequence[Axes] | 
 
 
 def _panels(history: Record) -> list[str]:
-    """Name the metrics that have numbers, each once; the rate comes last."""
+    """Return the names of metrics with numeric values, the learning rate last."""
     names = dict.fromkeys(name.removeprefix("val_") for name in history.history if _points(history, name))
     return sorted(names, key=lambda name: name == "learning_rate")
 
 
 def _points(history: Record, curve: str) -> list[tuple[int, float]]:
-    """Give ``(epoch, value)`` of what is a number."""
+    """Return ``(epoch, value)`` of the numeric values."""
     pairs = zip(history.epochs_of.get(curve, []), history.history.get(curve, []), strict=True)
     return [(epoch, value) for epoch, value in pairs if isinstance(value, float)]
 
@@ -101,7 +101,7 @@ def _axes_for(target: Any, count: int) -> list[Axes]:
         raise ImportError("history.plot needs matplotlib; pip install 'onstage[plot]'") from error
     columns = 1 if count <= _FEW_PANELS else 2
     rows = math.ceil(count / columns)
-    # A Figure of its own: pyplot would keep it, and open windows.
+    # Not pyplot, which would keep the figure alive and may open a window.
     figure = Figure(figsize=(8 if columns == 1 else 12, 0.6 + 2.2 * rows), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, sharex=True).ravel())
     for spare in axes[count:]:
@@ -130,16 +130,16 @@ def _panel(axis: Axes, history: Record, name: str) -> None:
 
 
 def _curve(axis: Axes, points: list[tuple[int, float]], **style: Any) -> None:
-    """Draw what is finite; where it isn't the curve has a gap, and the axis a cross."""
+    """Draw finite values; others are a gap in the curve and a cross on the axis."""
     epochs, values = zip(*points, strict=True)
     marker = "o" if len(points) <= _FEW_EPOCHS else None
     shown = [value if math.isfinite(value) else math.nan for value in values]
     axis.plot(epochs, shown, linewidth=1.8, marker=marker, markersize=3, zorder=3, **style)
-    lost = [epoch for epoch, value in points if not math.isfinite(value)]
-    if lost:
+    missing = [epoch for epoch, value in points if not math.isfinite(value)]
+    if missing:
         axis.plot(
-            lost,
-            [0.0] * len(lost),
+            missing,
+            [0.0] * len(missing),
             "x",
             color=style["color"],
             label=f"{style['label']} not finite",
@@ -152,16 +152,16 @@ def _curve(axis: Axes, points: list[tuple[int, float]], **style: Any) -> None:
 
 
 def _marks(axis: Axes, history: Record) -> None:
-    """Draw where the rate was lowered and where training was stopped."""
+    """Mark the reductions of the rate and the stop of the training."""
     for n, epoch in enumerate(_reductions(history)):
-        label = None if n else "learning rate lowered"
+        label = None if n else "learning rate reduced"
         axis.axvline(epoch - 0.5, color=MARK, linewidth=0.9, linestyle=(0, (2, 2)), label=label)
     if history.stop_reason:
         axis.axvline(history.epoch[-1], color=MARK, linewidth=1.0, label="stopped")
 
 
 def _reductions(history: Record) -> list[int]:
-    """List the epochs that were the first with a lower rate; none when there are many."""
+    """Return the first epochs with a lower rate, or none if there are many."""
     pairs = pairwise(_points(history, "learning_rate"))
     lower = [epoch for (_, before), (epoch, rate) in pairs if rate < before]
     return lower if len(lower) <= _MOST_REDUCTIONS else []

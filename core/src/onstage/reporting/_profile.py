@@ -1,7 +1,7 @@
-"""What each callback costs: a table at the end, or a line for every call.
+"""Measure callbacks: a table of costs at the end, or a line for every call.
 
-Both wrap the bound methods of callbacks, one by one, when a stage is compiled;
-a run without them pays nothing.
+Both wrap the bound methods of callbacks when a stage is compiled; a run without
+them has no overhead.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ Method = Callable[..., Any]
 
 @dataclass
 class Cost:
-    """What one callback's method for one stage has cost so far."""
+    """Calls and time of one callback in one stage."""
 
     calls: int = 0
     seconds: float = 0.0
 
 
 class Profile:
-    """Counts and times the calls of each callback, stage by stage.
+    """Count and time the calls of each callback, by stage.
 
-    Its clock starts when it is made. Time that a callback spends in another
-    callback's stage (it calls ``model.evaluate``, say) counts for both.
+    The clock starts with the constructor. Time that a callback spends in stages
+    of others (if it calls ``model.evaluate``, for example) counts for both.
 
     Attributes
     ----------
     costs
-        ``(callback, stage)`` to its `Cost`, in the order of the first call.
+        `Cost` by ``(callback, stage)``, in the order of the first call.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Profile:
         self._began = perf_counter()
 
     def wrap(self, stage: str, callback: str, method: Method) -> Method:
-        """Give a method that does the same and is timed."""
+        """Return the method with timing."""
 
         @wraps(method)
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -58,65 +58,44 @@ class Profile:
         return timed
 
     def table(self, seconds: float | None = None) -> str:
-        """Write the costs, dearest first.
+        """Return a table of the costs, highest first.
 
         Parameters
         ----------
         seconds
-            How long the run took, for the shares; None: until now.
+            Duration of the run, for the shares; None means until now.
         """
         whole = perf_counter() - self._began if seconds is None else seconds
-        dearest = sorted(self.costs.items(), key=lambda item: -item[1].seconds)
-        rows = [
-            (
-                callback,
-                stage,
-                str(cost.calls),
-                format_duration(cost.seconds),
-                _mean(cost),
-                _share(cost.seconds, whole),
-            )
-            for (callback, stage), cost in dearest
-        ]
-        total = Cost(sum(cost.calls for _, cost in dearest), sum(cost.seconds for _, cost in dearest))
-        total_row = (
-            "all",
-            "",
-            str(total.calls),
-            format_duration(total.seconds),
-            _mean(total),
-            _share(total.seconds, whole),
-        )
+        ranked = sorted(self.costs.items(), key=lambda item: -item[1].seconds)
+        total = Cost(sum(cost.calls for _, cost in ranked), sum(cost.seconds for _, cost in ranked))
+        rows = [_row(callback, stage, cost, whole) for (callback, stage), cost in ranked]
         header = ("callback", "stage", "calls", "total", "mean", "share")
-        return (
-            f"{format_table(header, [*rows, total_row], right=(2, 3, 4, 5))}\nrun: {format_duration(whole)}"
-        )
+        text = format_table(header, [*rows, _row("all", "", total, whole)], right=(2, 3, 4, 5))
+        return f"{text}\nrun: {format_duration(whole)}"
 
 
-def _mean(cost: Cost) -> str:
-    return format_duration(cost.seconds / cost.calls) if cost.calls else "-"
-
-
-def _share(seconds: float, whole: float) -> str:
-    return f"{seconds / whole:.1%}" if whole > 0 else "-"
+def _row(callback: str, stage: str, cost: Cost, whole: float) -> tuple[str, ...]:
+    mean = format_duration(cost.seconds / cost.calls) if cost.calls else "-"
+    share = f"{cost.seconds / whole:.1%}" if whole > 0 else "-"
+    return callback, stage, str(cost.calls), format_duration(cost.seconds), mean, share
 
 
 class Trace:
-    """Prints a line for every call of a callback: stage, callback, time.
+    """Print a line for every call of a callback: stage, callback, time.
 
-    Never an argument: logs and arrays may be large, or private.
+    Arguments are not printed: logs and arrays may be large or private.
 
     Parameters
     ----------
     file
-        None: ``sys.stderr`` as it is at the time of the call.
+        None means ``sys.stderr`` at the time of the call.
     """
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file
 
     def wrap(self, stage: str, callback: str, method: Method) -> Method:
-        """Give a method that does the same and reports it."""
+        """Return the method with a printed line after each call."""
 
         @wraps(method)
         def traced(*args: Any, **kwargs: Any) -> Any:
