@@ -1,4 +1,4 @@
-"""What every callback must stand, over each one that is installed."""
+"""Every installed callback passes the conformance checks."""
 
 import pytest
 
@@ -16,10 +16,10 @@ OPTIONS = {
     "csv_logger": lambda folder: {"filename": folder / "log.csv"},
     "learning_rate_scheduler": lambda folder: {"schedule": schedule},
     "model_checkpoint": lambda folder: {"filepath": folder / "{epoch}.safetensors"},
-    "remote_monitor": lambda folder: {"root": "http://127.0.0.1:9"},  # where nobody listens
+    "remote_monitor": lambda folder: {"root": "http://127.0.0.1:9"},  # no server listens there
     "tensorboard": lambda folder: {"log_dir": folder / "logs"},
 }
-"""What a callback can't do without, or should not do in the current folder."""
+"""Required options, and paths outside the current folder."""
 
 MODELS = {"swap_ema_weights": lambda: FakeModel(use_ema=True)}
 
@@ -29,7 +29,7 @@ NAMES = [plugin.name for plugin in _discovery.installed()]
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_installed_callback_stands_it(name, check, tmp_path, monkeypatch):
+def test_every_installed_callback_passes(name, check, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = OPTIONS.get(name, lambda folder: {})(tmp_path)
 

@@ -25,7 +25,7 @@ def log(path, *logs, initial_epoch=0, **options):
     return table(path)
 
 
-def test_stands_whatever_a_host_does(path):
+def test_behaves_as_every_callback_must(path):
     check_callback(lambda: CSVLogger(path))
 
 
@@ -35,11 +35,11 @@ def test_writes_a_row_for_each_epoch_with_the_metrics_in_order(path):
     assert path.read_text() == "epoch,acc,loss\n0,0.5,1.5\n1,0.75,1.25\n"
 
 
-def test_makes_the_directory(tmp_path):
+def test_creates_the_directory(tmp_path):
     assert log(tmp_path / "a" / "b" / "log.csv", {"loss": 1.0}) == [["epoch", "loss"], ["0", "1.0"]]
 
 
-def test_numbers_come_back_as_they_went(path):
+def test_numbers_are_read_back_exactly(path):
     values = [1 / 3, 1e-300, 123456789.123456789, float(np.float32(0.1))]
 
     rows = log(path, *[{"loss": value} for value in values])
@@ -53,7 +53,7 @@ def test_nan_and_infinities_are_written_as_words(path):
     assert [row[1] for row in rows] == ["loss", "nan", "inf", "-inf"]
 
 
-def test_arrays_are_lists_in_one_cell(path):
+def test_an_array_is_a_list_in_one_cell(path):
     rows = log(path, {"each": np.array([1.5, 2.5]), "one": np.array(3.0), "count": np.int64(4)})
 
     assert rows[1] == ["0", "4", "[1.5, 2.5]", "3.0"]
@@ -63,7 +63,7 @@ def test_no_column_is_invented_without_validation(path):
     assert log(path, {"loss": 1.0})[0] == ["epoch", "loss"]
 
 
-def test_a_column_that_comes_later_is_kept_for_all_rows(path):
+def test_a_column_that_appears_later_is_added_to_all_rows(path):
     rows = log(path, {"loss": 3.0}, {"loss": 2.0, "val_loss": 2.5}, {"loss": 1.0})
 
     assert rows == [
@@ -93,13 +93,13 @@ def test_the_file_is_not_open_between_epochs(path):
     replay([CSVLogger(path), Looks()], [{"loss": 1.0}])
 
 
-def test_a_second_training_begins_a_new_file(path):
+def test_a_second_training_starts_a_new_file(path):
     log(path, {"loss": 1.0})
 
     assert log(path, {"loss": 2.0}) == [["epoch", "loss"], ["0", "2.0"]]
 
 
-def test_append_goes_on_below(path):
+def test_append_adds_rows_to_the_file(path):
     log(path, {"loss": 1.0})
 
     rows = log(path, {"loss": 2.0}, append=True, initial_epoch=1)
@@ -116,7 +116,7 @@ def test_append_with_other_metrics_merges_the_columns(path):
 
 
 @pytest.mark.parametrize("content", ["name,age\nx,3\n", "epoch,loss\n0,1.0,2.0\n", "epoch;loss\n0;1.0\n"])
-def test_append_to_another_kind_of_file_is_refused_and_leaves_it(path, content):
+def test_append_to_another_kind_of_file_is_refused_and_does_not_change_it(path, content):
     path.write_text(content)
 
     with pytest.raises(ValueError, match="filename must be a CSV file to append to"):
@@ -125,10 +125,10 @@ def test_append_to_another_kind_of_file_is_refused_and_leaves_it(path, content):
     assert path.read_text() == content
 
 
-def test_append_cuts_off_half_a_row_and_says_so(path):
+def test_append_removes_an_incomplete_row_with_a_warning(path):
     path.write_text("epoch,loss\n0,1.0\n1,0.12")
 
-    with pytest.warns(OnstageWarning, match="ended in half a row, which is cut off: '1,0.12'"):
+    with pytest.warns(OnstageWarning, match="ended in an incomplete row, which is removed: '1,0.12'"):
         rows = log(path, {"loss": 2.0}, append=True, initial_epoch=1)
 
     assert rows == [["epoch", "loss"], ["0", "1.0"], ["1", "2.0"]]
@@ -141,7 +141,7 @@ def test_text_that_a_spreadsheet_would_run_is_quoted(path, cell):
     assert all(not text.strip("\t\r\n ").startswith(("=", "+", "-", "@")) for row in rows for text in row)
 
 
-def test_negative_numbers_are_no_formulas(path):
+def test_negative_numbers_are_not_formulas(path):
     assert log(path, {"loss": -1.5})[1] == ["0", "-1.5"]
 
 
@@ -151,7 +151,7 @@ def test_text_with_separators_quotes_and_line_breaks_stays_in_its_cell(path):
     assert rows[1] == ["0", "1.0", 'a,"b" c']
 
 
-def test_another_separator(path):
+def test_uses_the_separator(path):
     log(path, {"loss": 1.0}, separator=";")
 
     assert table(path, ";") == [["epoch", "loss"], ["0", "1.0"]]
@@ -187,7 +187,7 @@ def resume(state, path, *logs):
             run.log(logs[epoch - state["epoch"]])
 
 
-def test_a_resumed_run_has_no_row_missing_and_none_twice(path):
+def test_a_resumed_run_has_every_row_once(path):
     state = state_after(CSVLogger(path), {"loss": 3.0}, {"loss": 2.0})
     with open(path, "a") as file:
         file.write("2,1.5\n3,1.2")  # what the killed run wrote after its backup
@@ -197,7 +197,7 @@ def test_a_resumed_run_has_no_row_missing_and_none_twice(path):
     assert path.read_text() == "epoch,loss\n0,3.0\n1,2.0\n2,1.5\n3,1.25\n"
 
 
-def test_a_column_that_came_after_the_backup_comes_again(path):
+def test_a_column_that_appeared_after_the_backup_appears_again(path):
     state = state_after(CSVLogger(path), {"loss": 3.0})
     path.write_text("epoch,loss,val_loss\n0,3.0,NA\n1,2.0,2.5\n")
 
@@ -206,12 +206,12 @@ def test_a_column_that_came_after_the_backup_comes_again(path):
     assert path.read_text() == "epoch,loss,val_loss\n0,3.0,NA\n1,2.0,2.5\n"
 
 
-def test_rows_that_are_gone_are_warned_of(path):
+def test_warns_if_rows_were_lost_since_the_backup(path):
     state = state_after(CSVLogger(path), {"loss": 3.0}, {"loss": 2.0})
     path.unlink()
 
     with pytest.warns(
-        OnstageWarning, match="had 2 rows when the run was saved, now 0; the others stay missing"
+        OnstageWarning, match="had 2 rows when the run was saved, now 0; the other rows are lost"
     ):
         resume(state, path, {"loss": 1.0})
 
@@ -223,11 +223,11 @@ def test_rows_that_are_gone_are_warned_of(path):
     [
         ((3,), "filename must be a path, got 3"),
         (("",), "filename must be a path, got ''"),
-        (("a", ", "), "separator must be one character that is no quote or line end, got ', '"),
+        (("a", ", "), "separator must be one character other than a quote or line break, got ', '"),
         (("a", '"'), "separator must be one character"),
         (("a", ",", 1), "append must be True or False, got 1"),
     ],
 )
-def test_a_wrong_argument_is_refused_at_once(arguments, message):
+def test_an_invalid_argument_is_refused_at_once(arguments, message):
     with pytest.raises((TypeError, ValueError), match=message):
         CSVLogger(*arguments)

@@ -18,12 +18,12 @@ def stopper(**options):
 @pytest.mark.parametrize(
     "options", [{}, {"restore_best_weights": True}, {"monitor": ["val_loss", "val_accuracy"], "patience": 2}]
 )
-def test_stands_whatever_a_host_does(options):
+def test_behaves_as_every_callback_must(options):
     check_callback(lambda: EarlyStopping(**options))
 
 
 @pytest.mark.parametrize(("patience", "epochs_run"), [(0, 3), (1, 3), (2, 4), (3, 5)])
-def test_stops_when_patience_is_over(patience, epochs_run):
+def test_stops_when_patience_is_exhausted(patience, epochs_run):
     # Best in epoch 1; epochs 2, 3, 4 are no better.
     result = replay(stopper(patience=patience), losses(2, 1, 1, 1.5, 1, 3))
 
@@ -64,7 +64,7 @@ def test_restores_weights_of_best_epoch_after_the_last_epoch_too():
     assert model.get_weights()[1] == [2.0]
 
 
-def test_epochs_before_start_from_epoch_are_not_looked_at():
+def test_epochs_before_start_from_epoch_are_ignored():
     callback = stopper(patience=1, start_from_epoch=2, restore_best_weights=True)
     model = FakeModel()
 
@@ -85,7 +85,7 @@ def test_a_nan_is_never_the_best():
     assert (callback.best, callback.best_epoch) == (1, 3)
 
 
-def test_nothing_but_nans_stops_and_leaves_the_weights_alone():
+def test_only_nans_stop_training_and_do_not_change_the_weights():
     model = FakeModel()
 
     result = replay(stopper(patience=2, restore_best_weights=True), losses(*[math.nan] * 5), model=model)
@@ -94,7 +94,7 @@ def test_nothing_but_nans_stops_and_leaves_the_weights_alone():
     assert model.get_weights()[1] == [2.0]
 
 
-def test_epochs_without_the_metric_do_not_count():
+def test_epochs_without_the_metric_are_ignored():
     logs = [{"loss": 1, "val_loss": 1}, {"loss": 1}, {"loss": 1}, {"loss": 1, "val_loss": 2}]
     callback = EarlyStopping(patience=2)
 
@@ -109,23 +109,23 @@ def test_epochs_without_the_metric_do_not_count():
     ("values", "epochs_run"),
     [
         ((5, 4, 3, 2), 2),  # improving, but never better than 1: patience 2 is over
-        ((5, 0.5, 2, 3), 4),  # bettered it in time, then two epochs are no better
+        ((5, 0.5, 2, 3), 4),  # better in time, then two epochs are no better
         ((5, 1, 1, 1), 2),  # reaching it is not bettering it
     ],
 )
-def test_a_run_that_does_not_better_the_baseline_is_stopped(values, epochs_run):
+def test_a_run_that_does_not_improve_on_the_baseline_is_stopped(values, epochs_run):
     result = replay(stopper(baseline=1, patience=2), losses(*values))
 
     assert result.epochs_run == epochs_run
 
 
-def test_the_reason_names_a_baseline_that_was_not_bettered():
+def test_the_reason_names_a_baseline_that_was_not_reached():
     result = replay(stopper(baseline=1, patience=2), losses(5, 4))
 
-    assert result.stop_reason == "loss has not bettered the baseline 1.0 in 2 epochs"
+    assert result.stop_reason == "loss has not improved on the baseline 1.0 in 2 epochs"
 
 
-def test_several_monitors_go_on_while_any_improves():
+def test_several_monitors_continue_while_any_improves():
     callback = EarlyStopping(["loss", "accuracy"], patience=2)
     logs = [{"loss": 1.0 + 0.1 * n, "accuracy": min(n, 3) / 10} for n in range(8)]
 
@@ -137,7 +137,7 @@ def test_several_monitors_go_on_while_any_improves():
     assert result.stop_reason == "loss and accuracy have not improved for 2 epochs"
 
 
-def test_the_first_of_several_monitors_says_which_epoch_was_best():
+def test_the_first_of_several_monitors_decides_the_best_epoch():
     callback = EarlyStopping(["loss", "accuracy"], patience=9, restore_best_weights=True)
     model = FakeModel()
 
@@ -159,7 +159,7 @@ def test_each_monitor_may_have_its_own_mode():
     assert callback.best == {"a": 1, "b": 2}
 
 
-def test_a_second_training_begins_anew():
+def test_a_second_training_starts_afresh():
     callback = stopper(patience=2)
     replay(callback, losses(1, 2, 2))
 
@@ -169,7 +169,7 @@ def test_a_second_training_begins_anew():
     assert (callback.best, callback.stopped_epoch) == (3, 0)
 
 
-def test_a_loaded_state_goes_on_counting():
+def test_a_loaded_state_continues_counting():
     first = stopper(patience=3, restore_best_weights=True)
     replay(first, losses(1, 2, 2))
     second = stopper(patience=3, restore_best_weights=True)
@@ -188,7 +188,7 @@ def test_prints_when_it_stops_and_restores(capsys):
     )
 
 
-def test_verbose_may_be_true_as_in_many_programs():
+def test_verbose_may_be_true():
     assert EarlyStopping(verbose=True).verbose == 1
 
 
@@ -210,10 +210,10 @@ def test_a_model_without_weights_is_refused_before_the_first_step():
         ({"monitor": ["a", "b"], "baseline": 1.0}, "baseline must be None with several monitors"),
         (
             {"monitor": ["a", "b"], "mode": ["min"]},
-            "mode must be one word, or one for each of the 2 monitors",
+            "mode must be one word or one for each of the 2 monitors",
         ),
     ],
 )
-def test_a_wrong_argument_is_refused_at_once(options, message):
+def test_an_invalid_argument_is_refused_at_once(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         EarlyStopping(**options)

@@ -8,19 +8,19 @@ from onstage.hookspecs import STAGES, Stages
 from onstage.testing import check_callback, replay
 
 
-def test_stands_whatever_a_host_does():
+def test_behaves_as_every_callback_must():
     check_callback(LambdaCallback)
     check_callback(lambda: LambdaCallback(on_epoch_end=functools.partial(note, [])))
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_may_be_given(stage):
+def test_every_stage_accepts_a_function(stage):
     callback = LambdaCallback(**{stage: lambda: None})
 
     assert inspect.isfunction(vars(callback)[stage])
 
 
-def test_the_functions_are_called_in_their_stages():
+def test_functions_are_called_in_their_stages():
     calls = []
     callback = LambdaCallback(
         on_train_begin=lambda: calls.append("begin"),
@@ -35,7 +35,7 @@ def test_the_functions_are_called_in_their_stages():
     assert calls == ["begin", 0, 1, {"loss": 2.0}, (0, 2.0), "teardown"]
 
 
-def test_the_first_six_go_by_position_as_in_keras():
+def test_the_first_six_are_positional_as_in_keras():
     calls = []
 
     replay(LambdaCallback(None, lambda epoch, logs: calls.append(epoch)), [{}, {}])
@@ -58,7 +58,7 @@ def note(seen, epoch, logs):
     seen.append((epoch, logs.get("loss")))
 
 
-def test_a_partial_a_method_and_an_object_may_be_given():
+def test_accepts_a_partial_a_method_and_an_object():
     seen, counter = [], Counter()
 
     replay(LambdaCallback(on_epoch_end=functools.partial(note, seen)), [{"loss": 1.0}])
@@ -70,7 +70,7 @@ def test_a_partial_a_method_and_an_object_may_be_given():
     assert counter.epochs == [0, 0]
 
 
-def test_arguments_may_be_by_keyword_only_and_have_defaults():
+def test_arguments_may_be_keyword_only_and_have_defaults():
     seen = []
 
     def function(*, logs, scale=10):
@@ -81,13 +81,13 @@ def test_arguments_may_be_by_keyword_only_and_have_defaults():
     assert seen == [10.0]
 
 
-def test_the_run_is_offered_as_everywhere():
+def test_every_function_may_use_the_run():
     result = replay(LambdaCallback(on_epoch_end=lambda run: run.stop("enough")), [{}, {}])
 
     assert result.epochs_run == 1
 
 
-def test_a_stage_of_ours_hears_of_an_error():
+def test_on_exception_receives_the_error():
     heard = []
     fails = LambdaCallback(on_epoch_end=lambda: 1 / 0)
 
@@ -103,8 +103,8 @@ def test_a_stage_of_ours_hears_of_an_error():
         ({"on_epoch_ennd": print}, "no argument 'on_epoch_ennd'; did you mean 'on_epoch_end'"),
         ({"epoch_end": print}, "no argument 'epoch_end'; did you mean 'on_epoch_end'"),
         ({"on_epoch_end": "print"}, "on_epoch_end must be a function, got 'print'"),
-        ({"on_epoch_end": print}, "must be a function that names the arguments it wants of epoch, logs, run"),
-        ({"on_epoch_end": max}, "must be a function that names the arguments it wants of epoch, logs, run"),
+        ({"on_epoch_end": print}, "must be a function that names the arguments it uses of epoch, logs, run"),
+        ({"on_epoch_end": max}, "must be a function that names the arguments it uses of epoch, logs, run"),
         ({"on_epoch_end": list}, "on_epoch_end must be a function, got <class 'list'>"),
         (
             {"on_epoch_end": lambda epok: None},
@@ -116,12 +116,12 @@ def test_a_stage_of_ours_hears_of_an_error():
         ),
     ],
 )
-def test_a_wrong_argument_is_refused_at_once(functions, message):
+def test_an_invalid_argument_is_refused_at_once(functions, message):
     with pytest.raises(TypeError, match=message):
         LambdaCallback(**functions)
 
 
-def test_stages_and_their_arguments_are_those_of_the_contract():
+def test_stages_and_their_arguments_are_those_of_hookspecs():
     for stage in STAGES:
         names = [name for name in inspect.signature(getattr(Stages, stage)).parameters if name != "self"]
         namespace = {}

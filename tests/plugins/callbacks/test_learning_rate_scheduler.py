@@ -23,16 +23,16 @@ def halve(epoch, rate):
     return rate / 2
 
 
-def test_stands_whatever_a_host_does():
+def test_behaves_as_every_callback_must():
     check_callback(lambda: LearningRateScheduler(halve))
     check_callback(lambda: LearningRateScheduler(halve, on="batch"))
 
 
-def test_a_function_of_epoch_and_rate():
+def test_accepts_a_function_of_epoch_and_rate():
     assert rates(halve) == [0.5, 0.25, 0.125]
 
 
-def test_a_function_of_the_epoch_alone():
+def test_accepts_a_function_of_the_epoch():
     assert rates(lambda epoch: 10.0**-epoch) == [1.0, 0.1, 0.01]
 
 
@@ -44,32 +44,32 @@ def test_a_function_of_the_epoch_alone():
         (lambda epoch, rate=None: 0.0 if rate is None else 1.0, [1, 1, 1]),
     ],
 )
-def test_anything_that_can_be_called(schedule, expected):
+def test_accepts_any_callable(schedule, expected):
     assert rates(schedule) == expected
 
 
 @pytest.mark.parametrize("rate", [1, 0.5, np.float32(0.5), np.float64(0.25), np.int64(2), np.array(0.5), 0])
-def test_any_kind_of_number(rate):
+def test_accepts_any_kind_of_number(rate):
     assert rates(lambda epoch: rate, epochs=1) == [float(rate)]
 
 
 @pytest.mark.parametrize(
     ("rate", "message"),
     [
-        (None, "schedule must give a number, got None"),
-        ("0.1", "schedule must give a number, got '0.1'"),
-        (True, "schedule must give a number, got True"),
-        (np.ones(2), "schedule must give a number, got array"),
-        (float("nan"), "schedule must give a finite number >= 0, got nan"),
-        (-0.1, "schedule must give a finite number >= 0, got -0.1"),
+        (None, "schedule must return a number, got None"),
+        ("0.1", "schedule must return a number, got '0.1'"),
+        (True, "schedule must return a number, got True"),
+        (np.ones(2), "schedule must return a number, got array"),
+        (float("nan"), "schedule must return a finite number >= 0, got nan"),
+        (-0.1, "schedule must return a finite number >= 0, got -0.1"),
     ],
 )
-def test_anything_else_is_an_error(rate, message):
+def test_any_other_result_is_an_error(rate, message):
     with pytest.raises((TypeError, ValueError), match=message):
         rates(lambda epoch: rate)
 
 
-def test_an_error_inside_the_function_shows_as_itself():
+def test_an_error_of_the_function_is_not_caught():
     def broken(epoch, rate):
         return rate + "one"
 
@@ -77,7 +77,7 @@ def test_an_error_inside_the_function_shows_as_itself():
         rates(broken)
 
 
-def test_by_batch_it_counts_across_epochs():
+def test_batches_count_across_epochs():
     seen = []
 
     def schedule(step, rate):
@@ -98,7 +98,7 @@ def test_a_second_training_counts_from_zero():
     assert seen == [0, 1, 0, 1]
 
 
-def test_a_loaded_state_goes_on_counting():
+def test_a_loaded_state_continues_counting():
     first = LearningRateScheduler(halve, on="batch")
     replay(first, [{"loss": 1.0}], batches=3)
     second = LearningRateScheduler(halve, on="batch")
@@ -140,6 +140,6 @@ def test_prints_each_rate(capsys):
         ((halve, 0, "step"), "on must be one of 'epoch', 'batch', got 'step'"),
     ],
 )
-def test_a_wrong_argument_is_refused_at_once(arguments, message):
+def test_an_invalid_argument_is_refused_at_once(arguments, message):
     with pytest.raises((TypeError, ValueError), match=message):
         LearningRateScheduler(*arguments)

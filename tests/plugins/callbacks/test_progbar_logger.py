@@ -41,11 +41,11 @@ def show(file, *logs, verbose="auto", batches=2, **params):
     return file.getvalue() if isinstance(file, io.StringIO) else ""
 
 
-def test_stands_whatever_a_host_does():
+def test_behaves_as_every_callback_must():
     check_callback(ProgbarLogger)
 
 
-def test_a_file_gets_one_plain_line_an_epoch():
+def test_a_file_gets_one_plain_line_per_epoch():
     text = show(io.StringIO(), {"loss": 0.5, "val_loss": 0.25}, {"loss": 0.0005})
 
     lines = text.splitlines()
@@ -58,7 +58,7 @@ def test_a_file_gets_one_plain_line_an_epoch():
     assert text.isprintable() or set(filter(lambda sign: not sign.isprintable(), text)) == {"\n"}
 
 
-def test_a_terminal_gets_a_bar_an_epoch_with_its_final_metrics():
+def test_a_terminal_gets_a_bar_per_epoch_with_its_final_metrics():
     terminal = Terminal()
 
     show(terminal, {"loss": 0.5, "val_loss": 0.25}, {"loss": 0.125})
@@ -72,11 +72,11 @@ def test_a_terminal_gets_a_bar_an_epoch_with_its_final_metrics():
     assert "\x1b" not in terminal.getvalue()
 
 
-def test_verbose_2_is_lines_on_a_terminal_too():
+def test_verbose_2_prints_lines_on_a_terminal():
     assert "\r" not in show(Terminal(), {"loss": 0.5}, verbose=2)
 
 
-def test_verbose_1_is_a_bar_in_a_file_too_without_escape_codes():
+def test_verbose_1_writes_a_bar_without_escape_codes_to_a_file():
     text = show(io.StringIO(), {"loss": 0.5}, verbose=1)
 
     assert "\r" in text
@@ -87,7 +87,7 @@ def test_verbose_0_shows_nothing():
     assert show(io.StringIO(), {"loss": 0.5}, verbose=0) == ""
 
 
-def test_writes_to_stdout_as_it_is_when_the_run_begins(capsys):
+def test_writes_to_stdout_at_the_start_of_the_run(capsys):
     replay(ProgbarLogger(), [{"loss": 0.5}], verbose=2)
 
     assert capsys.readouterr().out.startswith("Epoch 1/1 - ")
@@ -106,7 +106,7 @@ def test_redraws_at_most_20_times_a_second():
     assert terminal.getvalue().count("\r") <= 3 + (time.perf_counter() - began) / INTERVAL
 
 
-def test_logs_are_not_looked_at_between_redraws():
+def test_logs_are_not_read_between_redraws():
     looks = []
 
     def look():
@@ -126,7 +126,7 @@ def test_logs_are_not_looked_at_between_redraws():
     assert len(looks) <= took / INTERVAL
 
 
-def test_an_unknown_length_is_learned_in_the_first_epoch():
+def test_an_unknown_length_is_known_after_the_first_epoch():
     terminal = Terminal()
     data = [[1.0]] * 3
     with Run(FakeModel(), ProgbarLogger(file=terminal), epochs=2, verbose=1) as run:
@@ -148,7 +148,7 @@ def test_an_unknown_number_of_epochs_is_left_out():
     assert file.getvalue().startswith("Epoch 1 - ")
 
 
-def test_a_validation_is_counted_on_the_bar():
+def test_validation_batches_are_counted_on_the_bar():
     terminal = Terminal()
     with Run(FakeModel(), ProgbarLogger(file=terminal), epochs=1, steps=1, verbose=1) as run:
         for _ in run.epochs():
@@ -172,7 +172,7 @@ def model():
 X, Y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
 
 
-def test_the_same_instance_shows_fit_evaluate_predict_and_fit_again(model):
+def test_one_instance_shows_fit_evaluate_predict_and_fit_again(model):
     file = io.StringIO()
     bar = ProgbarLogger(file=file)
 
@@ -189,7 +189,7 @@ def test_the_same_instance_shows_fit_evaluate_predict_and_fit_again(model):
     ]
 
 
-def test_an_error_leaves_the_bar_as_it_stands_and_the_next_run_whole(model):
+def test_an_error_closes_the_bar_and_does_not_affect_the_next_run(model):
     terminal = Terminal()
     bar = ProgbarLogger(file=terminal)
 
@@ -213,7 +213,7 @@ def test_starts_no_thread(model):
     assert threading.active_count() == before
 
 
-def test_an_epoch_that_is_resumed_in_its_middle_counts_on_from_there():
+def test_an_epoch_resumed_in_its_middle_continues_its_count():
     terminal = Terminal()
     bar = ProgbarLogger(file=terminal)
     bar.set_params({"verbose": 1, "epochs": 1, "steps": 10})
@@ -228,7 +228,7 @@ def test_an_epoch_that_is_resumed_in_its_middle_counts_on_from_there():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("columns", [0, 40])
-def test_the_last_metrics_of_an_epoch_are_whole_on_any_terminal(columns):
+def test_the_final_metrics_of_an_epoch_are_never_truncated(columns):
     import fcntl
     import pty
     import struct

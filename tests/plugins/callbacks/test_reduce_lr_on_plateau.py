@@ -16,7 +16,7 @@ def reducer(**options):
     return ReduceLROnPlateau(**{"monitor": "loss", "factor": 0.5, "patience": 2, **options})
 
 
-def test_stands_whatever_a_host_does():
+def test_behaves_as_every_callback_must():
     check_callback(ReduceLROnPlateau)
 
 
@@ -40,7 +40,7 @@ def test_each_epoch_of_cooldown_delays_the_next_reduction_by_one(cooldown, expec
     assert rates(reducer(cooldown=cooldown), *[1] * 8) == expected
 
 
-def test_an_improvement_in_cooldown_is_the_new_best():
+def test_an_improvement_during_cooldown_is_the_new_best():
     callback = reducer(cooldown=3)
 
     rates(callback, 5, 5, 5, 1, 4)
@@ -61,7 +61,7 @@ def test_a_nan_is_never_the_best():
     assert callback.best == 1
 
 
-def test_min_delta_is_asked_of_each_improvement():
+def test_an_improvement_must_exceed_min_delta():
     assert rates(reducer(min_delta=0.5), 3, 2.6, 2.5, 2.5) == [1, 1, 1, 0.5]
 
 
@@ -75,7 +75,7 @@ def test_a_model_without_a_learning_rate_is_refused_before_the_first_step():
         replay(reducer(), [{"loss": 1}], model=object())
 
 
-def test_a_loaded_state_goes_on_counting():
+def test_a_loaded_state_continues_counting():
     first = reducer(cooldown=2)
     rates(first, 1, 1, 1, 1)
     second = reducer(cooldown=2)
@@ -101,6 +101,6 @@ def test_prints_each_reduction(capsys):
         ({"patiense": 3}, "patiense"),
     ],
 )
-def test_a_wrong_argument_is_refused_at_once(options, message):
+def test_an_invalid_argument_is_refused_at_once(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         ReduceLROnPlateau(**options)

@@ -44,7 +44,7 @@ def averaged_without_callback(epochs=3):
 
 
 @pytest.mark.parametrize("swap_on_epoch", [False, True])
-def test_stands_whatever_a_host_does(swap_on_epoch):
+def test_behaves_as_every_callback_must(swap_on_epoch):
     check_callback(lambda: SwapEMAWeights(swap_on_epoch), model=lambda: FakeModel(use_ema=True))
 
 
@@ -72,7 +72,7 @@ class Watches:
         self.note("epoch")
 
 
-def test_a_validation_sees_the_average_and_the_training_does_not(model):
+def test_validation_uses_the_average_and_training_does_not(model):
     watches = Watches(model)
 
     fit(model, SwapEMAWeights(), watches, epochs=2, validation_data=(X[:4], Y[:4]))
@@ -80,7 +80,7 @@ def test_a_validation_sees_the_average_and_the_training_does_not(model):
     assert watches.seen == [("batch", False), ("test", True), ("epoch", False)] * 2
 
 
-def test_on_epoch_the_callbacks_behind_it_see_the_average_until_the_next_epoch(model):
+def test_on_epoch_later_callbacks_see_the_average_until_the_next_epoch(model):
     before, behind = Watches(model), Watches(model)
 
     fit(model, before, SwapEMAWeights(swap_on_epoch=True), behind, epochs=2)
@@ -90,7 +90,7 @@ def test_on_epoch_the_callbacks_behind_it_see_the_average_until_the_next_epoch(m
 
 
 @pytest.mark.parametrize("swap_on_epoch", [False, True])
-def test_swapping_changes_nothing_in_the_training_itself(model, swap_on_epoch):
+def test_swapping_does_not_change_the_training(model, swap_on_epoch):
     fit(model, SwapEMAWeights(swap_on_epoch), validation_data=(X, Y))
 
     np.testing.assert_array_equal(flat(model), averaged_without_callback())
@@ -112,7 +112,7 @@ def test_the_final_weights_are_the_average_however_early_it_stops(model, swap_on
 @pytest.mark.parametrize(
     "stage", ["on_train_batch_end", "on_test_batch_end", "on_epoch_end", "on_epoch_begin"]
 )
-def test_the_final_weights_are_the_average_when_training_breaks_off(model, swap_on_epoch, kind, stage):
+def test_the_final_weights_are_the_average_after_an_error(model, swap_on_epoch, kind, stage):
     class Breaks:
         fired = 0
 
@@ -136,7 +136,7 @@ def in_training(model):
     return model
 
 
-def test_an_evaluation_measures_the_average_and_gives_the_weights_back(in_training):
+def test_an_evaluation_uses_the_average_and_restores_the_weights(in_training):
     own, watches = flat(in_training), Watches(in_training)
 
     in_training.evaluate(X, Y, verbose=0, callbacks=[SwapEMAWeights(), watches])
@@ -145,7 +145,7 @@ def test_an_evaluation_measures_the_average_and_gives_the_weights_back(in_traini
     np.testing.assert_array_equal(flat(in_training), own)
 
 
-def test_a_prediction_uses_the_average_and_gives_the_weights_back(in_training):
+def test_a_prediction_uses_the_average_and_restores_the_weights(in_training):
     own, watches = flat(in_training), Watches(in_training)
 
     in_training.predict(X, verbose=0, callbacks=[SwapEMAWeights(), watches])
@@ -156,7 +156,7 @@ def test_a_prediction_uses_the_average_and_gives_the_weights_back(in_training):
 
 @pytest.mark.parametrize("stage", ["on_test_begin", "on_test_batch_end", "on_test_end"])
 @pytest.mark.parametrize("ahead", [True, False])
-def test_an_evaluation_that_fails_gives_the_weights_back(in_training, stage, ahead):
+def test_an_evaluation_that_fails_restores_the_weights(in_training, stage, ahead):
     own = flat(in_training)
 
     def fails(self):
@@ -170,7 +170,7 @@ def test_an_evaluation_that_fails_gives_the_weights_back(in_training, stage, ahe
     np.testing.assert_array_equal(flat(in_training), own)
 
 
-def test_a_prediction_that_fails_gives_the_weights_back(in_training):
+def test_a_prediction_that_fails_restores_the_weights(in_training):
     own = flat(in_training)
 
     class Fails:
@@ -183,7 +183,7 @@ def test_a_prediction_that_fails_gives_the_weights_back(in_training):
     np.testing.assert_array_equal(flat(in_training), own)
 
 
-def test_a_checkpoint_behind_it_saves_the_average(model, tmp_path):
+def test_a_checkpoint_after_it_saves_the_average(model, tmp_path):
     saved = []
 
     class Notes:
@@ -199,7 +199,7 @@ def test_a_checkpoint_behind_it_saves_the_average(model, tmp_path):
         np.testing.assert_array_equal(flat(loaded), average)
 
 
-def test_the_same_instance_in_an_evaluation_inside_an_epoch_swaps_once(model):
+def test_one_instance_in_an_evaluation_within_an_epoch_swaps_once(model):
     swap = SwapEMAWeights(swap_on_epoch=True)
     watches = Watches(model)
 
@@ -225,6 +225,6 @@ def test_an_optimizer_without_an_average_is_refused_before_the_first_step():
     np.testing.assert_array_equal(flat(model), before)
 
 
-def test_a_wrong_argument_is_refused_at_once():
+def test_an_invalid_argument_is_refused_at_once():
     with pytest.raises(TypeError, match="swap_on_epoch must be True or False, got 1"):
         SwapEMAWeights(1)

@@ -12,12 +12,12 @@ def run_batches(*losses, epochs=1):
     return replay(TerminateOnNaN(), [{"loss": 0.0}] * epochs, batches=[{"loss": loss} for loss in losses])
 
 
-def test_stands_whatever_a_host_does():
+def test_behaves_as_every_callback_must():
     check_callback(TerminateOnNaN)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_stops_at_the_batch_whose_loss_is_no_number(bad):
+def test_stops_at_the_batch_whose_loss_is_not_finite(bad):
     result = run_batches(1.0, bad, 1.0, epochs=2)
 
     assert result.stopped_by == "TerminateOnNaN"
@@ -26,20 +26,20 @@ def test_stops_at_the_batch_whose_loss_is_no_number(bad):
     assert sum(event.stage == "on_train_batch_end" for event in result.trace) == 2
 
 
-def test_says_so_as_keras_does(capsys):
+def test_prints_the_message_of_keras(capsys):
     run_batches(1.0, math.nan)
 
     assert capsys.readouterr().out == "Batch 1: Invalid loss, terminating training\n"
 
 
-def test_raises_at_once_where_that_is_wanted():
+def test_raises_with_raise_error():
     with pytest.raises(
         RuntimeError, match=r"NaN or Inf loss encountered at batch 0\. Loss value: nan\. Terminating"
     ):
         replay(TerminateOnNaN(raise_error=True), [{"loss": math.nan}])
 
 
-def test_a_finite_loss_is_no_reason_to_stop():
+def test_a_finite_loss_does_not_stop():
     assert not run_batches(1.0, 1e38, -5.0).stopped
 
 
@@ -65,7 +65,7 @@ def compiled(*stack, learning_rate=0.01):
 X, Y = np.ones((4, 1), "float32"), np.ones((4, 1), "float32")
 
 
-def test_names_the_layer_whose_weights_turned_non_finite_and_when(model):
+def test_names_the_layer_whose_weights_turned_non_finite_and_the_batch(model):
     class Poisons:
         def on_batch_end(self, batch):
             if batch == 1:
@@ -90,7 +90,7 @@ def test_of_several_layers_in_one_batch_it_names_the_one_nearest_to_the_output(m
     )
 
 
-def test_weights_that_are_made_sound_again_are_forgotten():
+def test_weights_that_become_finite_again_are_forgotten():
     class Layer:
         name = "odd"
         weights = ()
@@ -114,7 +114,7 @@ def test_weights_that_are_made_sound_again_are_forgotten():
         callback.on_batch_end(2, {"loss": math.nan})
 
 
-def test_values_whose_sum_overflows_are_finite_all_the_same():
+def test_values_whose_sum_overflows_are_finite():
     model = compiled(layers.Dense(2, name="low", kernel_initializer="zeros"))
     model.layers[0].weights[0].value[...] = 3e38
     callback = TerminateOnNaN(raise_error=True)
@@ -125,7 +125,7 @@ def test_values_whose_sum_overflows_are_finite_all_the_same():
         callback.on_batch_end(0, {"loss": math.nan})
 
 
-def test_a_loop_of_ones_own_without_a_model():
+def test_works_in_a_loop_without_a_model():
     with Run(callbacks=[TerminateOnNaN()], epochs=3) as run:
         for _ in run.epochs():
             for value in run.batches([1.0, math.nan, 2.0]):
@@ -134,7 +134,7 @@ def test_a_loop_of_ones_own_without_a_model():
     assert run.stop_reason == "loss was nan in epoch 0, batch 1"
 
 
-def test_a_model_whose_layers_are_a_number_is_no_trouble():
+def test_works_with_a_model_whose_layers_are_a_number():
     callback = TerminateOnNaN()
     callback.set_model(type("Model", (), {"layers": 12, "stop_training": False})())
     callback.on_train_begin()
@@ -144,6 +144,6 @@ def test_a_model_whose_layers_are_a_number_is_no_trouble():
     assert callback.model.stop_training
 
 
-def test_a_wrong_argument_is_refused_at_once():
+def test_an_invalid_argument_is_refused_at_once():
     with pytest.raises(TypeError, match="raise_error must be True or False, got 'yes'"):
         TerminateOnNaN("yes")

@@ -38,6 +38,7 @@ def callback(name: str, /, **options: Any) -> Any:
 
     Examples
     --------
+    >>> import onstage
     >>> onstage.callback("early_stopping", patience=3).patience
     3
     """

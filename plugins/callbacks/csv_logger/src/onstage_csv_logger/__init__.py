@@ -19,36 +19,36 @@ from onstage.validation import validate_bool, validate_state
 __all__ = ["CSVLogger"]
 
 MISSING = "NA"
-"""What stands in a row for a metric that this epoch didn't have."""
+"""Cell of a metric that is not in the epoch's logs."""
 
 
 class CSVLogger(Callback):
     """Append a row to a CSV file after each epoch.
 
     Columns are ``epoch``, counted from 0, and the metrics in alphabetical
-    order. One that first comes later is added on the right. Numbers are
-    written so that reading gives the same floats. Text that a spreadsheet would
-    run as a formula gets an apostrophe before it.
+    order; a metric that first appears later is added on the right. Numbers are
+    written so that they are read back exactly. Text that a spreadsheet would run
+    as a formula is prefixed with an apostrophe.
 
-    The file is not kept open: it is whole after each epoch, whatever happens.
+    The file is not kept open, and is complete after each epoch.
 
     Parameters
     ----------
     filename
-        Its directory is made where it is missing.
+        Path of the file; its directory is created if it is missing.
     separator
         One character.
     append
-        Whether to go on in a file that exists; its columns and the new ones
-        are merged.
+        Whether to append to an existing file; its columns and the new ones are
+        merged.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of a wrong kind; at the beginning of the training, when
-        a file to append to is not one of this kind.
+        If an argument is invalid; at the start of training, if the file to
+        append to is not such a log.
     OSError
-        The file can't be written.
+        If the file can't be written.
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ()
@@ -61,7 +61,7 @@ class CSVLogger(Callback):
             raise TypeError(f"filename must be a path, got {filename!r}")
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
             raise ValueError(
-                f"separator must be one character that is no quote or line end, got {separator!r}"
+                f"separator must be one character other than a quote or line break, got {separator!r}"
             )
         self.filename = os.fspath(filename)
         self.separator = separator
@@ -70,7 +70,7 @@ class CSVLogger(Callback):
         self._rows = 0
 
     def on_train_begin(self) -> None:
-        """Make the directory, and begin the file or read what is there."""
+        """Create the directory, and start the file or read the existing one."""
         path = Path(self.filename)
         path.parent.mkdir(parents=True, exist_ok=True)
         resumed = self.run is not None and self.run.resumed
@@ -91,7 +91,7 @@ class CSVLogger(Callback):
 
     def _widen(self, new: Sequence[str]) -> None:
         columns = [*self._columns, *new]
-        rows = [_fitted(dict(zip(self._columns, row, strict=True)), columns) for row in self._read()[1:]]
+        rows = [_fit(dict(zip(self._columns, row, strict=True)), columns) for row in self._read()[1:]]
         self._columns = columns
         self._write([columns, *rows])
 
@@ -105,7 +105,7 @@ class CSVLogger(Callback):
     # -- the file as a whole
 
     def _continue(self, table: list[list[str]]) -> None:
-        """Take over the columns and rows of a file."""
+        """Continue with the columns and rows of a file."""
         if not table:
             self._columns, self._rows = [], 0
             return
@@ -118,13 +118,13 @@ class CSVLogger(Callback):
         self._columns, self._rows = header, len(rows)
 
     def _read(self, *, warn: bool = False) -> list[list[str]]:
-        """Read header and rows; a last row without a line end is torn, and cut off."""
+        """Return header and rows; cut off a last row without a line end."""
         with open(self.filename, encoding="utf-8", newline="") as file:
             text = file.read()
         whole = text[: text.rfind("\n") + 1]
         if whole != text:
             if warn:
-                self._warn(f"ended in half a row, which is cut off: {text[len(whole) :][:80]!r}")
+                self._warn(f"ended in an incomplete row, which is removed: {text[len(whole) :][:80]!r}")
             write_atomic(self.filename, [whole.encode()])
         return [row for row in csv.reader(io.StringIO(whole, newline=""), delimiter=self.separator) if row]
 
@@ -139,46 +139,46 @@ class CSVLogger(Callback):
     # -- resume
 
     def state_dict(self) -> State:
-        """Give the columns, and how many rows the file has."""
+        """Return the columns and the number of rows."""
         return {"columns": list(self._columns), "rows": self._rows}
 
     def load_state_dict(self, state: State) -> None:
-        """Cut the file back to the rows and columns that it had then.
+        """Truncate the file to the saved rows and columns.
 
-        Raises StateError where it isn't what `state_dict` gave.
+        Raise StateError if the state is not one of `state_dict`.
         """
         columns, self._rows = validate_state(state, columns=list, rows=int)
         if columns[:1] not in ([], ["epoch"]) or not all(
             isinstance(name, str) and name == _text(name) for name in columns
         ):
-            raise StateError("the saved columns must be names as they are written")
+            raise StateError("the saved columns must be names as this callback writes them")
         table = self._read() if Path(self.filename).exists() else []
         header, rows = (table[0], table[1:]) if table else ([], [])
         self._columns = list(columns)
         if len(rows) < self._rows:
             self._warn(
-                f"had {self._rows} rows when the run was saved, now {len(rows)}; the others stay missing"
+                f"had {self._rows} rows when the run was saved, now {len(rows)}; the other rows are lost"
             )
-        kept = [_fitted(dict(zip(header, row, strict=False)), self._columns) for row in rows[: self._rows]]
+        kept = [_fit(dict(zip(header, row, strict=False)), self._columns) for row in rows[: self._rows]]
         self._write([self._columns, *kept] if self._columns else [])
 
-    def _warn(self, what: str) -> None:
-        warnings.warn(f"'{self.filename}' {what}", OnstageWarning, stacklevel=4)
+    def _warn(self, problem: str) -> None:
+        warnings.warn(f"'{self.filename}' {problem}", OnstageWarning, stacklevel=4)
 
 
-def _fitted(row: dict[str, str], columns: Iterable[str]) -> list[str]:
+def _fit(row: dict[str, str], columns: Iterable[str]) -> list[str]:
     return [row.get(name, MISSING) for name in columns]
 
 
 def _cell(value: Any) -> str:
     if hasattr(value, "tolist"):
-        value = value.tolist()  # numpy's and torch's scalars and arrays alike
+        value = value.tolist()  # scalars and arrays of numpy and torch
     if isinstance(value, (bool, int, float)):
         return repr(value)
     return _text(str(value))
 
 
 def _text(text: str) -> str:
-    """Give text as one line that no spreadsheet takes for a formula."""
+    """Return text as one line that no spreadsheet runs as a formula."""
     line = " ".join(text.split())
     return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

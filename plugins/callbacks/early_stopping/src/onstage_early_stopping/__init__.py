@@ -1,4 +1,4 @@
-"""EarlyStopping: ends a training whose metric has stopped improving."""
+"""EarlyStopping: end training when a metric has stopped improving."""
 
 from __future__ import annotations
 
@@ -21,45 +21,55 @@ __all__ = ["EarlyStopping"]
 
 
 class EarlyStopping(Callback):
-    """Stop when a metric has not improved for some epochs.
+    """Stop training when a metric has not improved for some epochs.
 
     Parameters
     ----------
     monitor
-        The metric to watch, or several: then training goes on while any of
-        them improves, and the first decides which epoch was the best.
+        The metric to watch, or several: training then continues while any of
+        them improves, and the first decides which epoch is the best.
     min_delta
-        A value must be better by more than this to count, >= 0.
+        Minimum improvement, exclusive, >= 0.
     patience
         Epochs without improvement before the stop, >= 0; 0 and 1 are the same.
     verbose
-        1 prints when it stops and when it restores.
+        1 prints a message at the stop and when weights are restored.
     mode
         ``"min"``, ``"max"`` or ``"auto"`` for all monitors, or one for each.
     baseline
-        A value to be bettered within `patience` epochs; for one monitor only.
+        Value to improve on within `patience` epochs; for one monitor only.
     restore_best_weights
-        Whether training ends with the weights of the best epoch, whatever
-        ended it. Keeps a copy of the weights in memory.
+        Whether training ends with the weights of the best epoch, even if all
+        epochs are run. Keeps a copy of the weights in memory.
     start_from_epoch
-        Epochs before this one, from 0, are not looked at.
+        Earlier epochs, counted from 0, are ignored.
 
     Attributes
     ----------
     best
-        The best value, None before there is one; a dict by name for several.
+        Best value so far, None before the first; a dict by name for several.
     wait
         Epochs since the last improvement.
     best_epoch, stopped_epoch
-        From 0; 0 too when there was none.
+        Counted from 0; also 0 if there is none.
     best_weights
-        Those of the best epoch; None without restore_best_weights.
+        Weights of the best epoch; None without restore_best_weights.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of a wrong kind or out of its range; at the beginning of
-        the training, when the monitor is unknown or its direction is.
+        If an argument is invalid; at the start of training, if the monitor or
+        its direction is unknown.
+
+    Examples
+    --------
+    >>> from onstage.testing import replay
+    >>> stop = EarlyStopping(monitor="loss", patience=2)
+    >>> result = replay(stop, [{"loss": loss} for loss in (3.0, 1.0, 2.0, 2.0, 0.5)])
+    >>> result.stop_reason
+    'loss has not improved for 2 epochs'
+    >>> stop.best, stop.best_epoch
+    (1.0, 1)
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ()
@@ -83,7 +93,7 @@ class EarlyStopping(Callback):
         self.verbose = validate_verbosity(verbose)
         self.baseline = validate_optional_float("baseline", baseline)
         if baseline is not None and len(self._monitors) > 1:
-            raise ValueError("baseline must be None with several monitors: it can't be one value for all")
+            raise ValueError(f"baseline must be None with several monitors, got {baseline!r}")
         self.restore_best_weights = validate_bool("restore_best_weights", restore_best_weights)
         self.start_from_epoch = validate_int("start_from_epoch", start_from_epoch, 0)
         if restore_best_weights:
@@ -99,53 +109,53 @@ class EarlyStopping(Callback):
 
     @property
     def best(self) -> float | dict[str, float | None] | None:
-        """The best value so far; a dict by name where there are several monitors."""
+        """Best value so far; a dict by name if there are several monitors."""
         if isinstance(self.monitor, str):
             return self._bests[0]
         return {monitor.name: best for monitor, best in zip(self._monitors, self._bests, strict=True)}
 
     def on_train_begin(self) -> None:
-        """Forget an earlier training, and check the monitors."""
+        """Reset the state of an earlier training, and check the monitors."""
         self._reset()
         for monitor in self._monitors:
             monitor.resolve(self)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Compare with the best so far; stop when patience is over."""
+        """Compare with the best so far; stop if patience is exhausted."""
         values = [monitor.read(logs) for monitor in self._monitors]
         if all(value is None for value in values) or epoch < self.start_from_epoch:
             return
         self.wait += 1
-        improved = [self._take(n, value) for n, value in enumerate(values)]
+        improved = [self._update_best(n, value) for n, value in enumerate(values)]
         if improved[0]:
             self.best_epoch = epoch
             if self.restore_best_weights:
                 self.best_weights = self.model.get_weights()
-        if any(improved) and self._betters_baseline(values[0]):
+        if any(improved) and self._beats_baseline(values[0]):
             self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.stop(self._reason())
 
-    def _take(self, n: int, value: float | None) -> bool:
+    def _update_best(self, n: int, value: float | None) -> bool:
         improved = value is not None and self._monitors[n].improved(value, self._bests[n])
         if improved:
             self._bests[n] = value
         return improved
 
-    def _betters_baseline(self, value: float | None) -> bool:
+    def _beats_baseline(self, value: float | None) -> bool:
         return self.baseline is None or (
             value is not None and self._monitors[0].improved(value, self.baseline)
         )
 
     def _reason(self) -> str:
         names = " and ".join(monitor.name for monitor in self._monitors)
-        if not self._betters_baseline(self._bests[0]):
-            return f"{names} has not bettered the baseline {self.baseline} in {self.wait} epochs"
+        if not self._beats_baseline(self._bests[0]):
+            return f"{names} has not improved on the baseline {self.baseline} in {self.wait} epochs"
         return f"{names} {'has' if len(self._monitors) == 1 else 'have'} not improved for {self.wait} epochs"
 
     def on_train_end(self) -> None:
-        """Restore the weights of the best epoch, where that was asked for."""
+        """Restore the weights of the best epoch if requested."""
         if self.verbose and self.stopped_epoch:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is None:
@@ -155,7 +165,7 @@ class EarlyStopping(Callback):
         self.model.set_weights(self.best_weights)
 
     def state_dict(self) -> State:
-        """Give the best values and weights, and how long ago they were."""
+        """Return the best values and weights, and the counters."""
         return {
             "wait": self.wait,
             "stopped_epoch": self.stopped_epoch,
@@ -165,7 +175,7 @@ class EarlyStopping(Callback):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        """Restore the state of `state_dict`; raise StateError if it is invalid."""
         nothing = type(None)
         wait, stopped_epoch, best_epoch, best_weights, bests = validate_state(
             state, wait=int, stopped_epoch=int, best_epoch=int, best_weights=(list, nothing), bests=dict
@@ -185,6 +195,6 @@ def _monitors(names: str | Sequence[str], modes: str | Sequence[str], min_delta:
     each = [modes] * len(listed) if isinstance(modes, str) else list(modes)
     if len(each) != len(listed):
         raise ValueError(
-            f"mode must be one word, or one for each of the {len(listed)} monitors, got {modes!r}"
+            f"mode must be one word or one for each of the {len(listed)} monitors, got {modes!r}"
         )
     return [Monitor(name, mode, min_delta) for name, mode in zip(listed, each, strict=True)]

@@ -1,4 +1,4 @@
-"""LambdaCallback: a callback made of functions."""
+"""LambdaCallback: a callback composed of functions."""
 
 from __future__ import annotations
 
@@ -19,21 +19,30 @@ _ANYTHING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class LambdaCallback(Callback):
-    """Call functions at the stages that they are given for.
+    """Call a function at each stage that has one.
 
     Parameters
     ----------
     on_epoch_begin, on_epoch_end, on_train_begin, on_train_end, on_train_batch_begin, on_train_batch_end
-        Anything that can be called; None does nothing. A function names only
-        the stage's arguments that it wants: ``lambda epoch, logs: …``.
+        Any callable, or None. A function names only the arguments of the stage
+        that it uses: ``lambda epoch, logs: …``.
     **functions
-        For the other stages of `onstage.hookspecs`.
+        The same for the other stages of `onstage.hookspecs`.
 
     Raises
     ------
     TypeError
-        There is no such stage; it is no function; or it needs an argument that
-        the stage doesn't offer. The message has the closest name.
+        If there is no such stage, the value is not a function, or it requires
+        an argument that the stage does not offer. The message has the closest
+        name.
+
+    Examples
+    --------
+    >>> from onstage.testing import replay
+    >>> show = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"]))
+    >>> result = replay(show, [{"loss": 3.0}, {"loss": 1.0}])
+    0 3.0
+    1 1.0
     """
 
     def __init__(
@@ -54,7 +63,7 @@ class LambdaCallback(Callback):
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
         }
-        for stage, _function in functions.items():
+        for stage in functions:
             if stage not in STAGES:
                 raise TypeError(f"LambdaCallback has no argument {stage!r}{did_you_mean(stage, STAGES)}")
         self._hook({stage: function for stage, function in functions.items() if function is not None})
@@ -65,7 +74,7 @@ class LambdaCallback(Callback):
             setattr(self, stage, _hookable(stage, function))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle the functions as they were given: a partial can be, what is made of it can't."""
+        """Pickle the functions given: the wrapper of a partial can't be pickled."""
         return {name: value for name, value in super().__getstate__().items() if name not in self._functions}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -74,41 +83,41 @@ class LambdaCallback(Callback):
 
 
 def _hookable(stage: str, function: Any) -> Function:
-    """Give a plain function that takes the stage's arguments which this one wants."""
+    """Return a plain function that takes the arguments of the stage that this one uses."""
     if not callable(function) or isinstance(function, type):
         raise TypeError(f"{stage} must be a function, got {function!r}")
-    wanted = _wanted(stage, function)
+    used = _used(stage, function)
     if isinstance(function, (FunctionType, MethodType)) and all(
-        parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in wanted
+        parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in used
     ):
         return function
-    # A partial, an object, a builtin: pluggy reads the arguments of plain functions
-    # only, so one is written around it. The names in it are those of the contract.
-    names = [parameter.name for parameter in wanted]
-    given = ", ".join(f"{name}={name}" for name in names)
-    around: Function = eval(f"lambda {', '.join(names)}: function({given})", {"function": function})
-    return around
+    # pluggy reads the arguments of plain functions only: wrap partials, objects and
+    # builtins in one. The names in its source are arguments of a hook specification.
+    names = [parameter.name for parameter in used]
+    passed = ", ".join(f"{name}={name}" for name in names)
+    wrapper: Function = eval(f"lambda {', '.join(names)}: function({passed})", {"function": function})
+    return wrapper
 
 
-def _wanted(stage: str, function: Function) -> list[inspect.Parameter]:
-    """Give those parameters of a function that the stage offers; refuse others it needs."""
+def _used(stage: str, function: Function) -> list[inspect.Parameter]:
+    """Return the parameters that the stage offers; raise if others are required."""
     offered = [name for name in inspect.signature(getattr(Stages, stage)).parameters if name != "self"]
     try:
         parameters = inspect.signature(function).parameters.values()
-        wanted = [parameter for parameter in parameters if parameter.name in offered]
-        is_clear = bool(wanted) or not any(parameter.kind in _ANYTHING for parameter in parameters)
-    except ValueError:  # A builtin that doesn't tell.
+        used = [parameter for parameter in parameters if parameter.name in offered]
+        is_clear = bool(used) or not any(parameter.kind in _ANYTHING for parameter in parameters)
+    except ValueError:  # a builtin without a signature
         is_clear = False
     if not is_clear:
         raise TypeError(
-            f"{stage} must be a function that names the arguments it wants of {', '.join(offered)}, "
+            f"{stage} must be a function that names the arguments it uses of {', '.join(offered)}, "
             f"got {function!r}; wrap it in a lambda"
         )
     for parameter in parameters:
-        has_to_come = parameter.default is parameter.empty and parameter.kind not in _ANYTHING
-        if has_to_come and parameter not in wanted:
+        required = parameter.default is parameter.empty and parameter.kind not in _ANYTHING
+        if required and parameter not in used:
             raise TypeError(
                 f"{stage} takes the argument {parameter.name!r}, which the stage does not offer"
                 f"{did_you_mean(parameter.name, offered)}; it offers {', '.join(offered)}"
             )
-    return wanted
+    return used

@@ -19,29 +19,36 @@ __all__ = ["LearningRateScheduler"]
 
 
 class LearningRateScheduler(Callback):
-    """Set the learning rate by a function, before each epoch or each batch.
+    """Set the learning rate by a function before each epoch or each batch.
 
-    Adds ``learning_rate`` to the logs of each epoch: the rate at its end.
+    Add ``learning_rate`` to the logs of each epoch: the rate at its end.
 
     Parameters
     ----------
     schedule
-        ``schedule(epoch, learning_rate)`` or ``schedule(epoch)``; gives the new
-        rate, a number >= 0. Epochs count from 0. It gets the rate of now where
-        it has room for two arguments.
+        ``schedule(epoch, learning_rate)`` or ``schedule(epoch)``; returns the
+        new rate, a number >= 0. Epochs count from 0. The current rate is passed
+        if it accepts two arguments.
     verbose
         1 prints each rate that is set.
     on
-        ``"epoch"``, or ``"batch"``: then the first argument is the number of
-        the training batch since training began, from 0.
+        ``"epoch"``, or ``"batch"``: the first argument is then the number of
+        the training batch since the start of training, from 0.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of a wrong kind; at the beginning of the training, when
-        the optimizer follows a schedule of its own; later, when the function
-        gives anything but a finite number >= 0. What the function raises comes
-        out as it is.
+        If an argument is invalid; at the start of training, if the optimizer
+        has a schedule of its own; later, if the function does not return a
+        finite number >= 0. Exceptions of the function are not caught.
+
+    Examples
+    --------
+    >>> from onstage.testing import FakeModel, replay
+    >>> halve = LearningRateScheduler(lambda epoch, rate: rate / 2)
+    >>> result = replay(halve, [{"loss": 1.0}] * 3, model=FakeModel(1.0))
+    >>> result.history.history["learning_rate"]
+    [0.5, 0.25, 0.125]
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ("learning_rate",)
@@ -56,7 +63,7 @@ class LearningRateScheduler(Callback):
         self.skips = ("on_train_batch_begin",) if self.on == "epoch" else ("on_epoch_begin",)
 
     def on_train_begin(self) -> None:
-        """Begin counting, and check the optimizer."""
+        """Reset the counter, and check the optimizer."""
         self._batches = 0
         check_settable(self)
 
@@ -70,11 +77,11 @@ class LearningRateScheduler(Callback):
         self._batches += 1
 
     def _set(self, index: int, where: str) -> None:
-        now = float(self.model.learning_rate)
-        rate = _checked(self.schedule(index, now) if self._takes_rate else self.schedule(index))
+        current = float(self.model.learning_rate)
+        rate = _validated(self.schedule(index, current) if self._takes_rate else self.schedule(index))
         self.model.learning_rate = rate
         if self.verbose:
-            # A line break first: a progress bar may stand on the line.
+            # A line break first: a progress bar may occupy the line.
             print(f"\n{where}: LearningRateScheduler setting learning rate to {rate:.6g}.")
 
     def on_epoch_end(self, logs: Logs | None = None) -> None:
@@ -83,37 +90,37 @@ class LearningRateScheduler(Callback):
             logs["learning_rate"] = float(self.model.learning_rate)
 
     def state_dict(self) -> State:
-        """Give how many batches there were."""
+        """Return the number of batches."""
         return {"batches": self._batches}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        """Restore the state of `state_dict`; raise StateError if it is invalid."""
         (self._batches,) = validate_state(state, batches=int)
 
 
 def _takes_rate(schedule: object) -> bool:
-    """Whether a function has room for the rate; asked of it, not tried out."""
+    """Return whether a function accepts the rate, by its signature."""
     if not callable(schedule):
         raise TypeError(f"schedule must be a function of (epoch, learning_rate) or (epoch), got {schedule!r}")
     try:
         signature = inspect.signature(schedule)
     except ValueError:
-        return False  # One written in C that doesn't say what it takes.
-    for given in ((0, 0.1), (0,)):
+        return False  # a builtin without a signature
+    for arguments in ((0, 0.1), (0,)):
         try:
-            signature.bind(*given)
+            signature.bind(*arguments)
         except TypeError:
             continue
-        return len(given) == 2
+        return len(arguments) == 2
     raise TypeError(f"schedule must take (epoch, learning_rate) or (epoch), got one that takes {signature}")
 
 
-def _checked(rate: Any) -> float:
+def _validated(rate: Any) -> float:
     if isinstance(rate, np.ndarray) and rate.ndim == 0:
         rate = rate[()]
     if isinstance(rate, (bool, np.bool_)) or not isinstance(rate, (Real, np.number)):
-        raise TypeError(f"schedule must give a number, got {rate!r}")
+        raise TypeError(f"schedule must return a number, got {rate!r}")
     value = float(rate)
     if not math.isfinite(value) or value < 0:
-        raise ValueError(f"schedule must give a finite number >= 0, got {value}")
+        raise ValueError(f"schedule must return a finite number >= 0, got {value}")
     return value

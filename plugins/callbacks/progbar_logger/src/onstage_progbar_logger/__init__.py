@@ -1,4 +1,4 @@
-"""ProgbarLogger: a progress bar on a terminal, a line an epoch elsewhere."""
+"""ProgbarLogger: a progress bar on a terminal, a line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from onstage.reporting import format_duration
 __all__ = ["ProgbarLogger"]
 
 INTERVAL = 0.05
-"""Seconds between two redraws, at least."""
+"""Minimum time between two redraws, in seconds."""
 FINISHED = "{desc}: {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
-"""What stays on the screen of a bar, in tqdm's terms."""
+"""Format of a finished bar, in tqdm's syntax."""
 
 
 class ProgbarLogger(Callback):
-    """Show how far a training, evaluation or prediction is, and its metrics.
+    """Show the progress and metrics of training, evaluation and prediction.
 
-    What it shows is set by ``fit(verbose=…)``: 0 nothing, 1 a bar, 2 a line at
-    the end of each epoch; ``"auto"`` a bar on a terminal and in a notebook,
-    lines in a file or a pipe, which so get no control characters.
+    ``fit(verbose=…)`` sets the display: 0 nothing, 1 a bar, 2 a line at the end
+    of each epoch; ``"auto"`` a bar on a terminal and in a notebook, lines in a
+    file or pipe, which so get no control characters.
 
     Parameters
     ----------
     file
-        Where to write; None is ``sys.stdout`` as it is when a run begins.
+        File to write to; None means ``sys.stdout`` at the start of the run.
 
     Raises
     ------
     TypeError
-        file has no ``write``.
+        If file has no ``write``.
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ()
@@ -58,7 +58,7 @@ class ProgbarLogger(Callback):
     # -- training
 
     def on_train_begin(self) -> None:
-        """Forget an earlier run."""
+        """Reset the state of an earlier run."""
         self._reset()
         self._steps = self.params.get("steps")
 
@@ -69,30 +69,30 @@ class ProgbarLogger(Callback):
         self._open(f"Epoch {epoch + 1}" + (f"/{epochs}" if epochs else ""))
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Move the bar."""
+        """Update the bar."""
         if batch and not self._done:
             self._resume_at(batch)
         self._done = batch + 1
         self._draw(logs)
 
     def on_epoch_end(self, logs: Logs | None = None) -> None:
-        """Finish the epoch's bar, with the metrics of the validation too."""
+        """Finish the epoch's bar, with validation metrics."""
         self._epoch_open = False
         self._finish(logs)
         if self._steps is None:
-            self._steps = self._done  # The first epoch tells how long the others are.
+            self._steps = self._done  # known after the first epoch
 
     # -- evaluation, validation, prediction
 
     def on_test_begin(self) -> None:
-        """Open a bar, unless it is the validation of an epoch."""
+        """Open a bar, except for the validation of an epoch."""
         if not self._epoch_open:
             self._reset()
             self._steps = self.params.get("steps")
             self._open("Evaluate")
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Move the bar; a validation is counted behind the epoch's bar."""
+        """Update the bar; validation batches are counted on the epoch's bar."""
         if self._epoch_open:
             self._draw(None, f"validation {batch + 1}")
         else:
@@ -111,7 +111,7 @@ class ProgbarLogger(Callback):
         self._open("Predict")
 
     def on_predict_batch_end(self, batch: int) -> None:
-        """Move the bar."""
+        """Update the bar."""
         self._done = batch + 1
         self._draw(None)
 
@@ -120,7 +120,7 @@ class ProgbarLogger(Callback):
         self._finish(None)
 
     def on_teardown(self) -> None:
-        """Leave the bar of a run that broke off as it stands."""
+        """Close the bar of a run that was aborted."""
         self._epoch_open = False
         if self._bar is not None:
             self._bar.close()
@@ -138,13 +138,13 @@ class ProgbarLogger(Callback):
             self._bar = _new_bar(title, self._steps, stream, in_notebook=self.file is None and _in_notebook())
 
     def _resume_at(self, batch: int) -> None:
-        """Begin an epoch in its middle: the batches before took no time now."""
+        """Start an epoch at a later batch; earlier batches took no time in this run."""
         self._first = batch
         if self._bar is not None:
             self._bar.initial = batch
 
     def _draw(self, logs: Logs | None, note: str = "") -> None:
-        # Before the clock says so, logs are not looked at: that costs a computation.
+        # Logs are not read before the next redraw: reading computes the metrics.
         if self._bar is None or perf_counter() < self._next_draw:
             return
         self._bar.n = self._done
@@ -156,7 +156,7 @@ class ProgbarLogger(Callback):
         if self._bar is not None:
             self._bar.n = self._bar.total = self._done
             self._bar.set_postfix_str(", ".join(_metrics(logs, "=")), refresh=False)
-            # A full bar tells nothing more; and the last metrics are not cut off at the edge.
+            # No bar when finished, so that the final metrics are not truncated.
             self._bar.bar_format = FINISHED
             self._bar.dynamic_ncols = self._bar.ncols = None
             self._bar.close()
@@ -182,20 +182,20 @@ def _in_notebook() -> bool:
 
 def _new_bar(title: str, total: int | None, stream: Any, *, in_notebook: bool) -> Any:
     tqdm: Any = import_module("tqdm.auto" if in_notebook else "tqdm").tqdm
-    # No thread that watches the bar: the callback redraws by its own clock.
+    # Without tqdm's monitor thread: the callback redraws by its own clock.
     bar = type("Bar", (tqdm,), {"monitor_interval": 0})
     return bar(desc=title, total=total, file=stream, unit="step", **_size(stream))
 
 
 def _size(stream: Any) -> dict[str, Any]:
-    """Give tqdm the size to keep to: as the terminal says, at each moment."""
+    """Return tqdm's size options; by default it follows the terminal."""
     try:
         columns, lines = os.get_terminal_size(stream.fileno())
     except (AttributeError, ValueError, OSError):
         return {"dynamic_ncols": True}
     if columns and lines:
         return {"dynamic_ncols": True}
-    # Some in containers say 0; tqdm would show nothing.
+    # Terminals in containers may report 0, for which tqdm shows nothing.
     return {"ncols": columns or 80, "nrows": lines or 24}
 
 

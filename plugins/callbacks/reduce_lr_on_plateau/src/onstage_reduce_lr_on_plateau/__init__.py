@@ -1,4 +1,4 @@
-"""ReduceLROnPlateau: lowers the learning rate when a metric stands still."""
+"""ReduceLROnPlateau: reduce the learning rate when a metric stops improving."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["ReduceLROnPlateau"]
 
 
 class ReduceLROnPlateau(Callback):
-    """Multiply the learning rate by a factor when a metric stands still.
+    """Reduce the learning rate when a metric has stopped improving.
 
-    Adds ``learning_rate`` to the logs of each epoch: the rate that it ran with.
+    Add ``learning_rate`` to the logs of each epoch: the rate that it ran with.
 
     Parameters
     ----------
     monitor
         The metric to watch.
     factor
-        In (0, 1).
+        Factor of each reduction, in (0, 1).
     patience
         Epochs without improvement before a reduction, >= 0; 0 and 1 are the same.
     verbose
@@ -31,27 +31,34 @@ class ReduceLROnPlateau(Callback):
     mode
         ``"min"``, ``"max"`` or ``"auto"``.
     min_delta
-        A value must be better by more than this to count, >= 0.
+        Minimum improvement, exclusive, >= 0.
     cooldown
-        Epochs after a reduction that don't count towards patience, >= 0.
+        Epochs after a reduction that do not count towards patience, >= 0.
     min_lr
-        The rate is not set lower than this, >= 0.
+        Lower bound of the rate, >= 0.
 
     Attributes
     ----------
     best
-        The best value so far, None before there is one.
+        Best value so far, None before the first.
     wait
         Epochs since the last improvement or reduction.
     cooldown_counter
-        Epochs of cooldown that are left.
+        Remaining epochs of cooldown.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of a wrong kind or out of its range; at the beginning of
-        the training, when the monitor is unknown, or the optimizer follows a
-        schedule.
+        If an argument is invalid; at the start of training, if the monitor is
+        unknown or the optimizer has a schedule.
+
+    Examples
+    --------
+    >>> from onstage.testing import FakeModel, replay
+    >>> reduce = ReduceLROnPlateau(monitor="loss", factor=0.5, patience=2)
+    >>> result = replay(reduce, [{"loss": 1.0}] * 4, model=FakeModel(1.0))
+    >>> result.history.history["learning_rate"]
+    [1.0, 1.0, 1.0, 0.5]
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ("learning_rate",)
@@ -85,13 +92,13 @@ class ReduceLROnPlateau(Callback):
         self.cooldown_counter = 0
 
     def on_train_begin(self) -> None:
-        """Forget an earlier training, and check the monitor and the optimizer."""
+        """Reset the state of an earlier training; check the monitor and the optimizer."""
         self._reset()
         self._monitor.resolve(self)
         check_settable(self)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Compare with the best so far; reduce the rate when patience is over."""
+        """Compare with the best so far; reduce the rate if patience is exhausted."""
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(self.model.learning_rate)
         value = self._monitor.read(logs)
@@ -117,15 +124,15 @@ class ReduceLROnPlateau(Callback):
         self.cooldown_counter = self.cooldown
         self.wait = 0
         if self.verbose:
-            # A line break first: a progress bar may stand on the line.
+            # A line break first: a progress bar may occupy the line.
             print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new:.6g}.")
 
     def state_dict(self) -> State:
-        """Give the best value, and how long ago it was."""
+        """Return the best value and the counters."""
         return {"best": self.best, "wait": self.wait, "cooldown_counter": self.cooldown_counter}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        """Restore the state of `state_dict`; raise StateError if it is invalid."""
         self.best, self.wait, self.cooldown_counter = validate_state(
             state, best=(float, type(None)), wait=int, cooldown_counter=int
         )

@@ -1,4 +1,4 @@
-"""SwapEMAWeights: measures a model with the average of its weights."""
+"""SwapEMAWeights: evaluate a model with the average of its weights."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ __all__ = ["SwapEMAWeights"]
 
 
 class SwapEMAWeights(Callback):
-    """Put the moving average of the weights in their place while it is measured.
+    """Swap the weights with their moving average for evaluation and prediction.
 
-    Evaluations, validations and predictions see the average; afterwards the
-    model has its own weights again, after an error too. A training ends
-    with the average, also when it is stopped or breaks off.
+    Validation, `evaluate` and `predict` use the average; afterwards, even after
+    an error, the model has its own weights again. Training ends with the average,
+    even if it is stopped or raises.
 
     Parameters
     ----------
     swap_on_epoch
-        Put the average in place at the end of each epoch too, for the callbacks
-        that come later in the list, until the next epoch begins: a
-        ModelCheckpoint behind this one saves the average.
+        Whether to swap at the end of each epoch too, until the next epoch
+        begins, for the callbacks later in the list: a ModelCheckpoint after this
+        callback saves the average.
 
     Raises
     ------
     TypeError
-        swap_on_epoch is neither True nor False.
+        If swap_on_epoch is not a bool.
     ValueError
-        At the first stage: the model keeps no average; its optimizer needs
+        At the first stage, if the model keeps no average: its optimizer needs
         ``use_ema=True``.
     """
 
@@ -40,66 +40,66 @@ class SwapEMAWeights(Callback):
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = validate_bool("swap_on_epoch", swap_on_epoch)
         self._own: list[Array] | None = None
-        self._inside = ""
+        self._swapped_in = ""
         self._training = False
 
     def on_train_begin(self) -> None:
-        """Check that there is an average."""
+        """Raise if the model keeps no average."""
         self._check()
-        self._own, self._inside = None, ""
+        self._own, self._swapped_in = None, ""
         self._training = True
 
     def on_test_begin(self) -> None:
-        """Put the average in place."""
+        """Swap the average in."""
         self._swap_in("test")
 
     def on_test_end(self) -> None:
-        """Give the model its weights back."""
+        """Restore the model's own weights."""
         self._swap_out("test")
 
     def on_predict_begin(self) -> None:
-        """Put the average in place."""
+        """Swap the average in."""
         self._swap_in("predict")
 
     def on_predict_end(self) -> None:
-        """Give the model its weights back."""
+        """Restore the model's own weights."""
         self._swap_out("predict")
 
     def on_epoch_end(self) -> None:
-        """Put the average in place for the callbacks behind this one."""
+        """Swap the average in for the callbacks after this one, if requested."""
         if self.swap_on_epoch:
             self._swap_in("epoch")
 
     def on_epoch_begin(self) -> None:
-        """Give the model its weights back, to go on training them."""
+        """Restore the model's own weights for training."""
         self._swap_out("epoch")
 
     def on_train_end(self) -> None:
-        """Leave the average, which the model has made its weights by now."""
-        self._own, self._inside = None, ""
+        """Keep the average, which the model has taken as its weights by now."""
+        self._own, self._swapped_in = None, ""
         self._training = False
 
     def on_teardown(self, run: Run | None = None) -> None:
-        """After an error, end as without one."""
+        """Restore or finalize the weights after an error, as without one."""
         if self._training and run is not None and not run.is_training:
-            return  # The end of an evaluation that a callback made inside the training.
-        self._swap_out(self._inside)
+            return  # the teardown of an evaluation within the training
+        self._swap_out(self._swapped_in)
         if self._training:
             self._training = False
             self.model.finalize_weights()
 
     def _swap_in(self, stage: str) -> None:
-        if self._inside:
-            return  # An evaluation inside another: the average is there.
+        if self._swapped_in:
+            return  # nested evaluation: already swapped
         self._check()
-        self._own, self._inside = self.model.get_weights(), stage
-        # A copy of our own and not an exchange: what ends the training next
-        # finds the average in its place.
+        self._own, self._swapped_in = self.model.get_weights(), stage
+        # The own weights are copied and the average stays in the optimizer, where the
+        # end of training expects it.
         self.model.finalize_weights()
 
     def _swap_out(self, stage: str) -> None:
-        if self._own is not None and self._inside == stage:
-            own, self._own, self._inside = self._own, None, ""
+        if self._own is not None and self._swapped_in == stage:
+            own, self._own, self._swapped_in = self._own, None, ""
             self.model.set_weights(own)
 
     def _check(self) -> None:
@@ -108,10 +108,10 @@ class SwapEMAWeights(Callback):
             raise ValueError("SwapEMAWeights must have an optimizer with use_ema=True, got one without")
 
     def state_dict(self) -> State:
-        """Give the model's own weights, while the average is in their place."""
-        return {"own": self._own, "inside": self._inside}
+        """Return the model's own weights while they are swapped out."""
+        return {"own": self._own, "inside": self._swapped_in}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave; raises StateError for anything else."""
+        """Restore the state of `state_dict`; raise StateError if it is invalid."""
         own, inside = validate_state(state, own=(list, type(None)), inside=str)
-        self._own, self._inside = validate_weights(own, self.model), inside
+        self._own, self._swapped_in = validate_weights(own, self.model), inside

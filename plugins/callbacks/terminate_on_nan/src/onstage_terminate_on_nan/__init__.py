@@ -1,4 +1,4 @@
-"""TerminateOnNaN: ends a training whose loss is no number any more."""
+"""TerminateOnNaN: end training when the loss is not finite."""
 
 from __future__ import annotations
 
@@ -14,42 +14,43 @@ __all__ = ["TerminateOnNaN"]
 
 
 class TerminateOnNaN(Callback):
-    """Stop when the loss of a batch is NaN or infinite, and say where it began.
+    """Stop when the loss of a batch is NaN or infinite, and tell where it began.
 
-    The reason in the History names the epoch and batch, counted from 0, and,
-    for a model that offers its ``layers``, the layer whose weights or gradients
-    turned non-finite first: of several in one batch the nearest to the output,
-    where the backward pass begins. That takes a look at all weights after each
-    batch.
+    The reason in the History has the epoch and batch, counted from 0, and, for a
+    model with ``layers``, the layer whose weights or gradients were the first
+    that were not finite: of several in one batch the nearest to the output, where
+    the backward pass begins. All weights are checked after each batch.
 
     Parameters
     ----------
     raise_error
-        Raise RuntimeError at once, instead of ending the training in order.
+        Whether to raise RuntimeError instead of stopping the training regularly.
 
     Raises
     ------
     RuntimeError
-        From the stage, with raise_error.
+        During training, with raise_error.
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ()
     keeps_backup: ClassVar[bool] = True
-    """A training that ends this way has not reached its goal: BackupAndRestore deletes nothing."""
+    """Tell BackupAndRestore to keep its backup: the training has not succeeded."""
 
     def __init__(self, raise_error: bool = False) -> None:
         self.raise_error = validate_bool("raise_error", raise_error)
         self._origin = ""
 
     def on_train_begin(self) -> None:
-        """Forget an earlier training."""
+        """Reset the state of an earlier training."""
         self._origin = ""
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Look at the batch's own loss, and at the weights."""
+        """Check the loss of the batch, and the weights."""
         loss = self._loss(logs)
         is_fine = loss is None or math.isfinite(loss)
-        found = _unsound(self.model, "weights") or ("" if is_fine else _unsound(self.model, "gradients"))
+        found = _non_finite(self.model, "weights") or (
+            "" if is_fine else _non_finite(self.model, "gradients")
+        )
         if not found:
             self._origin = ""
         elif not self._origin:
@@ -67,14 +68,14 @@ class TerminateOnNaN(Callback):
 
     def _loss(self, logs: Logs | None) -> float | None:
         own = None if self.run is None else self.run.batch_logs.get("loss")
-        # Driven by hand there is the running mean alone.
+        # Without a run only the running mean is known.
         loss = (logs or {}).get("loss") if own is None else own
         return None if loss is None else float(loss)
 
 
-def _unsound(model: Any, what: str) -> str:
-    """Name the layer nearest to the output that has a NaN or an infinite value."""
-    attribute = {"weights": "value", "gradients": "gradient"}[what]
+def _non_finite(model: Any, kind: str) -> str:
+    """Return the layer nearest to the output with a NaN or infinite value, or ''."""
+    attribute = {"weights": "value", "gradients": "gradient"}[kind]
     layers = getattr(model, "layers", ())
     if not isinstance(layers, (list, tuple)):
         return ""
@@ -82,11 +83,11 @@ def _unsound(model: Any, what: str) -> str:
         for variable in getattr(layer, "weights", ()):
             values = getattr(variable, attribute, None)
             if isinstance(values, np.ndarray) and not _is_finite(values):
-                return f"{what} of layer {layer.name!r}"
+                return f"{kind} of layer {layer.name!r}"
     return ""
 
 
 def _is_finite(values: Any) -> bool:
-    # One pass without a temporary; a sum of finite values that overflows is looked at closer.
+    # One pass without a temporary; if the sum overflows, every value is checked.
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(np.sum(values)) or np.isfinite(values).all())
