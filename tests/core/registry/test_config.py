@@ -36,7 +36,7 @@ def project(plugin_site):
     return write
 
 
-def test_nothing_set_gives_the_defaults(project):
+def test_defaults_apply_if_nothing_is_set(project):
     settings = _config.settings()
 
     assert (settings.callbacks, settings.disable, settings.options, settings.on_error) == ((), (), {}, {})
@@ -100,7 +100,7 @@ def test_the_environment_wins_over_the_file(project, monkeypatch):
     assert settings.sources["autouse"] == "ONSTAGE_AUTOUSE"
 
 
-def test_the_lists_of_environment_and_file_add_up(project, monkeypatch):
+def test_lists_of_environment_and_file_add_up(project, monkeypatch):
     path = project(FULL)
     monkeypatch.setenv("ONSTAGE_CALLBACKS", " progbar_logger, early_stopping ,")
     monkeypatch.setenv("ONSTAGE_DISABLE", "csv_logger,remote_monitor")
@@ -122,7 +122,7 @@ def test_an_empty_variable_sets_nothing(project, monkeypatch):
     assert _config.settings().disable == ("tensorboard",)
 
 
-def test_is_read_once_and_again_when_something_changed(project, monkeypatch):
+def test_settings_are_cached_until_something_changes(project, monkeypatch):
     project(FULL)
     first = _config.settings()
 
@@ -135,7 +135,7 @@ def test_is_read_once_and_again_when_something_changed(project, monkeypatch):
     assert _config.settings().profile is False
 
 
-def test_a_current_folder_that_was_deleted_has_no_settings(project, tmp_path, monkeypatch):
+def test_a_deleted_current_folder_has_no_settings(project, tmp_path, monkeypatch):
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -176,7 +176,7 @@ def test_a_wrong_key_or_value_is_refused_with_file_and_key(project, text, messag
     assert str(caught.value).startswith(f"{path}: [tool.onstage]")
 
 
-def test_a_table_that_is_none_is_refused(project):
+def test_an_entry_that_is_not_a_table_is_refused(project):
     project("tool.onstage = 3\n")
 
     with pytest.raises(SettingsError, match="must be a table, got 3"):
@@ -211,7 +211,7 @@ def test_a_flag_in_the_environment_must_be_one(project, monkeypatch, variable):
     ("variable", "meant"),
     [("ONSTAGE_CALBACKS", "ONSTAGE_CALLBACKS"), ("ONSTAGE_DISABLED", "ONSTAGE_DISABLE")],
 )
-def test_a_misspelt_variable_is_refused_with_the_one_that_was_meant(project, monkeypatch, variable, meant):
+def test_a_misspelled_variable_is_refused_with_the_closest_one(project, monkeypatch, variable, meant):
     monkeypatch.setenv(variable, "csv_logger")
 
     with pytest.raises(
@@ -220,7 +220,7 @@ def test_a_misspelt_variable_is_refused_with_the_one_that_was_meant(project, mon
         _config.settings()
 
 
-def test_a_variable_of_a_plugins_own_is_left_alone(project, monkeypatch):
+def test_a_variable_of_a_plugin_is_ignored(project, monkeypatch):
     monkeypatch.setenv("ONSTAGE_TENSORBOARD_DIR", "/somewhere")
 
     assert _config.settings().sources == {}

@@ -18,7 +18,7 @@ def names(callbacks):
     return "".join(one.name for one in sort_callbacks(callbacks, names=lambda one: (one.name,)))
 
 
-def test_without_wishes_list_order_stays():
+def test_list_order_is_kept_without_before_and_after():
     class Plain:
         pass
 
@@ -42,11 +42,11 @@ def test_without_wishes_list_order_stays():
         ([Named("a"), Named("a"), Named("b", before="a")], "baa"),
     ],
 )
-def test_who_has_a_wish_moves_and_no_further_than_it_must(callbacks, order):
+def test_a_callback_with_before_or_after_moves_as_little_as_possible(callbacks, order):
     assert names(callbacks) == order
 
 
-def test_a_class_or_an_entry_point_names_a_callback(plugin_site):
+def test_before_accepts_a_class_or_an_entry_point(plugin_site):
     from onstage.registry import _discovery
 
     source = "class Writer:\n    def on_epoch_end(self): ...\n"
@@ -70,33 +70,33 @@ def test_a_class_or_an_entry_point_names_a_callback(plugin_site):
         ),
     ],
 )
-def test_a_cycle_is_refused_with_the_names_in_it(callbacks, cycle):
+def test_a_cycle_is_refused_with_its_callbacks(callbacks, cycle):
     kinds = {one.name: type(one.name, (), {"before": one.before, "after": one.after})() for one in callbacks}
 
     with pytest.raises(ValueError, match=f"got the cycle {cycle}"):
         sort_callbacks(list(kinds.values()))
 
 
-@pytest.mark.parametrize("wish", [3, [3], object()])
-def test_a_wish_must_be_a_name_or_several(wish):
+@pytest.mark.parametrize("value", [3, [3], object()])
+def test_before_must_be_one_or_several_names(value):
     with pytest.raises(TypeError, match=r"Named\.before must be the name of a callback or several, got"):
-        sort_callbacks([Named("a", before=wish)])
+        sort_callbacks([Named("a", before=value)])
 
 
-def test_every_wish_that_can_be_met_is_met_and_nobody_is_lost():
+def test_all_constraints_are_satisfied_and_no_callback_is_lost():
     rng = random.Random(7)
     for _ in range(300):
         truth = "abcdefg"
-        wishes = [(x, y) for x, y in itertools.combinations(truth, 2) if rng.random() < 0.25]
-        said_by_first = {wish: rng.random() < 0.5 for wish in wishes}
+        constraints = [(x, y) for x, y in itertools.combinations(truth, 2) if rng.random() < 0.25]
+        said_by_first = {pair: rng.random() < 0.5 for pair in constraints}
         shuffled = rng.sample(truth, len(truth))
         callbacks = []
         for name in shuffled:
-            before = [y for x, y in wishes if x == name and said_by_first[x, y]]
-            after = [x for x, y in wishes if y == name and not said_by_first[x, y]]
+            before = [y for x, y in constraints if x == name and said_by_first[x, y]]
+            after = [x for x, y in constraints if y == name and not said_by_first[x, y]]
             callbacks.append(Named(name, before, after))
 
         result = names(callbacks)
 
         assert sorted(result) == sorted(truth)
-        assert all(result.index(x) < result.index(y) for x, y in wishes)
+        assert all(result.index(x) < result.index(y) for x, y in constraints)

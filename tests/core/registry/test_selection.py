@@ -68,7 +68,7 @@ def kinds(callbacks):
 
 
 @pytest.mark.parametrize("nothing", [None, [], (), [None], [[], [None]]])
-def test_nothing_gives_no_callbacks(pack, nothing):
+def test_none_and_empty_lists_are_no_callbacks(pack, nothing):
     assert _selection.resolve(nothing) == []
 
 
@@ -79,7 +79,7 @@ def test_objects_keep_their_order_and_nested_lists_are_flattened(pack):
     assert _selection.resolve(a) == [a]
 
 
-def test_names_and_names_with_options_are_made(pack):
+def test_callbacks_are_created_from_names_with_and_without_options(pack):
     own = Own()
 
     made = _selection.resolve(
@@ -90,17 +90,17 @@ def test_names_and_names_with_options_are_made(pack):
     assert [made[0].patience, made[2].patience, made[3].filename] == [0, 3, "x.csv"]
 
 
-def test_options_may_be_left_empty(pack):
+def test_options_may_be_empty(pack):
     assert kinds(_selection.resolve([{"stopper": None}, {"stopper": {}}])) == ["Stopper", "Stopper"]
 
 
-def test_a_factory_makes_the_callback(pack):
+def test_a_factory_creates_the_callback(pack):
     (made,) = _selection.resolve([{"quiet": {"level": 5}}])
 
     assert (made.monitor, made.level) == ("quiet", 5)
 
 
-def test_callback_makes_one_by_name(pack):
+def test_callback_creates_one_by_name(pack):
     assert _factory.callback("stopper", patience=7).patience == 7
 
 
@@ -115,12 +115,12 @@ def test_callback_makes_one_by_name(pack):
         ({3: {}}, r"must be \{name: \{option: value\}\}, got \{3: \{\}\}"),
     ],
 )
-def test_what_is_no_callback_is_refused(pack, given, message):
+def test_anything_else_is_refused(pack, given, message):
     with pytest.raises(TypeError, match=message):
         _selection.resolve(given)
 
 
-def test_an_option_that_does_not_exist_names_the_closest(pack):
+def test_the_error_on_an_unknown_option_names_the_closest(pack):
     with pytest.raises(TypeError) as caught:
         _factory.callback("stopper", patiense=3)
 
@@ -129,7 +129,7 @@ def test_an_option_that_does_not_exist_names_the_closest(pack):
     )
 
 
-def test_an_option_that_is_needed_is_named(pack):
+def test_a_missing_required_option_is_named(pack):
     with pytest.raises(
         TypeError, match=r"writer needs the option 'filename'; write \{'writer': \{'filename': \.\.\.\}\}"
     ):
@@ -140,7 +140,7 @@ def test_a_constructor_with_open_keywords_takes_any_option(pack):
     assert _factory.callback("open", whatever=1).anything == {"whatever": 1}
 
 
-def test_an_error_in_the_constructor_goes_through_with_the_name_in_a_note(plugin_site):
+def test_an_error_of_the_constructor_has_a_note_with_the_name(plugin_site):
     source = (
         "class Picky:\n    def __init__(self): raise OSError('no disk')\n    def on_epoch_end(self): ...\n"
     )
@@ -152,7 +152,7 @@ def test_an_error_in_the_constructor_goes_through_with_the_name_in_a_note(plugin
     assert caught.value.__notes__ == ["while creating the callback 'picky'"]
 
 
-def test_a_factory_that_makes_nothing_is_refused(plugin_site):
+def test_a_factory_that_returns_none_is_refused(plugin_site):
     plugin_site.add(
         "none", callbacks={"none": "none_mod:make"}, modules={"none_mod": "def make():\n    pass\n"}
     )
@@ -168,7 +168,7 @@ def test_an_unknown_name_is_refused_with_the_closest(pack):
         _selection.resolve(["stoper"])
 
 
-def test_module_and_class_are_refused_until_the_user_switches_them_on(pack, monkeypatch):
+def test_module_and_class_are_refused_unless_the_settings_allow_them(pack, monkeypatch):
     with pytest.raises(
         PluginError, match=r"is disabled; set allow_import = true under .* or ONSTAGE_ALLOW_IMPORT=1"
     ):
@@ -187,14 +187,14 @@ def test_module_and_class_are_refused_until_the_user_switches_them_on(pack, monk
         ("pack_mod:__name__", "must be a class or a function, got str"),
     ],
 )
-def test_module_and_class_that_lead_nowhere_are_refused(project, name, message):
+def test_module_and_class_that_can_not_be_imported_are_refused(project, name, message):
     project("allow_import = true")
 
     with pytest.raises(PluginError, match=f"'{name}' {message}"):
         _selection.resolve(name)
 
 
-def test_settings_add_callbacks_behind_those_of_code(project, monkeypatch):
+def test_settings_add_callbacks_after_those_of_code(project, monkeypatch):
     project("callbacks = [{writer = {filename = 'a.csv'}}]")
     monkeypatch.setenv("ONSTAGE_CALLBACKS", "open")
     own = Own()
@@ -205,7 +205,7 @@ def test_settings_add_callbacks_behind_those_of_code(project, monkeypatch):
     assert made[1].filename == "a.csv"
 
 
-def test_settings_add_nothing_whose_class_or_name_is_there_already(project, monkeypatch):
+def test_settings_add_no_callback_whose_class_or_name_is_present(project, monkeypatch):
     project("callbacks = [{stopper = {patience = 9}}, 'quiet']")
     monkeypatch.setenv("ONSTAGE_CALLBACKS", "stopper,Stopper")
     explicit = _factory.callback("stopper", patience=1)
@@ -244,7 +244,7 @@ def test_inline_options_win_over_the_options_table(project):
 
 
 @pytest.mark.parametrize("setting", ["callbacks = [{open = {of = [1]}}]", "options = {open = {of = [1]}}"])
-def test_what_a_callback_does_to_its_options_reaches_no_later_run(project, setting):
+def test_a_callback_that_modifies_its_options_does_not_affect_later_runs(project, setting):
     project(setting)
 
     def made():
@@ -274,7 +274,7 @@ def test_an_unknown_name_in_a_setting_is_an_error(pack, monkeypatch):
 @pytest.mark.parametrize(
     "text", ["disable = ['stoper']", "options = {stoper = {}}", "on_error = {stoper = 'raise'}"]
 )
-def test_a_misspelt_name_in_disable_options_or_on_error_is_refused(project, text):
+def test_a_misspelled_name_in_disable_options_or_on_error_is_refused(project, text):
     path = project(text)
 
     with pytest.raises(
@@ -292,7 +292,7 @@ def test_a_command_may_be_blocked_by_name(project, pack):
     assert _selection.unknown_names(_config.settings()) == []
 
 
-def test_settings_for_a_plugin_that_is_not_installed_here_are_left_alone(project):
+def test_settings_for_a_plugin_that_is_not_installed_are_ignored(project):
     project("disable = ['wandb']\noptions = {mlflow = {}}\non_error = {neptune = 'raise'}")
 
     assert _selection.resolve() == []
@@ -305,7 +305,7 @@ def test_settings_for_a_plugin_that_is_not_installed_here_are_left_alone(project
 
 @pytest.mark.parametrize("given", ["name", "options", "object"])
 @pytest.mark.parametrize("block", ["stopper", "pack", "Stopper"])
-def test_what_code_asks_for_is_left_out_with_a_warning_where_it_is_blocked(pack, monkeypatch, given, block):
+def test_a_blocked_callback_in_code_is_left_out_with_a_warning(pack, monkeypatch, given, block):
     asked = {"name": "stopper", "options": {"stopper": {}}, "object": _factory.callback("stopper")}[given]
     own = Own()
     monkeypatch.setenv("ONSTAGE_DISABLE", block)
@@ -316,7 +316,7 @@ def test_what_code_asks_for_is_left_out_with_a_warning_where_it_is_blocked(pack,
         assert _selection.resolve([asked, own]) == [own]
 
 
-def test_what_settings_ask_for_is_left_out_quietly_where_it_is_blocked(project, monkeypatch):
+def test_a_blocked_callback_in_the_settings_is_left_out_silently(project, monkeypatch):
     project("callbacks = ['stopper', 'open']")
     monkeypatch.setenv("ONSTAGE_DISABLE", "stopper")
 
@@ -337,7 +337,7 @@ def test_a_blocked_plugin_is_never_imported(plugin_site, monkeypatch):
     assert _selection.autouse() == []
 
 
-def test_making_a_blocked_callback_by_name_is_an_error(pack, monkeypatch):
+def test_creating_a_blocked_callback_by_name_is_an_error(pack, monkeypatch):
     monkeypatch.setenv("ONSTAGE_DISABLE", "pack")
 
     with pytest.raises(
@@ -357,7 +357,7 @@ shared = Shared()
 """
 
 
-def test_autouse_gives_classes_anew_and_objects_and_modules_as_they_are(plugin_site):
+def test_autouse_instantiates_classes_and_shares_objects_and_modules(plugin_site):
     plugin_site.add(
         "auto",
         autouse={"c_class": "auto_mod:PerRun", "b_object": "auto_mod:shared", "a_module": "auto_hooks"},
@@ -373,9 +373,7 @@ def test_autouse_gives_classes_anew_and_objects_and_modules_as_they_are(plugin_s
 
 
 @pytest.mark.parametrize("variable", ["ONSTAGE_AUTOUSE", None])
-def test_autouse_can_be_switched_off_before_anything_is_imported(
-    plugin_site, tmp_path, monkeypatch, variable
-):
+def test_autouse_can_be_disabled_before_any_import(plugin_site, tmp_path, monkeypatch, variable):
     plugin_site.add("auto", autouse={"auto": "auto_mod"}, modules={"auto_mod": "raise SystemExit"})
     if variable:
         monkeypatch.setenv(variable, "0")
@@ -424,7 +422,7 @@ def test_two_autouse_plugins_of_one_name_are_named_in_warnings(plugin_site):
     assert "claimed by a 1.0 (a_mod) and b 1.0 (b_mod)" in str(caught[0].message)
 
 
-def test_error_policy_is_the_objects_then_the_settings_then_the_classs(project):
+def test_the_error_policy_is_that_of_the_object_then_the_settings_then_the_class(project):
     stopper = _discovery.find("stopper").load()
     on_object = stopper()
     on_object.on_error = "disable"
