@@ -33,7 +33,7 @@ def _method(stage):
 
 
 for _stage in STAGES:
-    if _stage == "on_optimizer_step_begin":  # would need a model that gives its gradients
+    if _stage == "on_optimizer_step_begin":  # needs a model that has gradients
         continue
     setattr(Recording, _stage, _method(_stage))
 

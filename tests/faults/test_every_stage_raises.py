@@ -6,7 +6,7 @@ from onstage import Run
 from onstage.hookspecs import ALIASES, STAGES
 
 ERRORS = [ValueError, KeyboardInterrupt, SystemExit, MemoryError]
-NOT_RAISING = ("on_exception", "on_teardown", "on_optimizer_step_begin")  # this loop makes no steps
+NOT_RAISING = ("on_exception", "on_teardown", "on_optimizer_step_begin")  # this loop has no optimizer
 RAISING_STAGES = [stage for stage in STAGES if stage not in NOT_RAISING]
 
 

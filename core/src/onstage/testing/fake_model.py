@@ -92,7 +92,7 @@ class FakeModel(Trainer):
             self._average = [(old + new) / 2 for old, new in zip(before, self._weights, strict=True)]
 
     def set_gradient_callback(self, function: Callable[[list[Array]], None] | None) -> None:
-        """Call a function with the gradients, -1 everywhere, before each update; None for none."""
+        """Call `function` with the gradients, all -1, before each update; None removes it."""
         self._gradient_callback = function
 
     def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:

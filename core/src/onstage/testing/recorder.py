@@ -70,7 +70,7 @@ def _recording(stage: str) -> Callable[..., None]:
 
 def _record_all(kind: Any) -> None:
     for stage in STAGES:
-        # It would need a model that gives its gradients.
+        # It would require a model that has gradients.
         if stage == "on_optimizer_step_begin":
             continue
         setattr(kind, stage, _recording(stage))
