@@ -46,6 +46,7 @@ class DrivenRun(RunControls):
 
         Examples
         --------
+        >>> from onstage import Run
         >>> run = Run(callbacks=[], epochs=1).open()
         >>> run.begin("train_batch")
         >>> run.end("train_batch", {"loss": 0.5}, samples=32)
