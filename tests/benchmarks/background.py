@@ -71,8 +71,8 @@ class InlineTensorBoard(TensorBoard):
     def on_epoch_begin(self, epoch):
         """Put the inline files in the place of those with a thread."""
         super().on_epoch_begin(epoch)
-        if self._journal._files is None:
-            self._journal._files = InlineFiles(self.log_dir, self._journal._series)
+        if self._event_log._writer is None:
+            self._event_log._writer = InlineFiles(self.log_dir, self._event_log._series)
 
 
 class InlineMonitor(Callback):

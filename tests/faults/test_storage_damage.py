@@ -57,7 +57,7 @@ def _refusal(path, content):
 
 def test_every_truncation_is_detected_and_named(path, content):
     for length in range(len(content)):
-        assert _refusal(path, content[:length]).startswith(f"state file '{path}' can't be used: ")
+        assert _refusal(path, content[:length]).startswith(f"state file '{path}' cannot be used: ")
 
 
 def test_every_addition_is_detected(path, content):
@@ -97,7 +97,7 @@ def test_two_swapped_arrays_are_detected(path):
 
     swapped = content[:-128] + content[-64:] + content[-128:-64]
 
-    assert "doesn't match its checksum" in _refusal(path, swapped)
+    assert "does not match its checksum" in _refusal(path, swapped)
 
 
 # Fuzz: a StateError or a good load.

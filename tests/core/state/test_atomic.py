@@ -86,7 +86,7 @@ def _temporary(directory, pid, host=None, token="0123abcd"):
     return path
 
 
-def test_temporaries_of_dead_processes_are_swept_and_those_of_living_ones_stay(tmp_path, dead_pid):
+def test_temporary_files_of_dead_processes_are_deleted_and_those_of_living_ones_stay(tmp_path, dead_pid):
     dead, reused = _temporary(tmp_path, dead_pid), _temporary(tmp_path, os.getpid())
     living, foreign = (
         _temporary(tmp_path, os.getppid()),
@@ -98,13 +98,13 @@ def test_temporaries_of_dead_processes_are_swept_and_those_of_living_ones_stay(t
     write_atomic(tmp_path / "f", [b"x"])
 
     assert not dead.exists()
-    assert not reused.exists(), "our own number, but none of our files: it was another process's"
+    assert not reused.exists(), "our own pid, but not our file: an earlier process had that pid"
     assert living.exists()
     assert foreign.exists()
     assert unrelated.exists()
 
 
-def test_temporaries_of_another_machine_are_swept_after_a_day(tmp_path):
+def test_temporary_files_of_another_machine_are_deleted_after_a_day(tmp_path):
     old, young = _temporary(tmp_path, 1, host="there"), _temporary(tmp_path, 2, host="there")
     os.utime(old, (time.time() - 90_000,) * 2)
 
@@ -114,7 +114,7 @@ def test_temporaries_of_another_machine_are_swept_after_a_day(tmp_path):
     assert young.exists()
 
 
-def test_threads_that_write_at_once_don_t_sweep_each_other_away(tmp_path):
+def test_threads_that_write_at_once_do_not_delete_each_others_files(tmp_path):
     errors = []
 
     def write_often(name):

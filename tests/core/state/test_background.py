@@ -1,4 +1,4 @@
-"""Slow work goes on beside the training, in order, and its errors come back."""
+"""Jobs run in the background, in order, and their errors reach the caller."""
 
 import contextlib
 import copy
@@ -27,7 +27,7 @@ def work():
 
 @pytest.fixture
 def gate():
-    """Hold up a job that waits for it; opened at the end at the latest."""
+    """Block a job that waits for it; opened at the end of the test at the latest."""
     opened = threading.Event()
     yield opened
     opened.set()
@@ -44,7 +44,7 @@ def fail(message="by design"):
 # ---------------------------------------------------------------- order and thread
 
 
-def test_jobs_are_done_in_the_order_given_by_a_thread_of_its_own(work):
+def test_jobs_run_in_order_in_a_thread_of_their_own(work):
     done = []
 
     for n in range(50):
@@ -54,7 +54,7 @@ def test_jobs_are_done_in_the_order_given_by_a_thread_of_its_own(work):
     assert done == [(n, "some-work") for n in range(50)]
 
 
-def test_there_is_no_thread_before_the_first_job_nor_after_the_end(work):
+def test_there_is_no_thread_before_the_first_job_nor_after_close(work):
     work.flush()
     assert not threads()
 
@@ -65,7 +65,7 @@ def test_there_is_no_thread_before_the_first_job_nor_after_the_end(work):
     assert not threads()
 
 
-def test_a_job_after_the_end_begins_another_thread(work):
+def test_a_job_after_close_starts_another_thread(work):
     done = []
     work.submit(done.append, 1)
     work.close()
@@ -76,7 +76,7 @@ def test_a_job_after_the_end_begins_another_thread(work):
     assert done == [1, 2]
 
 
-def test_the_end_waits_for_all_jobs(work, gate):
+def test_close_waits_for_all_jobs(work, gate):
     done = []
     work.submit(gate.wait, 30)
     work.submit(done.append, 1)
@@ -87,7 +87,7 @@ def test_the_end_waits_for_all_jobs(work, gate):
     assert done == [1]
 
 
-def test_no_more_jobs_wait_than_was_said(gate):
+def test_no_more_jobs_wait_than_allowed(gate):
     work = Background("some-work", waiting=2)
     given = []
 
@@ -101,7 +101,7 @@ def test_no_more_jobs_wait_than_was_said(gate):
     giver.start()
     giver.join(0.2)
 
-    # One is being done; two wait, or the giver was slow.
+    # One runs; two wait, or fewer if the submitting thread was slow.
     assert len(given) <= 2
     assert giver.is_alive()
     gate.set()
@@ -120,7 +120,7 @@ def test_waiting_must_be_a_whole_number_of_jobs(waiting, error):
 
 
 @pytest.mark.parametrize("call", ["check", "flush", "close", "submit"])
-def test_an_error_comes_out_of_the_next_call_with_its_own_traceback(work, call):
+def test_an_error_is_raised_by_the_next_call_with_its_own_traceback(work, call):
     work.submit(fail)
     work.sync()  # so that check, which does not wait, meets it too
 
@@ -131,7 +131,7 @@ def test_an_error_comes_out_of_the_next_call_with_its_own_traceback(work, call):
     assert caught.value.__notes__ == ["raised in the background thread 'some-work', by work given earlier"]
 
 
-def test_an_error_comes_out_once(work):
+def test_an_error_is_raised_once(work):
     work.submit(fail)
     with pytest.raises(ZeroDivisionError):
         work.flush()
@@ -141,7 +141,7 @@ def test_an_error_comes_out_once(work):
     work.close()
 
 
-def test_what_waits_behind_a_failed_job_is_dropped_and_later_jobs_are_done(work, gate):
+def test_jobs_that_wait_after_a_failed_one_are_dropped_and_later_jobs_run(work, gate):
     done = []
 
     def fail_when_open():
@@ -149,7 +149,7 @@ def test_what_waits_behind_a_failed_job_is_dropped_and_later_jobs_are_done(work,
         fail()
 
     work.submit(fail_when_open)
-    work.submit(done.append, "behind")
+    work.submit(done.append, "waiting")
     gate.set()
     with pytest.raises(ZeroDivisionError):
         work.flush()
@@ -159,7 +159,7 @@ def test_what_waits_behind_a_failed_job_is_dropped_and_later_jobs_are_done(work,
     assert done == ["later"]
 
 
-def test_even_an_exit_in_a_job_is_an_error_of_the_caller(work):
+def test_even_an_exit_in_a_job_is_raised_in_the_caller(work):
     work.submit(sys.exit, "stop")
 
     with pytest.raises(SystemExit, match="stop"):
@@ -189,10 +189,10 @@ def test_an_interrupt_ends_the_waiting_and_not_the_job(work, gate):
 
 
 class Large:
-    """What a job holds."""
+    """An object that a job holds."""
 
 
-def test_what_a_job_held_is_let_go_when_it_is_done(work):
+def test_the_objects_of_a_job_are_released_when_it_is_done(work):
     large = Large()
     alive = weakref.ref(large)
 
@@ -203,10 +203,10 @@ def test_what_a_job_held_is_let_go_when_it_is_done(work):
     assert alive() is None
 
 
-def test_what_a_failed_job_held_is_let_go_with_its_error(work):
+def test_the_objects_of_a_failed_job_are_released_with_its_error(work):
     large = Large()
     alive = weakref.ref(large)
-    gc.disable()  # a cycle would keep it until some collection
+    gc.disable()  # a cycle would keep it until a collection
 
     try:
         work.submit(lambda held: fail(), large)
@@ -223,7 +223,7 @@ def test_what_a_failed_job_held_is_let_go_with_its_error(work):
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda it: pickle.loads(pickle.dumps(it))])
-def test_a_copy_begins_with_no_job_and_no_thread(work, gate, copied):
+def test_a_copy_starts_without_jobs_and_thread(work, gate, copied):
     work.submit(gate.wait, 30)
 
     other = copied(work)
@@ -238,28 +238,28 @@ def test_a_copy_begins_with_no_job_and_no_thread(work, gate, copied):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_child_waits_for_nothing_and_does_its_own_jobs(work, gate):
+def test_a_forked_child_waits_for_nothing_and_runs_its_own_jobs(work, gate):
     done = []
     work.submit(gate.wait, 30)
-    work.submit(done.append, "given by the parent")
+    work.submit(done.append, "of the parent")
 
     child = os.fork()
     if not child:
         signal.alarm(10)  # a child that hangs must not outlive the test
         work.flush()
         work.close()
-        work.submit(done.append, "given by the child")
+        work.submit(done.append, "of the child")
         work.close()
-        os._exit(0 if done == ["given by the child"] else 1)
+        os._exit(0 if done == ["of the child"] else 1)
     _, status = os.waitpid(child, 0)
     gate.set()
     work.close()
 
     assert os.waitstatus_to_exitcode(status) == 0
-    assert done == ["given by the parent"]
+    assert done == ["of the parent"]
 
 
-def test_a_program_that_never_closes_it_ends_all_the_same():
+def test_a_program_that_never_closes_it_still_ends():
     program = (
         "import threading; from onstage.state.background import Background; "
         "work = Background('some-work'); work.submit(threading.Event().wait)"
@@ -297,7 +297,7 @@ class Archive(Callback):
         self.working.close()
 
 
-def test_all_is_done_when_the_run_is_over(tmp_path):
+def test_all_jobs_are_done_when_the_run_is_over(tmp_path):
     with Run(callbacks=[Archive(tmp_path)], epochs=20) as run:
         list(run.epochs())
 
@@ -321,7 +321,7 @@ def test_an_error_ends_the_training_at_a_later_stage_and_names_the_callback(tmp_
     assert not threads()
 
 
-def test_after_another_error_what_was_given_is_done_all_the_same(tmp_path, gate):
+def test_after_another_error_the_submitted_jobs_still_run(tmp_path, gate):
     threading.Timer(0.1, gate.set).start()
 
     with pytest.raises(ZeroDivisionError), Run(callbacks=[Archive(tmp_path, gate)], epochs=3) as run:

@@ -1,4 +1,4 @@
-"""State files: what was saved is what is loaded, to the bit, and nothing else is."""
+"""State files: a saved state is loaded bit for bit, and nothing else is loaded."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ STATES = st.dictionaries(KEYS, TREES, max_size=5)
 
 
 def _same(a, b):
-    """Say whether two trees are the same to the bit, types included; nan is nan."""
+    """Return whether two trees are equal bit for bit, types included; nan equals nan."""
     if isinstance(a, np.ndarray):
         little = np.asarray(a, a.dtype.newbyteorder("<"), order="C")
         return type(b) is np.ndarray and (b.shape, b.dtype, b.tobytes()) == (
@@ -70,7 +70,7 @@ def path(tmp_path_factory):
 @given(state=STATES)
 @example(state={"a": {"b": np.ones(1)}, "a/b": np.zeros(2)})
 @example(state={"x": -0.0, "y": [math.nan, math.inf, -math.inf], "z": 5e-324})
-def test_what_was_saved_is_loaded_to_the_bit(path, state):
+def test_a_saved_state_is_loaded_bit_for_bit(path, state):
     storage.save(path, state)
 
     assert _same(state, storage.load(path))
@@ -154,7 +154,7 @@ def test_loaded_arrays_can_be_written_to_and_share_no_memory(path):
     ],
     ids=["transposed", "reversed", "big-endian", "broadcast"],
 )
-def test_arrays_of_any_layout_come_back_plain(path, array, expected):
+def test_arrays_of_any_layout_are_loaded_contiguous(path, array, expected):
     storage.save(path, {"a": array})
 
     loaded = storage.load(path)["a"]
@@ -164,7 +164,7 @@ def test_arrays_of_any_layout_come_back_plain(path, array, expected):
     assert loaded.dtype.isnative
 
 
-def test_tuples_become_lists_and_numpy_s_scalars_python_s_numbers(path):
+def test_tuples_become_lists_and_numpy_scalars_python_numbers(path):
     storage.save(
         path, {"t": (1, (2,)), "f": np.float32(0.1), "i": np.uint8(3), "b": np.True_, "s": np.str_("x")}
     )
@@ -192,11 +192,11 @@ def test_tuples_become_lists_and_numpy_s_scalars_python_s_numbers(path):
         (np.array([1j]), r"got dtype complex128 at 'deep/0'"),
         (np.zeros(1, np.longdouble), r"got dtype .* at 'deep/0'"),
         (np.ma.masked_array([1], [True]), r"got a masked array at 'deep/0'"),
-        ({3: 4}, r"state must have str for keys, got 3 at 'deep/0'"),
+        ({3: 4}, r"state must have keys of type str, got 3 at 'deep/0'"),
     ],
     ids=repr,
 )
-def test_what_a_state_can_t_hold_is_refused_with_its_place(tmp_path, value, message):
+def test_values_that_a_state_cannot_hold_are_refused_with_their_path(tmp_path, value, message):
     with pytest.raises(TypeError, match=message):
         storage.save(tmp_path / "s", {"deep": [value]})
 
@@ -215,7 +215,7 @@ def _nested(levels):
     return state
 
 
-def test_states_of_the_greatest_depth_and_size_of_number_are_held(path):
+def test_the_greatest_depth_and_the_largest_integer_are_saved(path):
     state = {"n": [2**4096 - 1, 1 - 2**4096], "deep": _nested(31)}
 
     storage.save(path, state)
@@ -249,13 +249,13 @@ def test_a_state_that_holds_itself_is_refused(tmp_path):
         storage.save(tmp_path / "s", state)
 
 
-# Files that can't be used. Their checksums are right: what is refused is the content.
+# Invalid files. Their checksums are right: the content is refused.
 
 _HEAD = '"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'
 _REF = '{"x":{"$tensor":"a"}}'
 
 
-def test_the_hand_made_file_that_the_next_tests_spoil_is_good(path):
+def test_the_hand_made_file_that_the_next_tests_damage_is_valid(path):
     path.write_bytes(_file(_REF, _HEAD, bytes(8)))
 
     assert storage.load(path)["x"].tolist() == [0.0, 0.0]
@@ -266,61 +266,67 @@ def test_the_hand_made_file_that_the_next_tests_spoil_is_good(path):
     [
         (b"", "it has 0 bytes, too few for any state; it was cut short"),
         (b"1234567", "it has 7 bytes, too few"),
-        (b"\xff" * 200, "its header can't be 18,446,744,073,709,551,615 bytes long"),
-        (struct.pack("<Q", 100_000_001) + bytes(64), "its header can't be 100,000,001 bytes long"),
-        (struct.pack("<Q", 90) + b"{" * 90, "its header doesn't begin as onstage writes it"),
+        (b"\xff" * 200, "its header cannot be 18,446,744,073,709,551,615 bytes long"),
+        (struct.pack("<Q", 100_000_001) + bytes(64), "its header cannot be 100,000,001 bytes long"),
+        (struct.pack("<Q", 90) + b"{" * 90, "its header does not begin like one of onstage"),
         (struct.pack("<Q", 1000) + b"{}", "its header needs 1,000 bytes, 2 are there; it was cut short"),
-        (struct.pack("<Q", 128) + b"{" * 128, "its header doesn't begin as onstage writes it"),
-        (struct.pack("<Q", 90) + _file("{}")[8:98], "its header doesn't begin as onstage writes it"),
-        (_file("{}", format="other"), "it doesn't call itself an onstage state"),
+        (struct.pack("<Q", 128) + b"{" * 128, "its header does not begin like one of onstage"),
+        (struct.pack("<Q", 90) + _file("{}")[8:98], "its header does not begin like one of onstage"),
+        (_file("{}", format="other"), "it is not marked as an onstage state"),
         (
             _file("{}", schema="2"),
             "its schema is '2', this onstage reads '1'; .* from another version of onstage",
         ),
-        (_file("{}", sha256="0" * 64), "its content doesn't match its checksum; it is damaged"),
-        (_file("{}", "nonsense"), "its JSON can't be read"),
-        (_file("{"), "its JSON can't be read"),
-        (_file('{"a":NaN}'), "its JSON can't be read"),
-        (_file('{"a":' + "9" * 5000 + "}"), "its JSON can't be read"),
-        (_file('{"a":' + "[" * 100_000 + "]" * 100_000 + "}"), "its JSON can't be read"),
+        (_file("{}", sha256="0" * 64), "its content does not match its checksum; it is damaged"),
+        (_file("{}", "nonsense"), "its JSON is invalid"),
+        (_file("{"), "its JSON is invalid"),
+        (_file('{"a":NaN}'), "its JSON is invalid"),
+        (_file('{"a":' + "9" * 5000 + "}"), "its JSON is invalid"),
+        (_file('{"a":' + "[" * 100_000 + "]" * 100_000 + "}"), "its JSON is invalid"),
         (_file('{"a":' + "[" * 65 + "]" * 65 + "}"), "its state is more than 64 levels deep"),
-        (_file("[]"), "it holds no dict"),
-        (_file('{"$float":"nan"}'), "it holds no dict"),
-        (_file('{"x":{"$float":"one"}}'), r"its state has the unknown mark '\$float'"),
-        (_file('{"x":{"$class":"os.system"}}'), r"its state has the unknown mark '\$class'"),
-        (_file('{"x":{"$tensor":1}}'), r"its state has the unknown mark '\$tensor'"),
+        (_file("[]"), "its state is not a dict"),
+        (_file('{"$float":"nan"}'), "its state is not a dict"),
+        (_file('{"x":{"$float":"one"}}'), r"its state has an unknown mark '\$float'"),
+        (_file('{"x":{"$class":"os.system"}}'), r"its state has an unknown mark '\$class'"),
+        (_file('{"x":{"$tensor":1}}'), r"its state has an unknown mark '\$tensor'"),
         (_file(_REF), "array 'a' is missing, or used twice"),
         (
             _file('{"x":{"$tensor":"a"},"y":{"$tensor":"a"}}', _HEAD, bytes(8)),
             "array 'a' is missing, or used twice",
         ),
-        (_file("{}", _HEAD, bytes(8)), "array 'a' has no place in its state"),
+        (_file("{}", _HEAD, bytes(8)), "array 'a' is not part of its state"),
         (_file(_REF, _HEAD, bytes(7)), "its arrays need 8 bytes, 7 are there; it was cut short or added to"),
         (_file(_REF, _HEAD, bytes(9)), "its arrays need 8 bytes, 9 are there"),
-        (_file(_REF, _HEAD.replace("[2]", "[3]"), bytes(8)), "array 'a' isn't where its shape says"),
-        (_file(_REF, _HEAD.replace("[0,8]", "[8,16]"), bytes(16)), "array 'a' isn't where its shape says"),
-        (_file(_REF, _HEAD.replace("[0,8]", "[0,-8]"), bytes(8)), "array 'a' isn't where its shape says"),
+        (_file(_REF, _HEAD.replace("[2]", "[3]"), bytes(8)), "array 'a' is not where its shape requires"),
+        (
+            _file(_REF, _HEAD.replace("[0,8]", "[8,16]"), bytes(16)),
+            "array 'a' is not where its shape requires",
+        ),
+        (
+            _file(_REF, _HEAD.replace("[0,8]", "[0,-8]"), bytes(8)),
+            "array 'a' is not where its shape requires",
+        ),
         (
             _file(_REF, _HEAD.replace("[2]", "[-2]"), bytes(8)),
-            "array 'a' has a description that can't be read",
+            "array 'a' has an invalid description",
         ),
-        (_file(_REF, _HEAD.replace("[2]", "[true,2]"), bytes(8)), "array 'a' has a description that"),
-        (_file(_REF, _HEAD.replace("[2]", "[2.0]"), bytes(8)), "array 'a' has a description that"),
-        (_file(_REF, _HEAD.replace("[2]", str([1] * 33)), bytes(4)), "array 'a' has a description that"),
+        (_file(_REF, _HEAD.replace("[2]", "[true,2]"), bytes(8)), "array 'a' has an invalid description"),
+        (_file(_REF, _HEAD.replace("[2]", "[2.0]"), bytes(8)), "array 'a' has an invalid description"),
+        (_file(_REF, _HEAD.replace("[2]", str([1] * 33)), bytes(4)), "array 'a' has an invalid description"),
         (
             _file(_REF, _HEAD.replace("[2]", "[9223372036854775808,0]"), b""),
-            "array 'a' has a description that",
+            "array 'a' has an invalid description",
         ),
-        (_file(_REF, _HEAD.replace("F32", "C64"), bytes(8)), "array 'a' has a description that"),
-        (_file(_REF, _HEAD.replace("F32", "object"), bytes(8)), "array 'a' has a description that"),
-        (_file(_REF, '"a":[]'), "array 'a' has a description that"),
+        (_file(_REF, _HEAD.replace("F32", "C64"), bytes(8)), "array 'a' has an invalid description"),
+        (_file(_REF, _HEAD.replace("F32", "object"), bytes(8)), "array 'a' has an invalid description"),
+        (_file(_REF, '"a":[]'), "array 'a' has an invalid description"),
         (
             _file(_REF, _HEAD.replace("[2]", "[4611686018427387904,0]").replace("8]", "0]")),
             "an impossible shape",
         ),
         (
             _file(_REF, _HEAD.replace("F32", "BOOL").replace("8]", "2]"), b"\1\2"),
-            "array 'a' holds bytes that are no booleans",
+            "array 'a' holds bytes that are not booleans",
         ),
     ],
 )
@@ -330,14 +336,14 @@ def test_a_file_that_is_no_state_is_refused_by_name(path, content, message):
     with pytest.raises(StateError, match=message) as caught:
         storage.load(path)
 
-    assert str(caught.value).startswith(f"state file '{path}' can't be used: ")
+    assert str(caught.value).startswith(f"state file '{path}' cannot be used: ")
 
 
 def test_safetensors_of_another_program_are_refused(path):
     safetensors.numpy.save_file({"w": np.ones(100)}, path)
 
     with pytest.raises(
-        StateError, match="doesn't begin as onstage writes it; it is damaged or another program's"
+        StateError, match="does not begin like one of onstage; it is damaged or another program's"
     ):
         storage.load(path)
 
@@ -352,7 +358,7 @@ def test_a_directory_is_refused(tmp_path):
         storage.load(tmp_path)
 
 
-# The newest that can be read.
+# The newest readable file.
 
 
 def _three_files(tmp_path):
@@ -368,17 +374,17 @@ def test_the_newest_file_is_loaded(tmp_path):
     assert storage.load_newest(paths) == (paths[2], {"i": 2})
 
 
-def test_a_damaged_newest_file_gives_way_to_the_one_before_with_a_warning(tmp_path):
+def test_a_damaged_newest_file_is_replaced_by_the_previous_one_with_a_warning(tmp_path):
     paths = _three_files(tmp_path)
     paths[2].write_bytes(paths[2].read_bytes()[:-1])
 
     with pytest.warns(
-        OnstageWarning, match=r"2\.state' can't be used: .* cut short.*; '.*1\.state' is used instead"
+        OnstageWarning, match=r"2\.state' cannot be used: .* cut short.*; '.*1\.state' is used instead"
     ):
         assert storage.load_newest(paths) == (paths[1], {"i": 1})
 
 
-def test_files_that_are_gone_are_passed_over(tmp_path):
+def test_missing_files_are_skipped(tmp_path):
     paths = _three_files(tmp_path)
     paths[2].unlink()
 
@@ -387,10 +393,10 @@ def test_files_that_are_gone_are_passed_over(tmp_path):
     assert storage.load_newest([]) is None
 
 
-def test_nothing_but_damaged_files_is_an_error_that_names_all(tmp_path):
+def test_if_all_files_are_damaged_the_error_names_all(tmp_path):
     paths = _three_files(tmp_path)
     for path in paths:
         path.write_bytes(b"")
 
-    with pytest.raises(StateError, match=r"no state file can be used: .*2\.state.*1\.state.*0\.state"):
+    with pytest.raises(StateError, match=r"no state file can be read: .*2\.state.*1\.state.*0\.state"):
         storage.load_newest(paths)

@@ -1,4 +1,4 @@
-"""Copies of states: nothing is shared, and an earlier copy's memory is used again."""
+"""Copies of states share no memory, and reuse that of an earlier copy."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_a_copy_is_equal_and_shares_no_memory():
     assert copy["slots"] is not given["slots"]
 
 
-def test_an_earlier_copy_is_written_over():
+def test_an_earlier_copy_is_overwritten():
     earlier = copy_state(state())
     now = state()
     now["weights"][0] *= 2
@@ -52,7 +52,7 @@ def test_an_earlier_copy_is_written_over():
         [np.zeros(6)],
     ],
 )
-def test_what_does_not_fit_is_taken_anew(earlier):
+def test_arrays_that_do_not_fit_are_allocated_anew(earlier):
     given = state()
     copy = copy_state(given, into=earlier)
 

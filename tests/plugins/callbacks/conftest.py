@@ -1,4 +1,4 @@
-"""What tests of several plugins share: a reader of TensorBoard's files, a scripted HTTP server."""
+"""Fixtures of several plugins: a reader of TensorBoard files, a scripted HTTP server."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 
 def slow_crc32c(data):
-    """Bit by bit: RFC 3720, appendix B.4."""
+    """Compute CRC-32C bit by bit: RFC 3720, appendix B.4."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte
@@ -28,7 +28,7 @@ def unmasked(value):
 
 
 def records(path):
-    """Read the records of a file, every checksum checked."""
+    """Read the records of a file and verify every checksum."""
     data, at = path.read_bytes(), 0
     while at < len(data):
         (length,) = struct.unpack_from("<Q", data, at)
@@ -42,7 +42,7 @@ def records(path):
 
 
 def values_of(folder):
-    """Give ``[(tag, step, value)]`` of a run, in the order of the files."""
+    """Return ``[(tag, step, value)]`` of a run, in the order of the files."""
     found = []
     for path in sorted(folder.glob("events.out.tfevents.*")):
         for event in records(path):
@@ -51,7 +51,7 @@ def values_of(folder):
 
 
 def points(folder):
-    """Give the curves of a run: ``{tag: [(step, value)]}``."""
+    """Return the curves of a run: ``{tag: [(step, value)]}``."""
     curves = {}
     for tag, step, value in values_of(folder):
         if value.HasField("simple_value"):
@@ -66,22 +66,22 @@ def single(folder, tag):
 
 @pytest.fixture(scope="session")
 def tfevents():
-    """Read event files as the format's description has it, every checksum checked."""
+    """Read event files according to the format, and verify every checksum."""
     return SimpleNamespace(records=records, values_of=values_of, points=points, single=single)
 
 
 class ScriptedServer:
-    """An HTTP server on loopback that answers as told, and keeps what it was sent.
+    """HTTP server on loopback that answers according to a script, and keeps the requests.
 
     Attributes
     ----------
     script
-        What to do with the next requests, one each: a status, or ``hang``,
-        ``trickle``, ``reset``; when it is empty, `behaviour`.
+        Answers to the next requests: a status, or ``hang``, ``trickle``,
+        ``reset``; after them, `behaviour`.
     requests
-        ``(path, headers, body)`` of those that were answered with 200, in order.
+        ``(path, headers, body)`` of the requests answered with 200, in order.
     attempts
-        How many requests there were.
+        Number of requests.
     """
 
     def __init__(self, port=0):
@@ -148,7 +148,7 @@ class ScriptedServer:
         handler.wfile.write(b"ok")
 
     def close(self):
-        """Go away, with all connections; a second time does nothing."""
+        """Close the server and all connections; a second call does nothing."""
         self.released.set()
         for connection in self.connections:
             with contextlib.suppress(OSError):
@@ -160,7 +160,7 @@ class ScriptedServer:
 
 @pytest.fixture
 def scripted_server():
-    """Make scripted servers; they end with the test."""
+    """Return a function that makes scripted servers, which are closed after the test."""
     made = []
 
     def make(port=0):

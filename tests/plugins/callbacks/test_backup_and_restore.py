@@ -287,7 +287,7 @@ def test_backups_that_are_all_damaged_are_an_error(tmp_path):
     for path in tmp_path.iterdir():
         path.write_bytes(b"nothing")
 
-    with pytest.raises(StateError, match="no state file can be used"):
+    with pytest.raises(StateError, match="no state file can be read"):
         resumed_epochs(tmp_path)
 
 

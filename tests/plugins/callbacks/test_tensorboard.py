@@ -1,4 +1,4 @@
-"""TensorBoard: what it writes of logs, and how it stands as a callback."""
+"""TensorBoard: the curves that it writes, and its behaviour as a callback."""
 
 import pickle
 
@@ -17,7 +17,7 @@ LOGS = [
 ]
 
 
-def test_epochs_go_to_train_and_validation_under_the_names_of_keras(tmp_path, tfevents):
+def test_epochs_are_written_to_train_and_validation_under_keras_names(tmp_path, tfevents):
     replay(TensorBoard(tmp_path), LOGS, batches=3)
 
     assert tfevents.points(tmp_path / "train") == {
@@ -38,7 +38,7 @@ def test_batches_are_counted_from_1_over_all_epochs(tmp_path, tfevents):
     assert tfevents.points(tmp_path / "train")["batch_loss"] == [(2, 6.0), (4, 8.0), (6, 5.0)]
 
 
-def test_what_a_callback_adds_to_a_batch_is_written_too(tmp_path, tfevents):
+def test_batch_metrics_added_by_a_callback_are_written_too(tmp_path, tfevents):
     class Adds(Callback):
         def on_train_batch_end(self, batch, logs):
             logs["norm"] = float(batch)
@@ -48,7 +48,7 @@ def test_what_a_callback_adds_to_a_batch_is_written_too(tmp_path, tfevents):
     assert tfevents.points(tmp_path / "train")["batch_norm"] == [(1, 0.0), (2, 1.0)]
 
 
-def test_logs_of_batches_are_not_built_unless_they_are_written():
+def test_logs_of_batches_are_not_computed_unless_they_are_written():
     quiet, loud = TensorBoard(), TensorBoard(update_freq=100)
 
     assert Bus([quiet]).stages.on_train_batch_end is None
@@ -56,7 +56,7 @@ def test_logs_of_batches_are_not_built_unless_they_are_written():
     assert Bus([loud]).stages.on_train_batch_end.reads_logs is True
 
 
-def test_rates_are_written_beside_batches_and_epochs(tmp_path, tfevents):
+def test_rates_are_written_with_batches_and_epochs(tmp_path, tfevents):
     replay(TensorBoard(tmp_path, update_freq=2, write_steps_per_second=True), LOGS, batches=2)
 
     curves = tfevents.points(tmp_path / "train")
@@ -64,7 +64,7 @@ def test_rates_are_written_beside_batches_and_epochs(tmp_path, tfevents):
     assert [step for step, rate in curves["epoch_steps_per_second"] if rate > 0] == [0, 1]
 
 
-def test_a_loop_without_a_model_has_its_curves(tmp_path, tfevents):
+def test_a_loop_without_a_model_writes_its_curves(tmp_path, tfevents):
     with Run(callbacks=[TensorBoard(tmp_path, update_freq=1)], epochs=1) as run:
         for _ in run.epochs():
             for value in run.batches([1.0, 2.0]):
@@ -92,7 +92,7 @@ def test_an_evaluation_alone_writes_no_training_run(tmp_path, tfevents):
     assert not (tmp_path / "train").exists()
 
 
-def test_what_is_no_number_is_left_out(tmp_path, tfevents):
+def test_values_that_are_not_numbers_are_left_out(tmp_path, tfevents):
     replay(TensorBoard(tmp_path), [{"loss": np.float32(0.5), "name": "3", "matrix": np.eye(2), "none": None}])
 
     assert set(tfevents.points(tmp_path / "train")) == {"epoch_loss", "epoch_learning_rate"}
@@ -106,7 +106,7 @@ def test_nan_and_infinity_are_points_too(tmp_path, tfevents):
     assert curves["epoch_size"] == [(0, np.inf)]
 
 
-def test_a_second_fit_goes_on_where_the_first_ended(tmp_path, tfevents):
+def test_a_second_fit_continues_the_steps_of_the_first(tmp_path, tfevents):
     board = TensorBoard(tmp_path, update_freq=1)
 
     replay(board, LOGS, batches=2)
@@ -143,7 +143,7 @@ def test_metric_names_are_escaped_in_the_files(tmp_path, tfevents):
     assert "epoch_%3Cimg src=x%3E" in tfevents.points(tmp_path / "train")
 
 
-def test_it_stands_what_every_callback_must(tmp_path, monkeypatch):
+def test_it_passes_the_conformance_checks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     check_callback(TensorBoard)
@@ -159,7 +159,7 @@ def test_it_stands_what_every_callback_must(tmp_path, monkeypatch):
     )
 
 
-def test_a_pickled_one_goes_on(tmp_path, tfevents):
+def test_a_pickled_one_continues_its_steps(tmp_path, tfevents):
     board = TensorBoard(tmp_path, update_freq=1, profile_batch=5)
     replay(board, LOGS, batches=1)
 

@@ -97,14 +97,14 @@ def test_a_histogram_shows_the_weights_of_its_epoch(tmp_path, tfevents):
     assert sums == [3.0 * (epoch + 1) for epoch in range(40)]
 
 
-def test_a_histogram_of_a_loop_s_own_weights_is_that_of_its_epoch_too(tmp_path, tfevents):
+def test_a_histogram_of_the_weights_of_an_own_loop_shows_its_epoch_too(tmp_path, tfevents):
     weights = np.zeros(1000)
     view = ModelView(get_weights=lambda: [weights])
 
     with Run(view, [TensorBoard(tmp_path, histogram_freq=1)], epochs=20) as run:
         for _ in run.epochs():
             for _ in run.batches(range(2)):
-                weights += 1  # in place, while the last epoch's may be in the thread's hands
+                weights += 1  # in place, while the thread may still read those of the last epoch
 
     histograms = [
         value.histo.sum for _, _, value in tfevents.values_of(tmp_path / "train") if value.HasField("histo")
@@ -150,7 +150,7 @@ def test_images_run_from_black_to_white(tmp_path, tfevents):
     assert not [tag for tag, _, _ in tfevents.values_of(train) if tag == "net/a/number/image"]
 
 
-def test_of_a_large_matrix_every_kth_row_and_column_is_drawn(tmp_path, tfevents):
+def test_every_kth_row_and_column_of_a_large_matrix_is_drawn(tmp_path, tfevents):
     model = model_of(Layer("a", kernel=np.zeros((10, 2500), np.float32)))
 
     replay(TensorBoard(tmp_path, histogram_freq=1, write_images=True), LOGS[:1], model=model)
@@ -169,7 +169,7 @@ def test_a_table_of_the_weights_is_in_the_text_tab(tmp_path, tfevents):
     assert "| net/a/kernel | 200 x 6 | 1,200 |" in value.tensor.string_val[0].decode()
 
 
-def test_hyperparameters_and_how_it_ended_are_in_the_hparams_tab(tmp_path, tfevents):
+def test_hyperparameters_and_the_outcome_are_in_the_hparams_tab(tmp_path, tfevents):
     hparams = {"rate": np.float32(0.5), "layers": 3, "bias": True, "act": "relu"}
 
     replay(TensorBoard(tmp_path, hparams=hparams), LOGS)
@@ -186,7 +186,7 @@ def test_hyperparameters_and_how_it_ended_are_in_the_hparams_tab(tmp_path, tfeve
     assert end.session_end_info.status == 1  # STATUS_SUCCESS
 
 
-def test_a_training_that_raised_has_failed_in_the_hparams_tab(tmp_path, tfevents):
+def test_a_training_that_raised_is_marked_as_failed_in_the_hparams_tab(tmp_path, tfevents):
     with pytest.raises(InterruptedError):
         replay([TensorBoard(tmp_path, update_freq=1, hparams={"n": 1}), Fails()], LOGS, batches=1)
 
@@ -194,7 +194,7 @@ def test_a_training_that_raised_has_failed_in_the_hparams_tab(tmp_path, tfevents
     assert end.session_end_info.status == 2  # STATUS_FAILURE
 
 
-def test_embeddings_are_a_table_and_a_line_of_the_configuration(tmp_path):
+def test_embeddings_are_written_as_a_table_and_a_configuration_entry(tmp_path):
     table = np.float32([[1 / 3, 2], [3, 4], [5, -6]])
     model = model_of(Embedding("words", embeddings=table), Layer("dense", kernel=np.ones((2, 2))))
     metadata = {"words": 'labels "a".tsv'}
@@ -243,7 +243,7 @@ def test_a_profile_of_batches_is_in_the_text_tab(tmp_path, profile_batch, tfeven
     assert sys.getprofile() is None
 
 
-def test_a_profile_is_ended_by_an_error(tmp_path):
+def test_an_error_stops_the_profiler(tmp_path):
     with pytest.raises(InterruptedError):
         replay([TensorBoard(tmp_path, profile_batch=(1, 9)), Fails()], LOGS, batches=3)
 

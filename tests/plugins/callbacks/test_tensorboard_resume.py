@@ -1,4 +1,4 @@
-"""TensorBoard after a kill: every step is there once."""
+"""TensorBoard after a kill: every step is written once."""
 
 import copy
 import os
@@ -15,7 +15,7 @@ from onstage.testing import FakeModel
 
 
 class Saves(Callback):
-    """Keeps the state after a batch, and dies after a later one."""
+    """Keeps the state after a batch, and raises after a later one."""
 
     def __init__(self, save_after, die_after):
         self.save_after, self.die_after = save_after, die_after
@@ -39,7 +39,7 @@ class Resumes(Callback):
 
 
 def train(log_dir, *others):
-    """3 epochs of 3 batches and a validation, with all that can be written."""
+    """Train 3 epochs of 3 batches and a validation; write everything."""
     board = TensorBoard(log_dir, histogram_freq=1, update_freq=1, hparams={"size": 3})
     with Run(FakeModel(), [board, *others], epochs=3) as run:
         for epoch in run.epochs():
@@ -50,7 +50,7 @@ def train(log_dir, *others):
 
 
 def content(tfevents, log_dir):
-    """Give all that the runs hold, without times."""
+    """Return the content of the runs, without times."""
     return {
         run: [
             (tag, step, value.SerializeToString())
@@ -62,7 +62,7 @@ def content(tfevents, log_dir):
 
 
 @pytest.mark.parametrize("save_after", range(1, 10))
-def test_a_resume_leaves_what_a_run_never_killed_would_have_written(tmp_path, save_after, tfevents):
+def test_a_resumed_run_has_the_files_of_an_uninterrupted_one(tmp_path, save_after, tfevents):
     train(tmp_path / "whole")
     for die_after in range(save_after, 10):
         folder = tmp_path / str(die_after)
@@ -90,7 +90,7 @@ def test_a_resume_from_the_same_state_twice_repeats_nothing(tmp_path, tfevents):
     assert content(tfevents, tmp_path / "cut") == content(tfevents, tmp_path / "whole")
 
 
-def test_a_resume_leaves_the_files_of_others_alone(tmp_path):
+def test_a_resume_leaves_files_of_other_trainings_alone(tmp_path):
     train(tmp_path)
     others = {path: path.read_bytes() for path in tmp_path.rglob("events*")}
     saves = Saves(2, 5)
@@ -102,7 +102,7 @@ def test_a_resume_leaves_the_files_of_others_alone(tmp_path):
     assert {path: path.read_bytes() for path in others} == others
 
 
-def test_a_resume_in_another_directory_warns_of_what_is_missing(tmp_path, tfevents):
+def test_a_resume_in_another_directory_warns_of_missing_files(tmp_path, tfevents):
     saves = Saves(2, 5)
     with pytest.raises(InterruptedError):
         train(tmp_path / "one", saves)
@@ -120,13 +120,13 @@ def test_a_state_cannot_name_files_elsewhere(tmp_path):
     state = board.state_dict()
 
     for files in ({"..": {victim.name: 0}}, {"/": {}}):
-        state["journal"]["files"] = files
+        state["event_log"]["files"] = files
         with pytest.raises(ValueError, match="must be those of train"):
             board.load_state_dict(state)
-    state["journal"] |= {"files": {"train": {"../../" + victim.name: 0}}}
+    state["event_log"] |= {"files": {"train": {"../../" + victim.name: 0}}}
     with pytest.warns(OnstageWarning, match="is gone"):
         board.load_state_dict(state)
-    state["journal"]["series"] = "*"
+    state["event_log"]["series"] = "*"
     with pytest.raises(ValueError, match="series must be"):
         board.load_state_dict(state)
 

@@ -1,4 +1,4 @@
-"""The event files as TensorBoard itself sees them: its reader, and its server's HTTP API."""
+"""The event files as TensorBoard reads them: its reader, and the HTTP API of its server."""
 
 import json
 import os
@@ -28,7 +28,7 @@ PATIENCE = 60
 
 
 class Server:
-    """TensorBoard on a port of loopback that the system picked."""
+    """Run TensorBoard on a free port of loopback."""
 
     def __init__(self, log_dir):
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(log_dir), "--port", "0"]
@@ -76,7 +76,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Train twice with one instance; give the directory, the model and the records."""
+    """Train twice with one instance; return the directory, the model and the histories."""
     log_dir = tmp_path_factory.mktemp("logs") / "one"
     log_dir.mkdir()
     rng = np.random.default_rng(0)
@@ -137,7 +137,7 @@ def test_its_reader_finds_the_curves_with_the_values_of_the_history(trained):
         (4 * (n + 1), pytest.approx(loss)) for n, loss in enumerate(losses)
     ]
     assert [step for step, _ in curve(train, "batch_loss")] == list(range(1, 17))
-    # The last running mean of an epoch is the epoch's.
+    # The last running mean of an epoch is the value of the epoch.
     assert curve(train, "batch_accuracy")[3][1] == pytest.approx(first["accuracy"][0])
     assert curve(train, "epoch_learning_rate") == [(n, pytest.approx(0.001)) for n in range(4)]
 
@@ -233,7 +233,7 @@ def test_the_server_has_the_hyperparameters_and_their_metrics(trained, server):
 
     assert {info["name"] for info in found["hparamInfos"]} == {"rate", "kind"}
     metrics = {(info["name"]["group"], info["name"]["tag"]) for info in found["metricInfos"]}
-    # Found when the server watches the directory above, where trainings are compared.
+    # Found if the server watches the parent directory, where trainings are compared.
     assert {("train", "epoch_loss"), ("validation", "epoch_accuracy")} <= metrics
 
 

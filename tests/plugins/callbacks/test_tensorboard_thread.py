@@ -1,4 +1,4 @@
-"""TensorBoard's writing goes on beside the training, and its errors come back."""
+"""TensorBoard writes in the background, and its errors reach the training."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def writers():
     return [thread for thread in threading.enumerate() if thread.name == "onstage-tensorboard"]
 
 
-def test_all_is_written_and_the_thread_gone_when_fit_returns(tmp_path, tfevents):
+def test_all_events_are_written_and_the_thread_has_ended_when_fit_returns(tmp_path, tfevents):
     for _ in range(3):
         replay(TensorBoard(tmp_path, update_freq=1), LOGS, batches=500)
 
@@ -115,7 +115,7 @@ def test_no_more_than_a_few_copies_of_the_weights_wait(tmp_path):
     finally:
         tracemalloc.stop()
 
-    # Two wait, one is being drawn, one is in the training's hands, and one with the model's own.
+    # Two copies wait, one is being drawn, one is being made, and there are the model's own weights.
     assert peak < 7 * 2e6
 
 

@@ -1,4 +1,4 @@
-"""State on disk: files of arrays, atomic writes, and a thread that writes them."""
+"""State on disk: files of arrays, atomic writes, background queues."""
 
 from onstage.state._tree import copy_state
 

@@ -1,7 +1,7 @@
-"""A state's tree copied; as JSON, its arrays set aside; and back.
+"""Copy state trees, and convert them to and from JSON plus named arrays.
 
 ``{"$tensor": name}`` stands for an array, ``{"$float": "nan"}`` for a number
-that JSON doesn't know; a user's own key that begins with ``$`` has it doubled.
+that JSON cannot hold; a user's key that begins with ``$`` gets a second one.
 """
 
 from __future__ import annotations
@@ -40,22 +40,27 @@ _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class CorruptFile(Exception):
-    """What is wrong with a file, without the file's name."""
+    """Reason why a file cannot be read; does not name the file."""
 
 
 def code_of(dtype: np.dtype[Any]) -> str | None:
-    """Give safetensors' name for a dtype of any byte order; None where it has none."""
+    """Return the safetensors name of a dtype of any byte order, or None."""
     return _CODES.get(f"{dtype.kind}{dtype.itemsize}")
 
 
 def copy_state(state: _T, into: object = None) -> _T:
-    """Copy a state, with the arrays in it; tuples become lists.
+    """Copy a state and its arrays; tuples become lists.
 
     Parameters
     ----------
     into
-        An earlier copy that nobody needs: its arrays are written over where
-        they fit. New memory costs ten times the copying.
+        Earlier copy that is no longer needed: its arrays are overwritten if
+        shape and dtype match. New memory costs ten times as much as the copy.
+
+    Examples
+    --------
+    >>> copy_state({"epoch": 3, "range": (0, 1)})
+    {'epoch': 3, 'range': [0, 1]}
     """
     copy: Any = _copy(state, into)
     return copy  # type: ignore[no-any-return]  # of the same type
@@ -84,7 +89,7 @@ def _alike(one: Array, other: Array) -> bool:
 
 
 def encode(value: Any, path: tuple[str, ...], arrays: dict[str, Array]) -> Any:
-    """Turn a value into JSON's types, and collect its arrays by name."""
+    """Convert a value to JSON types, and collect its arrays by name."""
     if len(path) > MAX_DEPTH:
         raise ValueError(
             f"state must be at most {MAX_DEPTH} levels deep, got more at {'/'.join(path[:4])!r}…"
@@ -102,7 +107,7 @@ def encode(value: Any, path: tuple[str, ...], arrays: dict[str, Array]) -> Any:
             return {_encode_key(key, path): encode(item, (*path, key), arrays) for key, item in value.items()}
         case list() | tuple():
             if set(map(type, value)) == {float} and all(map(math.isfinite, value)):
-                return list(value)  # The record of a long run: many numbers, quickly.
+                return list(value)  # Fast path for the history of a long run: many numbers.
             return [encode(item, (*path, str(i)), arrays) for i, item in enumerate(value)]
         case np.ndarray():
             name = "/".join(path).encode(errors="backslashreplace").decode()
@@ -123,13 +128,13 @@ def encode(value: Any, path: tuple[str, ...], arrays: dict[str, Array]) -> Any:
 
 def _encode_key(key: object, path: tuple[str, ...]) -> str:
     if not isinstance(key, str):
-        raise TypeError(f"state must have str for keys, got {key!r} at {'/'.join(path)!r}")
-    # Doubled, so that a user's "$tensor" can't be taken for ours.
+        raise TypeError(f"state must have keys of type str, got {key!r} at {'/'.join(path)!r}")
+    # Doubled, so that a user's "$tensor" is not mistaken for a mark.
     return "$" + key if key.startswith("$") else key
 
 
 def _plain(array: Array, path: tuple[str, ...]) -> Array:
-    """Give an array contiguous and little-endian, as itself where it is."""
+    """Return the array contiguous and little-endian; itself if it already is."""
     code = code_of(array.dtype)
     if code is None or _is_masked(array):
         got = "a masked array" if code else f"dtype {array.dtype}"
@@ -141,13 +146,13 @@ def _plain(array: Array, path: tuple[str, ...]) -> Array:
 
 
 def _is_masked(array: Array) -> bool:
-    # Looking at np.ma imports it, at a quarter of what numpy itself takes.
+    # Accessing np.ma would import it, which takes a quarter of numpy's import time.
     ma = sys.modules.get("numpy.ma")
     return ma is not None and isinstance(array, ma.MaskedArray)
 
 
 def decode(value: Any, arrays: dict[str, Array], depth: int) -> Any:
-    """Undo `encode`; takes each array out of `arrays`."""
+    """Undo `encode`; remove each array from `arrays`."""
     if depth > MAX_DEPTH:
         raise CorruptFile(f"its state is more than {MAX_DEPTH} levels deep")
     match value:
@@ -170,5 +175,5 @@ def _decode_key(key: str) -> str:
     if not key.startswith("$"):
         return key
     if not key.startswith("$$"):
-        raise CorruptFile(f"its state has the unknown mark {key[:80]!r}")
+        raise CorruptFile(f"its state has an unknown mark {key[:80]!r}")
     return key[1:]

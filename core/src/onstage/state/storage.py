@@ -1,15 +1,15 @@
-"""One state file: safetensors and JSON, under a checksum of every bit.
+"""State files: safetensors plus JSON, with a checksum over every bit.
 
-The layout is that of safetensors (eight bytes of header length, a JSON header,
-the arrays' bytes), so any safetensors reader opens a state file. The header's
-``__metadata__`` holds, first of all, a sha256 of the whole file in which the
-digest itself counts as zeros; then the format's name, the schema's version, and
-the state as JSON text in which ``{"$tensor": name}`` stands for an array.
+The layout is that of safetensors (header length in eight bytes, JSON header,
+bytes of the arrays), so any safetensors reader opens a state file. The first
+entry of the header's ``__metadata__`` is a sha256 of the whole file, in which
+the digest itself counts as zeros; then follow the format name, the schema
+version, and the state as JSON text, in which ``{"$tensor": name}`` stands for
+an array.
 
-Files are read and written here rather than through the safetensors package: the
-checksum has to cover the header that it stands in, a file is read once, by the
-descriptor that was checked, and never mapped (one that is cut short while it is
-mapped kills the process with SIGBUS).
+Files are not read through the safetensors package: a file is read once, from
+the descriptor that was checked, and never mapped (if a mapped file is truncated,
+the process dies of SIGBUS). The checksum covers the header that holds it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FORMAT = "onstage-state"
 SCHEMA = 1
 
 MAX_HEADER = 100_000_000
-"""Bytes; safetensors readers take no more."""
+"""Bytes; the limit of safetensors readers."""
 MAX_TENSORS = 100_000
 MAX_RANK = 32
 
@@ -52,28 +52,28 @@ def save(path: StrPath, state: State) -> None:
     Parameters
     ----------
     path
-        The file; an older one is replaced once the new one is safe on disk.
+        File; an older one is replaced once the new one is safe on disk.
     state
-        A tree of dict (keys are str), list, str, int (up to 4 096 bits), float
-        (nan and inf too), bool, None and arrays of bool, integers or floats of
-        16, 32 or 64 bits; at most 64 levels deep. A tuple becomes a list,
-        numpy's scalars become Python's numbers, and arrays of any memory order
-        and byte order become contiguous, little-endian ones.
+        Tree of dict (keys are str), list, str, int (up to 4,096 bits), float
+        (also nan and inf), bool, None and arrays of bool, integers or floats of
+        up to 64 bits; at most 64 levels deep. Tuples become lists, numpy scalars
+        Python numbers, and arrays of any memory and byte order contiguous and
+        little-endian.
 
     Raises
     ------
     TypeError
-        Something else is in the tree; names the place.
+        The tree holds another type; the message names its path.
     ValueError
         The state is too deep or too large.
     OSError
-        The file could not be written; what was there before is untouched.
+        The file cannot be written; an older one is untouched.
     """
     if not isinstance(state, dict):
         raise TypeError(f"state must be a dict, got {type(state).__name__}")
     arrays: dict[str, Array] = {}
     text = json.dumps(encode(state, (), arrays), separators=(",", ":"), allow_nan=False)
-    # Widest first, so that every array starts at a multiple of its item size.
+    # Widest dtype first, so that every array starts at a multiple of its item size.
     ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
     if len(ordered) > MAX_TENSORS:
         raise ValueError(f"state must hold at most {MAX_TENSORS:,} arrays, got {len(ordered):,}")
@@ -82,7 +82,7 @@ def save(path: StrPath, state: State) -> None:
     if len(header) > MAX_HEADER:
         raise ValueError(
             f"state must be at most {MAX_HEADER:,} bytes besides its arrays, got {len(header):,}; "
-            "keep long lists of numbers as numpy arrays"
+            "store long lists of numbers as numpy arrays"
         )
     length = struct.pack("<Q", len(header))
     data = [array.reshape(-1).view(np.uint8).data for _, array in ordered]
@@ -94,7 +94,7 @@ def save(path: StrPath, state: State) -> None:
 
 
 def _header(text: str, arrays: list[tuple[str, Array]]) -> bytes:
-    """Give the header with zeros for the digest, padded to eight bytes."""
+    """Return the header with zeros as digest, padded to a multiple of eight bytes."""
     header: dict[str, Any] = {
         "__metadata__": {"sha256": _ZEROS, "format": FORMAT, "schema": str(SCHEMA), "state": text}
     }
@@ -109,23 +109,23 @@ def _header(text: str, arrays: list[tuple[str, Array]]) -> bytes:
 
 
 def load(path: StrPath) -> State:
-    """Read what `save` wrote.
+    """Read a file that `save` wrote.
 
-    Nothing in the file is executed, imported or taken for a path, and no more
-    memory is taken than the file's size warrants.
+    Nothing in the file is executed, imported or used as a path, and memory use
+    is bounded by the file's size.
 
     Returns
     -------
     dict
-        The tree; its arrays are writable and share no memory.
+        State whose arrays are writable and share no memory.
 
     Raises
     ------
     StateError
-        The file is damaged, of another kind, or from a newer onstage. Names
-        the file and what is wrong with it.
+        The file is damaged, of another kind, or from a newer onstage. The
+        message names the file and the reason.
     OSError
-        The file can't be opened or read.
+        The file cannot be opened or read.
     """
     name = os.fspath(path)
     if not stat.S_ISREG(os.stat(name).st_mode):  # Opening a pipe would wait for a writer.
@@ -134,7 +134,7 @@ def load(path: StrPath) -> State:
         try:
             return _read(file)
         except CorruptFile as damage:
-            raise StateError(f"state file '{name}' can't be used: {damage}") from None
+            raise StateError(f"state file '{name}' cannot be used: {damage}") from None
 
 
 class _Entry(NamedTuple):
@@ -152,12 +152,12 @@ def _read(file: BufferedReader) -> State:
         raise CorruptFile(f"it has {size} bytes, too few for any state; it was cut short")
     (header_size,) = struct.unpack("<Q", length)
     if header_size > MAX_HEADER:
-        raise CorruptFile(f"its header can't be {header_size:,} bytes long; it is damaged or no state file")
+        raise CorruptFile(f"its header cannot be {header_size:,} bytes long; it is damaged or not a state file")
     if header_size > size - 8:
         raise CorruptFile(f"its header needs {header_size:,} bytes, {size - 8:,} are there; it was cut short")
     header = file.read(header_size)
     if not header.startswith(_BEFORE_DIGEST) or len(header) < _DIGEST.stop:
-        raise CorruptFile("its header doesn't begin as onstage writes it; it is damaged or another program's")
+        raise CorruptFile("its header does not begin like one of onstage; it is damaged or another program's")
 
     digest = hashlib.sha256(length + header[: _DIGEST.start] + _ZEROS.encode() + header[_DIGEST.stop :])
     text, entries = _parse_header(header)
@@ -170,22 +170,22 @@ def _read(file: BufferedReader) -> State:
             raise CorruptFile("it was cut short while it was read")
         digest.update(content.data)
         if entry.dtype == "|b1" and content.max(initial=0) > 1:
-            raise CorruptFile(f"array {entry.name!r} holds bytes that are no booleans")
+            raise CorruptFile(f"array {entry.name!r} holds bytes that are not booleans")
     if digest.hexdigest().encode() != header[_DIGEST]:
-        raise CorruptFile("its content doesn't match its checksum; it is damaged")
+        raise CorruptFile("its content does not match its checksum; it is damaged")
 
     state = decode(_parse(text), arrays, 0)
     if arrays:
-        raise CorruptFile(f"array {next(iter(arrays))!r} has no place in its state")
+        raise CorruptFile(f"array {next(iter(arrays))!r} is not part of its state")
     if not isinstance(state, dict):
-        raise CorruptFile("it holds no dict")
+        raise CorruptFile("its state is not a dict")
     return state
 
 
 def _empty(entry: _Entry) -> Array:
     try:
         return np.empty(entry.shape, entry.dtype)
-    except ValueError:  # An array of no bytes may still claim axes past any address.
+    except ValueError:  # An empty array may still claim axes beyond the address space.
         raise CorruptFile(f"array {entry.name[:80]!r} has an impossible shape") from None
 
 
@@ -193,7 +193,7 @@ def _parse(text: str | bytes) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise CorruptFile("its JSON can't be read; it is damaged") from None
+        raise CorruptFile("its JSON is invalid; it is damaged") from None
 
 
 def _refuse_constant(name: str) -> None:
@@ -204,7 +204,7 @@ def _parse_header(header: bytes) -> tuple[str, list[_Entry]]:
     table = _parse(header)
     metadata = table.pop("__metadata__")
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise CorruptFile("it doesn't call itself an onstage state; it is damaged or another program's")
+        raise CorruptFile("it is not marked as an onstage state; it is damaged or another program's")
     if metadata.get("schema") != str(SCHEMA):
         raise CorruptFile(
             f"its schema is {str(metadata.get('schema'))[:20]!r}, this onstage reads {str(SCHEMA)!r}; "
@@ -227,16 +227,16 @@ def _parse_entry(name: str, entry: Any) -> _Entry:
             and all(type(size) is int and 0 <= size < 2**63 for size in shape)
         ):
             return _Entry(name, DTYPES[code], tuple(shape), begin, end)
-    raise CorruptFile(f"array {name[:80]!r} has a description that can't be read")
+    raise CorruptFile(f"array {name[:80]!r} has an invalid description")
 
 
 def _check_layout(entries: Iterable[_Entry], available: int) -> None:
-    """Hold that the arrays fill the rest of the file, in order, without gaps."""
+    """Raise unless the arrays fill the rest of the file, in order, without gaps."""
     position = 0
     for entry in entries:
         size = math.prod(entry.shape) * np.dtype(entry.dtype).itemsize
         if entry.begin != position or entry.end - entry.begin != size:
-            raise CorruptFile(f"array {entry.name[:80]!r} isn't where its shape says")
+            raise CorruptFile(f"array {entry.name[:80]!r} is not where its shape requires")
         position = entry.end
     if position != available:
         raise CorruptFile(
@@ -245,22 +245,22 @@ def _check_layout(entries: Iterable[_Entry], available: int) -> None:
 
 
 def load_newest(paths: Iterable[StrPath]) -> tuple[Path, State] | None:
-    """Read the newest state file that can be read.
+    """Read the newest state file that is readable.
 
     Parameters
     ----------
     paths
-        Oldest first. A file that doesn't exist is passed over.
+        Files, oldest first. Missing ones are skipped.
 
     Returns
     -------
     tuple of Path and dict, or None
-        The file and its state; None where none of the files exists.
+        File and state; None if none of the files exists.
 
     Warns
     -----
     OnstageWarning
-        For each newer file that could not be read.
+        For each newer file that cannot be read.
 
     Raises
     ------
@@ -280,5 +280,5 @@ def load_newest(paths: Iterable[StrPath]) -> tuple[Path, State] | None:
             warnings.warn(f"{message}; '{path}' is used instead", OnstageWarning, stacklevel=2)
         return path, state
     if refused:
-        raise StateError("no state file can be used: " + "; ".join(refused))
+        raise StateError("no state file can be read: " + "; ".join(refused))
     return None

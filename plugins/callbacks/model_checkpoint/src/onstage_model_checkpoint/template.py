@@ -1,4 +1,4 @@
-"""Template: a file's path with fields for the epoch and the metrics."""
+"""Template: a file path with fields for epoch, batch and metrics."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
     from onstage import Callback, Logs
 
 Values: TypeAlias = dict[str, float]
-"""What the fields of one file are filled with."""
+"""Value of each field of one file."""
 
 _COUNTS = ("epoch", "batch")
 
 
 class Template:
-    """A path whose fields, in braces, are filled with numbers.
+    """Path whose fields, in braces, are filled with numbers.
 
     Parameters
     ----------
     filepath
-        As for ``str.format``, with named fields and no attributes or indices.
+        Template as for ``str.format``, with named fields, without attributes or indices.
 
     Attributes
     ----------
     text
-        The template, with a suffix.
+        Template with a suffix.
     fields
-        The names in it.
+        Names of the fields.
     fields_in_name
-        Whether the last part has fields, so that several files come of it.
+        Whether the file name has fields, so that there are several files.
 
     Raises
     ------
     TypeError, ValueError
-        It is no path, or its braces are wrong.
+        `filepath` is not a path, or its braces are invalid.
     """
 
     def __init__(self, filepath: str | PathLike[str]) -> None:
@@ -60,7 +60,7 @@ class Template:
         self._check_pieces()
         self._add_suffix()
         self.fields = tuple(dict.fromkeys(name for _, name, _, _ in self._pieces if name is not None))
-        # Behind the last separator that is not itself in a field.
+        # After the last separator that is not itself in a field.
         last = re.split(r"[/\\]", self._filled(lambda *_: "{}"))[-1]
         self.fields_in_name = "{}" in last
         self.path(dict.fromkeys(self.fields, 1))
@@ -82,12 +82,12 @@ class Template:
             self._pieces.append((".safetensors", None, "", None))
 
     def check_fields(self, callback: Callback, *, batches: bool) -> None:
-        """Refuse a field that will not be in the logs, where those are known.
+        """Raise ValueError if a field will not be in the logs, as far as they are known.
 
         Parameters
         ----------
         callback
-            The one that saves.
+            Callback that saves.
         batches
             Whether it saves after batches, which have no validation metrics.
         """
@@ -105,12 +105,12 @@ class Template:
                 )
 
     def values(self, logs: Logs) -> Values:
-        """Pick the fields out of the logs.
+        """Return the values of the fields from the logs.
 
         Raises
         ------
         ValueError
-            One is missing, or not a number.
+            A value is missing or not a number.
         """
         picked: Values = {}
         for name in self.fields:
@@ -123,12 +123,12 @@ class Template:
         return picked
 
     def path(self, values: Values) -> Path:
-        """Fill the fields.
+        """Return the path with its fields filled.
 
         Raises
         ------
         ValueError
-            A format does not fit a number, or leads to another directory.
+            A format is invalid for a number, or leads to another directory.
         """
 
         def field(name: str, spec: str) -> str:

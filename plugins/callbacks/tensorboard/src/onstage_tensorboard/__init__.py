@@ -1,4 +1,4 @@
-"""Writes TensorBoard event files."""
+"""Write TensorBoard event files."""
 
 from onstage_tensorboard.callback import TensorBoard
 

@@ -1,4 +1,4 @@
-"""TensorBoard: the callback. What it writes is made in the other modules."""
+"""TensorBoard: the callback. The other modules make the content of the files."""
 
 from __future__ import annotations
 
@@ -14,42 +14,50 @@ from onstage.validation import validate_bool, validate_int, validate_state
 from onstage_tensorboard import model_description
 from onstage_tensorboard.event_log import EventLog
 from onstage_tensorboard.profiling import BatchProfile, batch_range
-from onstage_tensorboard.validation import checked_hparams, checked_update_freq
+from onstage_tensorboard.validation import validate_hparams, validate_update_freq
 
 
 class TensorBoard(Callback):
-    """Writes event files for TensorBoard: ``tensorboard --logdir logs``.
+    """Write event files for TensorBoard: ``tensorboard --logdir logs``.
 
-    The runs ``train`` and ``validation``, their tags and steps are Keras's.
-    Steps go on over a second ``fit`` of one instance, and over a resume, which
-    first takes off what was written after the resumed state was saved. Nothing
-    is written by the thread that trains, and everything is when ``fit`` returns.
-    An error of the writing is a warning, and training goes on without this callback.
+    The runs ``train`` and ``validation``, their tags and steps are those of
+    Keras. Steps continue over a second ``fit`` of one instance, and over a
+    resume, which first removes the events written after the resumed state was
+    saved. A background thread writes the files; they are complete when ``fit``
+    returns. A write error is a warning, and training continues without this
+    callback.
 
     Parameters
     ----------
     log_dir
-        Made where it isn't there. A training should have one of its own.
+        Directory, which is made. Each training should have its own.
     histogram_freq
-        Epochs from one histogram of the weights to the next; 0 is never. Epoch 0 has one.
+        Epochs between histograms of the weights; 0: never. Epoch 0 has one.
     write_graph
-        The layers as a graph, where the model has ``layers``; and a table of the weights.
+        Write the layers as a graph, if the model has ``layers``, and a table of
+        the weights.
     write_images
-        The weights as grey images, along with the histograms.
+        Write the weights as grey images together with the histograms.
     write_steps_per_second
-        For each epoch, and with the batches' values.
+        Write the rate of each epoch, and of each batch that is written.
     update_freq
-        ``"epoch"``: no values of batches. ``"batch"`` or 1: those of every
-        batch; n: those of every n-th.
+        ``"epoch"``: write no metrics of batches. ``"batch"`` or 1: those of
+        every batch; n: those of every n-th batch.
     profile_batch
-        Batches, counted from 1, in which Python's profiler looks for the slow
-        functions: ``5``, ``(5, 8)``. 0 is none.
+        Batches, counted from 1, that run under Python's profiler: ``5``,
+        ``(5, 8)``. 0: none.
     embeddings_freq
-        Epochs from one set of embeddings, for the Projector tab, to the next; 0 is never.
+        Epochs between writes of the embeddings for the Projector tab; 0: never.
     embeddings_metadata
-        Layer to file of labels, in ``log_dir``; or one file for all.
+        Layer to file of labels in ``log_dir``, or one file for all layers.
     hparams
-        The training's hyperparameters, for the HParams tab: name to bool, number or str.
+        Hyperparameters for the HParams tab: name to bool, number or str.
+
+    Examples
+    --------
+    >>> board = TensorBoard("logs", histogram_freq=1, hparams={"units": 32})
+    >>> board.update_freq
+    'epoch'
 
     References
     ----------
@@ -81,12 +89,12 @@ class TensorBoard(Callback):
         self.write_graph = validate_bool("write_graph", write_graph)
         self.write_images = validate_bool("write_images", write_images)
         self.write_steps_per_second = validate_bool("write_steps_per_second", write_steps_per_second)
-        self.update_freq = checked_update_freq(update_freq)
+        self.update_freq = validate_update_freq(update_freq)
         self.profile_batch = profile_batch
         self.embeddings_freq = validate_int("embeddings_freq", embeddings_freq, 0)
         self.embeddings_metadata = embeddings_metadata
-        self.hparams = checked_hparams(hparams)
-        self._journal = EventLog(self.log_dir)
+        self.hparams = validate_hparams(hparams)
+        self._event_log = EventLog(self.log_dir)
         self._described = False
         self._train_batches = 0
         self._next_step = 0
@@ -97,7 +105,7 @@ class TensorBoard(Callback):
             self.skips = ("on_train_batch_end",)  # so that no logs of batches are computed
 
     def set_model(self, model: Any) -> None:
-        """Receive the model; raises ValueError where it has no such embeddings."""
+        """Receive the model; raise ValueError if it has no such embeddings."""
         if model is not self.model:
             self._described = False
         super().set_model(model)
@@ -105,11 +113,11 @@ class TensorBoard(Callback):
             self._embeddings = model_description.embedding_layers(model, self.embeddings_metadata)
 
     def on_train_begin(self) -> None:
-        """Decide anew where the epochs' steps begin."""
+        """Forget where the steps of the last training began."""
         self._shift = None
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Put the first epoch behind those of an earlier training."""
+        """Continue the steps of an earlier training."""
         if self._shift is None:
             self._shift = max(0, self._next_step - epoch)
         self._epoch_began = time.perf_counter(), self._train_batches
@@ -134,9 +142,9 @@ class TensorBoard(Callback):
         self._for_train().scalars("train", self._train_batches, "batch_{}", values)
 
     def on_test_end(self, logs: Logs) -> None:
-        """Write an evaluation's metrics over the optimizer's steps."""
+        """Write the metrics of an evaluation over the optimizer's steps."""
         iterations = getattr(getattr(self.model, "optimizer", None), "iterations", self._train_batches)
-        self._journal.scalars("validation", int(iterations), "evaluation_{}_vs_iterations", _numbers(logs))
+        self._event_log.scalars("validation", int(iterations), "evaluation_{}_vs_iterations", _numbers(logs))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write the epoch's metrics, weights and embeddings."""
@@ -158,64 +166,64 @@ class TensorBoard(Callback):
             began, batches = self._epoch_began
             train["steps_per_second"] = _rate(self._train_batches - batches, began)
         self._for_train().scalars("train", step, "epoch_{}", train)
-        self._journal.scalars("validation", step, "epoch_{}", validation)
+        self._event_log.scalars("validation", step, "epoch_{}", validation)
 
     def on_train_end(self) -> None:
-        """Tell the HParams tab that all went well."""
+        """Mark the training as successful in the HParams tab."""
         self._end_session(succeeded=True)
 
     def on_exception(self) -> None:
-        """Tell the HParams tab that it didn't."""
+        """Mark the training as failed in the HParams tab."""
         self._end_session(succeeded=False)
 
     def _end_session(self, succeeded: bool) -> None:
-        if self.hparams and self._journal.is_open:
-            self._journal.session_end(succeeded)
+        if self.hparams and self._event_log.is_open:
+            self._event_log.session_end(succeeded)
 
     def on_teardown(self) -> None:
-        """Write what waits and close the files."""
+        """Write the remaining events and close the files."""
         if self._profile.running:
             self._profile.stop()
-        self._journal.close()
+        self._event_log.close()
 
     def _for_train(self) -> EventLog:
-        """Give the journal, with what holds for the whole training in it.
+        """Return the event log, after writing the model and hyperparameters once.
 
-        That is written with the first event and not when the training begins:
-        by then a resumed state, that knows whether it is there, is loaded.
+        They are written with the first event, not when training begins: by
+        then a resumed state, which knows whether they exist, is loaded.
         """
         if not self._described:
             self._described = True
             self._describe()
-        return self._journal
+        return self._event_log
 
     def _describe(self) -> None:
         if self.write_graph and hasattr(self.model, "get_weights"):
             graph = model_description.graph_of(self.model)
             if graph is not None:
-                self._journal.graph(graph)
-            self._journal.text(0, "model", model_description.table_of(self.model))
+                self._event_log.graph(graph)
+            self._event_log.text(0, "model", model_description.table_of(self.model))
         if self.hparams:
-            self._journal.session_start(self.hparams)
+            self._event_log.session_start(self.hparams)
         if self.embeddings_freq:
-            self._journal.projector(self._embeddings)
+            self._event_log.projector(self._embeddings)
 
     def state_dict(self) -> State:
-        """Give the steps, and how far the files are written; waits for that."""
+        """Return the steps and the lengths of the files, after writing them to disk."""
         return {
             "train_batches": self._train_batches,
             "next_step": self._next_step,
             "shift": self._shift,
             "described": self._described,
-            "journal": self._journal.state_dict(),
+            "event_log": self._event_log.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Continue the saved training's steps; what it wrote afterwards is taken off."""
-        train_batches, next_step, shift, described, journal = validate_state(
-            state, train_batches=int, next_step=int, shift=(int, type(None)), described=bool, journal=dict
+        """Continue the steps of the saved training; remove the events that it wrote later."""
+        train_batches, next_step, shift, described, event_log = validate_state(
+            state, train_batches=int, next_step=int, shift=(int, type(None)), described=bool, event_log=dict
         )
-        self._journal.load_state_dict(journal)
+        self._event_log.load_state_dict(event_log)
         self._train_batches, self._next_step = train_batches, next_step
         self._shift, self._described = shift, described
 
@@ -229,7 +237,7 @@ def _rate(steps: int, began: float) -> float:
 
 
 def _numbers(logs: Logs) -> dict[str, float]:
-    """Keep what a curve can show: no arrays, no strings."""
+    """Return the values that are numbers: no arrays, no strings."""
     numbers = {}
     for name, value in logs.items():
         if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""EventLog: what a training has written, over several fits and resumes."""
+"""EventLog: the event files of a training, over several fits and resumes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onstage.state import copy_state
 from onstage.validation import validate_state
 from onstage_tensorboard.model_description import named_weights
 
-if TYPE_CHECKING:  # imported when the first event is written: tensorboardX takes its time
+if TYPE_CHECKING:  # imported with the first event: tensorboardX is slow to import
     from onstage_tensorboard.event_file import Positions
     from onstage_tensorboard.writer_thread import AsyncWriter
 
@@ -24,33 +24,33 @@ _SERIES = re.compile(r"onstage-[0-9a-f]{8}")
 
 
 class EventLog:
-    """Opens the event files at the first event, closes them, finds them again.
+    """Opens the event files with the first event, closes them, restores them.
 
     Parameters
     ----------
     log_dir
-        Holds the runs ``train`` and ``validation``.
+        Directory of the runs ``train`` and ``validation``.
     """
 
     def __init__(self, log_dir: str) -> None:
         self.log_dir = log_dir
         self._series = f"onstage-{secrets.token_hex(4)}"
-        self._files: AsyncWriter | None = None
+        self._writer: AsyncWriter | None = None
         self._positions: Positions = {}
         self._spare: list[list[Array]] = []
 
     @property
     def is_open(self) -> bool:
-        """Whether something was written since the last `close`."""
-        return self._files is not None
+        """Whether an event was written since the last `close`."""
+        return self._writer is not None
 
     def scalars(self, run: str, step: int, pattern: str, values: Mapping[str, float]) -> None:
-        """Write a point of each curve; the pattern (``batch_{}``) makes names tags."""
+        """Write one point of each curve; `pattern` (``batch_{}``) makes a name its tag."""
         if values:
-            (self._files or self._open()).scalars(run, step, pattern, values)
+            (self._writer or self._open()).scalars(run, step, pattern, values)
 
     def weights(self, step: int, model: Any, images: bool) -> None:
-        """Write histograms, and images, of the weights as they are now."""
+        """Write histograms and, optionally, images of the current weights."""
         from onstage_tensorboard import summaries
 
         named = named_weights(model)
@@ -83,50 +83,50 @@ class EventLog:
         self._add(".", 0, summaries.session_start, hparams, time.time())
 
     def session_end(self, succeeded: bool) -> None:
-        """End it."""
+        """End a row of the HParams tab."""
         from onstage_tensorboard import summaries
 
         self._add(".", 0, summaries.session_end, time.time(), succeeded)
 
     def projector(self, metadata: Mapping[str, str | None]) -> None:
-        """Write the Projector tab's configuration: layer to file of labels."""
+        """Write the configuration of the Projector tab: layer to file of labels."""
         from onstage_tensorboard import projector
 
         self._add("train", 0, projector.write_config, Path(self.log_dir), metadata)
 
     def embeddings(self, step: int, tables: Mapping[str, Array]) -> None:
-        """Write the tables of embeddings over those before."""
+        """Write the tables of embeddings; they replace earlier ones."""
         from onstage_tensorboard import projector
 
         self._add("train", step, projector.write_tables, Path(self.log_dir), tables, heavy=True)
 
     def _add(self, run: str, step: int, build: Callable[..., Any], *args: Any, heavy: bool = False) -> None:
-        (self._files or self._open()).add(run, step, build, *args, heavy=heavy)
+        (self._writer or self._open()).add(run, step, build, *args, heavy=heavy)
 
     def _open(self) -> AsyncWriter:
         from onstage_tensorboard.writer_thread import AsyncWriter
 
-        self._files = AsyncWriter(self.log_dir, self._series)
-        return self._files
+        self._writer = AsyncWriter(self.log_dir, self._series)
+        return self._writer
 
     def close(self) -> None:
-        """Write what waits; raises OSError where it can't be written."""
-        if self._files is not None:
-            files, self._files = self._files, None
-            self._remember(files.close())
+        """Write the remaining events; raise OSError if that fails."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            self._remember(writer.close())
             self._spare.clear()
 
     def state_dict(self) -> State:
-        """Wait for what was given to be on disk, and say how far the files go."""
-        if self._files is not None:
-            self._remember(self._files.sync())
+        """Return the lengths of the files, after writing all events to disk."""
+        if self._writer is not None:
+            self._remember(self._writer.sync())
         return {
             "series": self._series,
             "files": {run: dict(files) for run, files in self._positions.items()},
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Go back to the saved state: what was written after it is taken off."""
+        """Return to a saved state: remove the events written after it."""
         from onstage_tensorboard.event_file import truncate_after
 
         series, runs = validate_state(state, series=str, files=dict)
@@ -139,7 +139,7 @@ class EventLog:
         self._positions = {run: dict(files) for run, files in runs.items()}
         for file in truncate_after(self.log_dir, self._series, self._positions):
             warnings.warn(
-                f"TensorBoard cannot find all that was written before: {file} is gone, or shorter",
+                f"TensorBoard cannot find all earlier events: {file} is gone, or shorter",
                 OnstageWarning,
                 stacklevel=2,
             )
@@ -149,4 +149,4 @@ class EventLog:
             self._positions.setdefault(run, {}).update(files)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_files": None, "_spare": []}
+        return {**vars(self), "_writer": None, "_spare": []}

@@ -1,4 +1,4 @@
-"""What there is to show of a model, whatever kind it is."""
+"""Description of any model: weights, layers, embeddings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NamedWeights: TypeAlias = list[tuple[str, Array]]
 
 
 def named_weights(model: Any) -> NamedWeights:
-    """Give the weights, each under ``model/layer/weight``; the arrays may be the model's own.
+    """Return the weights, named ``model/layer/weight``; the arrays may be the model's own.
 
     A model without ``layers`` has ``model/weight_0``, ``model/weight_1``, … in the
     order of its ``get_weights()``.
@@ -35,13 +35,13 @@ def _array(weight: Any) -> Array:
 
 
 def name_of(model: Any) -> str:
-    """Name a model: its ``name``, or its class in lower case."""
+    """Return the name of a model: its ``name``, or its class in lower case."""
     name = getattr(model, "name", None)
     return name if isinstance(name, str) and name else type(model).__name__.lower()
 
 
 def graph_of(model: Any) -> dict[str, object] | None:
-    """Describe the layers in Keras's form, one after the other; None without layers."""
+    """Return the layers in order, in Keras's form; None without layers."""
     layers = getattr(model, "layers", None)
     if not layers:
         return None
@@ -50,13 +50,13 @@ def graph_of(model: Any) -> dict[str, object] | None:
 
 
 def _node(layer: Any) -> dict[str, object]:
-    # TensorBoard encodes the class's name as ASCII.
+    # TensorBoard encodes class names as ASCII.
     kind = type(layer).__name__.encode("ascii", "replace").decode()
     return {"class_name": kind, "config": {"name": layer.name}}
 
 
 def table_of(model: Any) -> str:
-    """Write a Markdown table of the weights and their number."""
+    """Return a Markdown table of the weights and their number."""
     named = named_weights(model)
     rows = [
         f"| {name.replace('|', '&#124;')} | {' x '.join(map(str, array.shape)) or '1'} | {array.size:,} |"
@@ -68,17 +68,17 @@ def table_of(model: Any) -> str:
 
 
 def embedding_layers(model: Any, metadata: object) -> dict[str, str | None]:
-    """Pair the layers whose embeddings are to be shown with their metadata files.
+    """Return the layers whose embeddings are written, with their metadata files.
 
     Parameters
     ----------
     metadata
-        Layer to file; or one file for all; or None.
+        Layer to file, one file for all layers, or None.
 
     Raises
     ------
     ValueError
-        The model has no such layer, or none with an embedding.
+        The model has no such layer, or no Embedding layer.
     """
     layers = {layer.name: layer for layer in getattr(model, "layers", None) or ()}
     names = [name for name, layer in layers.items() if type(layer).__name__ == "Embedding"]
@@ -93,19 +93,19 @@ def embedding_layers(model: Any, metadata: object) -> dict[str, str | None]:
     if not names:
         raise ValueError(
             "embeddings_freq must be 0 for a model without an Embedding layer; "
-            "or name the layers to show in embeddings_metadata"
+            "or name other layers in embeddings_metadata"
         )
     files = metadata if isinstance(metadata, Mapping) else dict.fromkeys(names, metadata)
     return {name: None if files.get(name) is None else str(files[name]) for name in names}
 
 
 def embedding_of(model: Any, name: str) -> Array:
-    """Copy a layer's table, its first weight, as rows.
+    """Return a copy of a layer's table, its first weight.
 
     Raises
     ------
     ValueError
-        The layer's first weight has no rows.
+        The layer's first weight is not two-dimensional.
     """
     layer = next(layer for layer in model.layers if layer.name == name)
     if not layer.weights or _array(layer.weights[0]).ndim != 2:

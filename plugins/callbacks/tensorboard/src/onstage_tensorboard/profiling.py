@@ -1,4 +1,4 @@
-"""The profile of a few batches: Python's own profiler, as a text."""
+"""Profile of a few batches: the report of Python's own profiler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FUNCTIONS = 40
 
 
 def batch_range(profile_batch: object) -> tuple[int, int]:
-    """Read which batches to profile, both ends included; ``(0, 0)`` is none.
+    """Return the first and last batch to profile; ``(0, 0)`` for none.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def batch_range(profile_batch: object) -> tuple[int, int]:
         if 0 < first <= last or first == last == 0:
             return first, last
     raise ValueError(
-        "profile_batch must be 0, a batch counted from 1, or the first and the last of several, "
-        f"got {profile_batch!r}; it shows where Python spends its time, in the Text tab: "
+        "profile_batch must be 0, a batch counted from 1, or a pair of the first and the last batch, "
+        f"got {profile_batch!r}; the Text tab shows where Python spends its time: "
         "traces for the Profile tab are not offered"
     )
 
@@ -42,18 +42,18 @@ def _number(value: object) -> int | None:
 
 
 class BatchProfile:
-    """Python's profiler, switched on between two stages."""
+    """Python's profiler, enabled between two stages."""
 
     def __init__(self) -> None:
         self._profile: cProfile.Profile | None = None
 
     @property
     def running(self) -> bool:
-        """Whether it is on."""
+        """Whether it is enabled."""
         return self._profile is not None
 
     def start(self) -> None:
-        """Switch it on; warns when another profiler is at work."""
+        """Enable it; warn if another profiler is active."""
         profile = cProfile.Profile()
         try:
             if sys.getprofile() is not None:
@@ -61,7 +61,7 @@ class BatchProfile:
             profile.enable()
         except ValueError as error:
             warnings.warn(
-                f"profile_batch is left out: another profiler is active ({error})",
+                f"profile_batch is ignored: another profiler is active ({error})",
                 OnstageWarning,
                 stacklevel=2,
             )
@@ -69,7 +69,7 @@ class BatchProfile:
         self._profile = profile
 
     def stop(self) -> str:
-        """Switch it off; gives the slowest functions, as Markdown."""
+        """Disable it, and return the slowest functions as Markdown."""
         assert self._profile is not None
         self._profile.disable()
         text = io.StringIO()

@@ -1,4 +1,4 @@
-"""The files of the Projector tab: a configuration, and a table for each layer."""
+"""Files of the Projector tab: the configuration, and a table for each layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FOLDER = "embeddings"
 
 
 def write_config(log_dir: Path, metadata: Mapping[str, str | None]) -> list[Any]:
-    """Write ``projector_config.pbtxt``: layer to metadata file; gives no event."""
+    """Write ``projector_config.pbtxt``: layer to metadata file. Return no event."""
     entries = []
     for layer, file in metadata.items():
         lines = [f"tensor_name: {_quoted(layer)}", f"tensor_path: {_quoted(_table(layer))}"]
@@ -30,11 +30,11 @@ def write_config(log_dir: Path, metadata: Mapping[str, str | None]) -> list[Any]
 
 
 def write_tables(log_dir: Path, tables: Mapping[str, Array]) -> list[Any]:
-    """Write the tables over those of the epoch before; gives no event."""
+    """Write the tables; they replace those of the last epoch. Return no event."""
     (log_dir / _FOLDER).mkdir(parents=True, exist_ok=True)
     for layer, table in tables.items():
         text = io.BytesIO()
-        np.savetxt(text, table, fmt="%.9g", delimiter="\t")  # 9 digits: every float32 to the bit
+        np.savetxt(text, table, fmt="%.9g", delimiter="\t")  # 9 digits: exact for float32
         write_atomic(log_dir / _table(layer), [text.getvalue()])
     return []
 

@@ -1,4 +1,4 @@
-"""What TensorBoard shows, as the values of its event files."""
+"""Content of the TensorBoard tabs, as values of event files."""
 
 from __future__ import annotations
 
@@ -27,10 +27,15 @@ _UNSAFE = re.compile(r"[^\w\-./ :@()+=,]|[^\S ]")
 
 @lru_cache(maxsize=4096)
 def escape(name: str) -> str:
-    """Make a tag of any name; two names never become one tag.
+    """Return a tag for any name; different names have different tags.
 
-    Letters and digits of any script and ``-_./ :@()+=,`` stay, other
+    Letters and digits of any script and ``-_./ :@()+=,`` are kept, other
     characters (markup, quotes, control characters, ``%``) become ``%XX``.
+
+    Examples
+    --------
+    >>> escape("a<b")
+    'a%3Cb'
     """
     return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name)
 
@@ -46,7 +51,7 @@ def _tag(pattern: str, name: str) -> str:
 
 
 def weights(named: Iterable[tuple[str, Array]], images: bool) -> list[Summary.Value]:
-    """Make the histogram, and the image where there can be one, of each array."""
+    """Return the histogram of each array, and its image if it can have one."""
     values = []
     for name, array in named:
         values += histogram(f"{name}/histogram", array)
@@ -56,7 +61,7 @@ def weights(named: Iterable[tuple[str, Array]], images: bool) -> list[Summary.Va
 
 
 def histogram(tag: str, array: Array) -> list[Summary.Value]:
-    """Count the finite elements in 30 buckets; empty when there are none."""
+    """Return the histogram of the finite elements in 30 buckets; empty if there are none."""
     flat = array.ravel()
     finite = np.isfinite(flat)
     if not finite.all():
@@ -78,10 +83,10 @@ def histogram(tag: str, array: Array) -> list[Summary.Value]:
 
 
 def _count(flat: Array, edges: Array) -> tuple[Array, float, float]:
-    """Count the elements between edges; give their sum and that of their squares too.
+    """Return the number of elements between edges, their sum, and the sum of their squares.
 
-    Sorting takes as long as ``np.histogram``, but lets the training go on:
-    the interpreter's lock is not held, as it is while that one counts.
+    Sorting takes as long as ``np.histogram``, but releases the GIL, so that
+    training goes on meanwhile.
     """
     below = np.zeros(len(edges), np.int64)
     total = squares = 0.0
@@ -98,11 +103,11 @@ def _count(flat: Array, edges: Array) -> tuple[Array, float, float]:
 
 
 def image(tag: str, array: Array) -> list[Summary.Value]:
-    """Draw weights in grey, the lowest black and the highest white.
+    """Return a grey image of weights, the lowest black and the highest white.
 
     A vector is a column, a matrix lies on its longer side, and a stack of kernels
-    (``(height, width, …)``) is a grid of them with a line between. Of more than
-    1 024 pixels on a side every k-th is drawn. Empty for a single number.
+    (``(height, width, …)``) is a grid with lines between them. If a side has more
+    than 1,024 pixels, every k-th is drawn. Empty for a single number.
     """
     plane = _plane(np.squeeze(array))
     if plane is None:
@@ -114,7 +119,7 @@ def image(tag: str, array: Array) -> list[Summary.Value]:
 
 
 def _plane(array: Array) -> Array | None:
-    """Lay an array out in two dimensions; NaN where nothing is drawn."""
+    """Return the array in two dimensions, with NaN between kernels; None for a single number."""
     if array.ndim == 0 or not array.size:
         return None
     if array.ndim == 1:
@@ -144,14 +149,14 @@ def _grey(plane: Array) -> Array:
 
 
 def _png(pixels: Array) -> bytes:
-    """Encode grey pixels.
+    """Return grey pixels as PNG.
 
     References
     ----------
     W3C, *Portable Network Graphics*, sections 5.3, 11.2.
     """
     height, width = pixels.shape
-    lines = np.zeros((height, width + 1), np.uint8)  # in front of each line: filter 0
+    lines = np.zeros((height, width + 1), np.uint8)  # each line begins with its filter, 0
     lines[:, 1:] = pixels
 
     def chunk(kind: bytes, data: bytes) -> bytes:
@@ -169,12 +174,12 @@ def _png(pixels: Array) -> bytes:
 
 
 def text(tag: str, markdown: str) -> list[Summary.Value]:
-    """Make an entry of the Text tab."""
+    """Return an entry of the Text tab."""
     return [_string(escape(tag), markdown, "text", b"")]
 
 
 def graph(config: Mapping[str, object]) -> list[Summary.Value]:
-    """Make the Graphs tab's conceptual graph, from a model's configuration in Keras's form."""
+    """Return the conceptual graph of the Graphs tab, for a model in Keras's form."""
     return [_string("keras", json.dumps(config), "graph_keras_model", b"1")]
 
 
@@ -185,7 +190,7 @@ def _string(tag: str, content: str, plugin: str, data: bytes) -> Summary.Value:
 
 
 def session_start(hparams: Mapping[str, bool | int | float | str], seconds: float) -> list[Summary.Value]:
-    """Begin a row of the HParams tab; its metrics are found by TensorBoard itself."""
+    """Return the begin of a row of the HParams tab; TensorBoard finds the metrics itself."""
     data = HParamsPluginData(version=0)
     data.session_start_info.start_time_secs = seconds
     for name, value in hparams.items():
@@ -200,7 +205,7 @@ def session_start(hparams: Mapping[str, bool | int | float | str], seconds: floa
 
 
 def session_end(seconds: float, succeeded: bool) -> list[Summary.Value]:
-    """End the row."""
+    """Return the end of the row."""
     data = HParamsPluginData(version=0)
     data.session_end_info.end_time_secs = seconds
     data.session_end_info.status = _SUCCESS if succeeded else _FAILURE

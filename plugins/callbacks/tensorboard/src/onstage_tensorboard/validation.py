@@ -1,4 +1,4 @@
-"""The checks of the constructor's arguments."""
+"""Checks of the constructor's arguments."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from onstage.errors import did_you_mean
 
 
-def checked_update_freq(value: Any) -> int | Literal["epoch"]:
-    """Check how often batches are written; "batch" is 1."""
+def validate_update_freq(value: Any) -> int | Literal["epoch"]:
+    """Return the batches between writes ("batch" is 1), or "epoch"; raise ValueError if invalid."""
     if value == "epoch":
         return "epoch"
     if value == "batch":
@@ -22,8 +22,8 @@ def checked_update_freq(value: Any) -> int | Literal["epoch"]:
     raise ValueError(f"update_freq must be 'batch', 'epoch' or an integer >= 1, got {value!r}{guess}")
 
 
-def checked_hparams(hparams: Any) -> dict[str, bool | int | float | str]:
-    """Copy hyperparameters, numpy's numbers as Python's."""
+def validate_hparams(hparams: Any) -> dict[str, bool | int | float | str]:
+    """Return a copy with numpy scalars as Python numbers; raise TypeError if invalid."""
     if not isinstance(hparams, (Mapping, type(None))):
         raise TypeError(f"hparams must be a dict of name to value, got {hparams!r}")
     checked = {}
