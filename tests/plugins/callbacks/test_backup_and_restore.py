@@ -18,17 +18,17 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 3)).astype("float32")
 Y = (X.sum(axis=1, keepdims=True) > 0).astype("float32")
 EPOCHS, BATCHES = 9, 4
-EPOCHS_RUN = 3  # then EarlyStopping ends it
+EPOCHS_RUN = 3  # then EarlyStopping stops it
 
 
 @pytest.fixture(autouse=True)
 def no_waiting_for_the_disk(monkeypatch):
-    # The kills here are exceptions: what was written is there, flushed or not.
+    # The kills here are exceptions: written data are there, flushed or not.
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 class Killed(BaseException):
-    """Stands for a kill: nobody may catch it."""
+    """Stands for a kill: no code may catch it."""
 
 
 class KillAt:
@@ -46,7 +46,7 @@ class KillAt:
 
 
 def train(folder, killer=None, **backup):
-    """The same program each time; gives what a user sees of its end."""
+    """Run the same program each time; return the results that a user sees."""
     model = Sequential(
         [
             layers.Input((3,)),
@@ -107,7 +107,7 @@ def kills():
 
 
 @pytest.mark.parametrize("save_freq", ["epoch", 1, 3])
-def test_a_training_killed_anywhere_ends_as_if_it_had_not_been(tmp_path, unkilled, save_freq):
+def test_a_training_killed_anywhere_ends_like_an_uninterrupted_one(tmp_path, unkilled, save_freq):
     for stage, call in kills():
         folder = tmp_path / f"{stage}-{call}"
         folder.mkdir()
@@ -145,7 +145,7 @@ def test_a_stopped_training_that_is_killed_before_its_end_stops_again(tmp_path):
     assert run.stopped_by == "EarlyStopping"
 
 
-def test_a_batch_schedule_goes_on_at_its_step(tmp_path):
+def test_a_batch_schedule_continues_at_its_step(tmp_path):
     def rates(killer=None):
         model = FakeModel(1.0)
         callbacks = [LearningRateScheduler(lambda step: 1.0 / (step + 1), on="batch")]
@@ -174,18 +174,18 @@ def losses(*values):
     return [{"loss": value} for value in values]
 
 
-def test_stands_whatever_a_host_does(tmp_path):
+def test_passes_the_conformance_checks(tmp_path):
     for n, save_freq in enumerate(("epoch", 2)):
         check_callback(lambda n=n, save_freq=save_freq: BackupAndRestore(tmp_path / str(n), save_freq))
 
 
-def test_the_backups_go_when_training_has_ended(tmp_path):
+def test_the_backups_are_deleted_when_training_has_ended(tmp_path):
     replay(BackupAndRestore(tmp_path / "backup"), losses(1, 2))
 
     assert names(tmp_path) == []
 
 
-def test_files_of_the_users_in_its_directory_stay(tmp_path):
+def test_other_files_in_its_directory_stay(tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
 
     replay(BackupAndRestore(tmp_path), losses(1, 2))
@@ -193,13 +193,13 @@ def test_files_of_the_users_in_its_directory_stay(tmp_path):
     assert names(tmp_path) == ["mine.txt"]
 
 
-def test_the_backups_stay_where_that_is_wanted(tmp_path):
+def test_the_backups_stay_without_delete_checkpoint(tmp_path):
     replay(BackupAndRestore(tmp_path, delete_checkpoint=False), losses(1, 2))
 
     assert names(tmp_path) == ["backup-previous.safetensors", "backup.safetensors"]
 
 
-def test_one_backup_alone_where_that_is_wanted(tmp_path):
+def test_there_is_one_backup_without_double_checkpoint(tmp_path):
     replay(BackupAndRestore(tmp_path, double_checkpoint=False, delete_checkpoint=False), losses(1, 2))
 
     assert names(tmp_path) == ["backup.safetensors"]
@@ -212,7 +212,7 @@ def test_the_backups_stay_after_an_error(tmp_path):
     assert names(tmp_path) == ["backup.safetensors"]
 
 
-def test_a_first_backup_is_there_before_the_first_epoch(tmp_path):
+def test_a_first_backup_is_made_before_the_first_epoch(tmp_path):
     class Counter(Callback):
         count = 0
 
@@ -271,7 +271,7 @@ def resumed_epochs(folder):
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:-1], lambda data: data[:99] + b"?" + data[100:], lambda data: b""]
 )
-def test_a_damaged_backup_is_named_and_the_one_before_is_used(tmp_path, damage):
+def test_a_damaged_backup_is_reported_and_the_previous_one_is_used(tmp_path, damage):
     killed_after(3, tmp_path)
     last = tmp_path / "backup.safetensors"
     last.write_bytes(damage(last.read_bytes()))
@@ -304,7 +304,7 @@ def test_a_backup_of_another_model_is_an_error(tmp_path):
         fit(3)
 
 
-def test_a_write_that_fails_leaves_the_backup_from_before(tmp_path, monkeypatch):
+def test_a_write_that_fails_leaves_the_previous_backup(tmp_path, monkeypatch):
     def full(path, state):
         if state["epoch"] == 2:
             raise OSError(28, "No space left on device", str(path))

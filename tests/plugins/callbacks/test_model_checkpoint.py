@@ -19,7 +19,7 @@ def names(folder):
 
 
 def steps_in(path):
-    """How many training steps the saved FakeModel had made."""
+    """Return the number of training steps of the saved FakeModel."""
     return storage.load(path)["steps"]
 
 
@@ -27,11 +27,11 @@ def steps_in(path):
     "options",
     [{}, {"save_best_only": True, "max_to_keep": 1}, {"save_freq": 2, "save_weights_only": True}],
 )
-def test_stands_whatever_a_host_does(tmp_path, options):
+def test_passes_the_conformance_checks(tmp_path, options):
     check_callback(lambda: ModelCheckpoint(tmp_path / "{epoch}", **options))
 
 
-def test_saves_after_every_epoch_over_the_last(tmp_path):
+def test_each_epoch_replaces_the_file_of_the_last(tmp_path):
     replay(ModelCheckpoint(tmp_path / "model.safetensors"), losses(1, 2, 3))
 
     assert names(tmp_path) == ["model.safetensors"]
@@ -47,7 +47,7 @@ def test_saves_only_the_best(tmp_path):
     assert callback.best == 1
 
 
-def test_saves_every_so_many_epochs(tmp_path):
+def test_saves_every_n_epochs(tmp_path):
     replay(ModelCheckpoint(tmp_path / "{epoch}", save_freq="2 epochs"), losses(1, 1, 1, 1, 1))
 
     assert names(tmp_path) == ["2.safetensors", "4.safetensors", "latest"]
@@ -71,7 +71,7 @@ def test_saves_the_best_by_batches_too(tmp_path):
     assert steps_in(tmp_path / "best.safetensors") == 2
 
 
-def test_an_initial_threshold_must_be_bettered(tmp_path):
+def test_the_monitor_must_improve_on_an_initial_threshold(tmp_path):
     callback = ModelCheckpoint(tmp_path / "best", "loss", save_best_only=True, initial_value_threshold=1.0)
 
     replay(callback, losses(3, 1))
@@ -79,7 +79,7 @@ def test_an_initial_threshold_must_be_bettered(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_the_best_outlives_a_training(tmp_path):
+def test_the_best_value_is_kept_after_training(tmp_path):
     callback = ModelCheckpoint(tmp_path / "best", "loss", save_best_only=True)
     replay(callback, losses(1))
 
@@ -103,7 +103,7 @@ def test_a_missing_monitor_skips_and_warns(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_a_monitor_that_nobody_compares_is_no_matter(tmp_path):
+def test_any_monitor_is_accepted_without_save_best_only(tmp_path):
     replay(ModelCheckpoint(tmp_path / "last", monitor="learning_rate"), losses(1))
 
     assert names(tmp_path) == ["last.safetensors"]
@@ -126,7 +126,7 @@ def test_fields_are_filled_with_epoch_and_metrics(tmp_path):
         ("b.{epoch}", "b.1.safetensors"),
     ],
 )
-def test_a_suffix_is_kept_and_a_missing_one_says_what_it_is(tmp_path, template, name):
+def test_a_suffix_is_kept_and_a_missing_one_is_added(tmp_path, template, name):
     replay(ModelCheckpoint(tmp_path / template), losses(1))
 
     assert name in names(tmp_path)
@@ -154,7 +154,7 @@ def test_keeps_the_newest_and_the_best(tmp_path):
     assert names(tmp_path) == ["1.safetensors", "4.safetensors", "5.safetensors", "best", "latest"]
 
 
-def test_keeps_the_best_ones_where_only_those_are_saved(tmp_path):
+def test_keeps_the_best_files_if_only_those_are_saved(tmp_path):
     replay(
         ModelCheckpoint(tmp_path / "{epoch}", "loss", save_best_only=True, max_to_keep=2), losses(5, 4, 6, 3)
     )
@@ -172,7 +172,7 @@ def test_a_file_that_is_written_twice_is_one_file(tmp_path):
     assert steps_in(tmp_path / "1.safetensors") == 3
 
 
-def test_files_of_others_are_left_alone(tmp_path):
+def test_other_files_are_left_alone(tmp_path):
     (tmp_path / "0.safetensors").write_text("mine")
 
     replay(ModelCheckpoint(tmp_path / "{epoch}", max_to_keep=1), losses(1, 2, 3))
@@ -198,7 +198,7 @@ def test_a_file_that_cannot_be_deleted_is_warned_of_and_tried_again(tmp_path):
     assert names(tmp_path) == ["3.safetensors", "latest"]
 
 
-def test_a_real_model_comes_back_whole_whatever_the_suffix(tmp_path):
+def test_a_real_model_is_loaded_back_whatever_the_suffix(tmp_path):
     model = Sequential([layers.Input((2,)), layers.Dense(1)], seed=0)
     model.compile("adam", "mse")
     x, y = [[0.0, 1.0], [1.0, 0.0]], [[1.0], [0.0]]
@@ -210,7 +210,7 @@ def test_a_real_model_comes_back_whole_whatever_the_suffix(tmp_path):
     assert load_file(tmp_path / "model.keras")
 
 
-def test_weights_alone_go_into_another_model(tmp_path):
+def test_save_weights_only_saves_the_weights(tmp_path):
     model = FakeModel()
 
     replay(ModelCheckpoint(tmp_path / "w", save_weights_only=True), losses(1), model=model)
@@ -269,7 +269,7 @@ def test_an_unknown_monitor_is_refused_when_training_begins():
         fit(ModelCheckpoint("a", monitor="val_los", save_best_only=True), "loss", "val_loss")
 
 
-def test_a_metric_cannot_lead_out_of_the_directory(tmp_path):
+def test_a_metric_cannot_lead_to_another_directory(tmp_path):
     (tmp_path / "runs").mkdir()
 
     with pytest.raises(
@@ -281,19 +281,19 @@ def test_a_metric_cannot_lead_out_of_the_directory(tmp_path):
     assert names(tmp_path / "runs") == []
 
 
-def test_a_field_that_is_not_in_the_logs_names_those_that_are(tmp_path):
+def test_a_field_missing_in_the_logs_is_an_error_that_names_the_others(tmp_path):
     with pytest.raises(ValueError, match="got 'val_loss'; there are loss, epoch"):
         replay(ModelCheckpoint(tmp_path / "{val_loss}"), losses(1))
 
 
-def test_a_directory_in_the_place_of_the_file_is_an_error(tmp_path):
+def test_a_directory_instead_of_the_file_is_an_error(tmp_path):
     (tmp_path / "model.safetensors").mkdir()
 
     with pytest.raises(IsADirectoryError, match="filepath must be a file, got the directory"):
         replay(ModelCheckpoint(tmp_path / "model"), losses(1))
 
 
-def test_a_loaded_state_goes_on_with_best_count_and_files(tmp_path):
+def test_a_loaded_state_continues_with_best_count_and_files(tmp_path):
     options = {"monitor": "loss", "save_freq": 2, "max_to_keep": 1}
     first = ModelCheckpoint(tmp_path / "{epoch}-{batch}", **options)
     replay(first, losses(1), batches=3)

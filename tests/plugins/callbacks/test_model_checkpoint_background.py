@@ -1,4 +1,4 @@
-"""Checkpoints written beside the training: the same files, and no error is lost."""
+"""Checkpoints written in the background: the same files, and no error is lost."""
 
 import pickle
 import threading
@@ -26,7 +26,7 @@ def writers():
 
 @pytest.fixture
 def gate(monkeypatch):
-    """Opened when files may be written."""
+    """Block the writing of files until it is opened."""
     may_write, save = threading.Event(), storage.save
 
     def save_when_open(path, state):
@@ -39,13 +39,13 @@ def gate(monkeypatch):
 
 
 class Unwritable(FakeModel):
-    """Its state holds what no file can."""
+    """Its state holds an object that cannot be saved."""
 
     def snapshot(self, weights_only=False):
         return {"thing": object()}
 
 
-def test_stands_whatever_a_host_does(tmp_path):
+def test_passes_the_conformance_checks(tmp_path):
     check_callback(lambda: ModelCheckpoint(tmp_path / "{epoch}", save_in_background=True))
 
 
@@ -59,7 +59,7 @@ def test_stands_whatever_a_host_does(tmp_path):
         {"save_freq": 3},
     ],
 )
-def test_leaves_the_files_that_it_leaves_without(tmp_path, options):
+def test_the_files_are_those_of_a_save_in_the_stage(tmp_path, options):
     for folder, in_background in (("within", False), ("beside", True)):
         callback = ModelCheckpoint(tmp_path / folder / "{epoch}", save_in_background=in_background, **options)
         replay(callback, losses(3, 2, 4, 1, 5), batches=2)
@@ -68,7 +68,7 @@ def test_leaves_the_files_that_it_leaves_without(tmp_path, options):
     assert not writers()
 
 
-def test_what_is_written_is_the_model_as_it_was_in_the_stage(tmp_path):
+def test_the_file_holds_the_model_as_it_was_in_the_stage(tmp_path):
     model = Sequential([layers.Input((2,)), layers.Dense(1)], seed=0)
     model.compile("sgd", "mse")
     seen = []
@@ -86,7 +86,7 @@ def test_what_is_written_is_the_model_as_it_was_in_the_stage(tmp_path):
         assert [weight.tolist() for weight in saved.get_weights()] == weights
 
 
-def test_the_memory_of_a_copy_is_used_again(tmp_path, monkeypatch):
+def test_the_memory_of_a_copy_is_reused(tmp_path, monkeypatch):
     written, save = [], storage.save
 
     def noting(path, state):
@@ -103,7 +103,7 @@ def test_the_memory_of_a_copy_is_used_again(tmp_path, monkeypatch):
     assert not set(written[0]) & {id(weight.value) for weight in model.weights}
 
 
-def test_the_training_goes_on_while_a_file_is_written(tmp_path, gate):
+def test_training_continues_while_a_file_is_written(tmp_path, gate):
     there = []
 
     class GoesOn(Callback):
@@ -137,7 +137,7 @@ def test_no_more_than_one_copy_of_the_weights_waits(tmp_path, gate):
 
 
 @pytest.mark.parametrize("epochs", [1, 50])
-def test_an_error_of_the_writing_ends_the_training(tmp_path, epochs):
+def test_a_write_error_ends_the_training(tmp_path, epochs):
     ran = []
     checkpoint = ModelCheckpoint(tmp_path / "model", save_in_background=True)
 
@@ -154,7 +154,7 @@ def test_an_error_of_the_writing_ends_the_training(tmp_path, epochs):
     assert not writers()
 
 
-def test_after_an_error_of_the_training_the_file_is_written_all_the_same(tmp_path, gate):
+def test_after_an_error_of_the_training_the_file_is_still_written(tmp_path, gate):
     threading.Timer(0.1, gate.set).start()
     checkpoint = ModelCheckpoint(tmp_path / "model", save_in_background=True)
 
@@ -167,7 +167,7 @@ def test_after_an_error_of_the_training_the_file_is_written_all_the_same(tmp_pat
     assert not writers()
 
 
-def test_a_state_that_knows_of_a_file_is_given_when_it_is_there(tmp_path, gate):
+def test_a_state_that_refers_to_a_file_is_returned_after_the_write(tmp_path, gate):
     checkpoint = ModelCheckpoint(tmp_path / "{epoch}", save_in_background=True)
     states = []
 
@@ -193,7 +193,7 @@ def test_a_pickled_one_saves_too(tmp_path):
     assert (tmp_path / "model.safetensors").exists()
 
 
-def test_a_model_that_gives_no_copies_is_refused_when_training_begins(tmp_path):
+def test_a_model_without_snapshot_is_refused_when_training_begins(tmp_path):
     class Old(FakeModel):
         snapshot = property()
 

@@ -1,4 +1,4 @@
-"""RemoteMonitor: what it sends, and how it stands as a callback."""
+"""RemoteMonitor: the events that it sends, and its behaviour as a callback."""
 
 import contextlib
 import copy
@@ -46,10 +46,10 @@ def threads():
     return [thread.name for thread in threading.enumerate() if thread.name == "onstage-remote-monitor"]
 
 
-# -- what is sent
+# -- events
 
 
-def test_each_epoch_goes_as_a_form_with_the_field_data(scripted_server):
+def test_each_epoch_is_sent_as_a_form_with_the_field_data(scripted_server):
     server = scripted_server()
 
     replay(RemoteMonitor(server.url), LOGS)
@@ -64,7 +64,7 @@ def test_each_epoch_goes_as_a_form_with_the_field_data(scripted_server):
     ]
 
 
-def test_each_epoch_goes_as_json_where_that_is_asked(scripted_server):
+def test_each_epoch_is_sent_as_json_if_requested(scripted_server):
     server = scripted_server()
 
     replay(RemoteMonitor(server.url, "/in", headers={"X-Who": "me"}, send_as_json=True), LOGS[:1])
@@ -76,7 +76,7 @@ def test_each_epoch_goes_as_json_where_that_is_asked(scripted_server):
     assert json.loads(body) == {"epoch": 0, "loss": 0.5, "val_loss": 0.75}
 
 
-def test_a_path_and_a_field_of_ones_own_are_used(scripted_server):
+def test_another_path_and_field_are_used(scripted_server):
     server = scripted_server()
 
     replay(RemoteMonitor(server.url + "/", "in/", field="event"), LOGS[:1])
@@ -86,7 +86,7 @@ def test_a_path_and_a_field_of_ones_own_are_used(scripted_server):
     assert set(parse_qs(body.decode())) == {"event"}
 
 
-def test_all_events_go_in_their_order_with_epoch_and_batch(server):
+def test_all_events_are_sent_in_order_with_epoch_and_batch(server):
     replay(RemoteMonitor(server.url, events="all"), LOGS[:1], batches=[{"loss": 1.0}, {"loss": 0.0}])
 
     assert sent_to(server) == [
@@ -102,7 +102,7 @@ def test_all_events_go_in_their_order_with_epoch_and_batch(server):
     ]
 
 
-def test_an_evaluation_alone_is_told_where_all_events_are(server):
+def test_an_evaluation_alone_is_sent_with_all_events(server):
     for events in ("epoch", "all"):
         with Run(FakeModel(), [RemoteMonitor(server.url, events=events)]) as run:
             for _ in run.test_batches([1]):
@@ -111,7 +111,7 @@ def test_an_evaluation_alone_is_told_where_all_events_are(server):
     assert [event["event"] for event in sent_to(server)] == ["test_begin", "test_batch_end", "test_end"]
 
 
-def test_an_error_is_told_by_its_type_alone(server):
+def test_only_the_type_of_an_error_is_sent(server):
     class Fails(Callback):
         def on_epoch_end(self):
             raise InterruptedError(TOKEN)
@@ -122,7 +122,7 @@ def test_an_error_is_told_by_its_type_alone(server):
     assert sent_to(server)[-1] == {"event": "exception", "error": "InterruptedError"}
 
 
-def test_many_events_go_in_one_request(scripted_server):
+def test_many_events_are_sent_in_one_request(scripted_server):
     server = scripted_server()
 
     monitor = RemoteMonitor(server.url, events="all", send_as_json=True)
@@ -134,12 +134,12 @@ def test_many_events_go_in_one_request(scripted_server):
     assert server.attempts < 50
 
 
-def test_logs_of_batches_are_not_built_unless_they_are_sent():
+def test_logs_of_batches_are_not_computed_unless_they_are_sent():
     assert Bus([RemoteMonitor()]).stages.on_train_batch_end is None
     assert Bus([RemoteMonitor(events="all")]).stages.on_train_batch_end.reads_logs is True
 
 
-def test_nan_and_infinity_go_as_null_with_a_flag():
+def test_nan_and_infinity_are_sent_as_null_with_a_flag():
     event = to_json_values(
         {"a": float("nan"), "b": np.float32("inf"), "c": -np.inf, "d": 1.0, "e": [1.0, np.nan]}
     )
@@ -155,7 +155,7 @@ def test_nan_and_infinity_go_as_null_with_a_flag():
     assert json.loads(encode({"a": float("nan")}), parse_constant=pytest.fail)["a"] is None
 
 
-def test_arrays_go_as_lists_and_other_objects_as_text():
+def test_arrays_are_sent_as_lists_and_other_objects_as_text():
     event = to_json_values(
         {
             "matrix": np.arange(4).reshape(2, 2),
@@ -176,7 +176,7 @@ def test_arrays_go_as_lists_and_other_objects_as_text():
     assert event["5"] == "<b>"
 
 
-def test_a_list_within_itself_ends_somewhere():
+def test_a_list_that_contains_itself_is_cut_off():
     endless = []
     endless.append(endless)
 
@@ -216,7 +216,7 @@ def test_an_event_that_is_too_large_is_dropped_and_counted(server):
 # -- runs
 
 
-def test_each_fit_is_a_run_of_its_own(server):
+def test_each_fit_is_a_separate_run(server):
     monitor = RemoteMonitor(server.url)
 
     replay(monitor, LOGS)
@@ -229,7 +229,7 @@ def test_each_fit_is_a_run_of_its_own(server):
 
 
 def train(url, events, *others):
-    """3 epochs of 2 batches."""
+    """Train 3 epochs of 2 batches."""
     with Run(FakeModel(), [RemoteMonitor(url, events=events), *others], epochs=3) as run:
         for epoch in run.epochs():
             for batch in run.batches([1.0, 2.0]):
@@ -237,7 +237,7 @@ def train(url, events, *others):
 
 
 class Saves(Callback):
-    """Saves after a batch; then the training fails, or is stopped, so many batches later."""
+    """Keeps the state after a batch; raises, or stops the training, some batches later."""
 
     def __init__(self, batches, later, how):
         self.save_at, self.end_at, self.how = batches, batches + later, how
@@ -265,7 +265,7 @@ class Resumes(Callback):
 @pytest.mark.parametrize("events", ["epoch", "all"])
 @pytest.mark.parametrize("how", ["fails", "stops"])
 @pytest.mark.parametrize(("batches", "later"), [(1, 0), (1, 2), (2, 1), (3, 0), (4, 2)])
-def test_a_resumed_training_is_shown_as_one_that_was_never_ended(server, events, how, batches, later):
+def test_a_resumed_training_is_shown_as_an_uninterrupted_one(server, events, how, batches, later):
     saves = Saves(batches, later, how)
     with contextlib.suppress(InterruptedError):
         train(server.url, events, saves)
@@ -305,7 +305,7 @@ def test_the_token_is_sent_and_appears_nowhere_else(monkeypatch, capsys, caplog)
 
         result = replay([monitor, Looks()], LOGS, verbose=2)
         assert len(server.events) == monitor.sent > 5
-        server.guard._token = b"another token is needed"  # as after a change of the server's token
+        server.guard._token = b"another token is required"  # as if the server's token had changed
         replay(monitor, LOGS)
 
     shown = capsys.readouterr()
@@ -318,7 +318,7 @@ def test_the_token_is_sent_and_appears_nowhere_else(monkeypatch, capsys, caplog)
     assert any("answered 401" in str(one.message) for one in caught)
 
 
-def test_headers_are_not_in_what_is_recorded_of_a_run(server):
+def test_headers_are_not_in_the_record_of_a_run(server):
     result = replay(RemoteMonitor(server.url, headers={"Authorization": TOKEN}), LOGS)
 
     assert TOKEN not in str(result.history.plugins) + str(result.run.state_dict())
@@ -346,7 +346,7 @@ def test_a_token_that_cannot_be_a_header_is_refused_without_being_repeated(monke
 def test_a_token_that_would_go_unencrypted_is_warned_of(monkeypatch):
     monkeypatch.setenv("MONITOR_TOKEN", TOKEN)
 
-    with pytest.warns(OnstageWarning, match="goes unencrypted to http://monitor.example"):
+    with pytest.warns(OnstageWarning, match="is sent unencrypted to http://monitor.example"):
         RemoteMonitor("http://monitor.example", token_env="MONITOR_TOKEN")
     RemoteMonitor("https://monitor.example", token_env="MONITOR_TOKEN")
     RemoteMonitor("http://127.0.0.1:9000", token_env="MONITOR_TOKEN")
@@ -384,10 +384,10 @@ def test_wrong_settings_are_refused_at_once(options, message):
         RemoteMonitor(**options)
 
 
-# -- the closing line, and the rest
+# -- the closing line and others
 
 
-def test_a_line_at_the_end_says_what_became_of_all(server, capsys):
+def test_a_line_at_the_end_reports_the_totals(server, capsys):
     monitor = RemoteMonitor(server.url)
 
     replay(monitor, LOGS, verbose=2)
@@ -405,8 +405,8 @@ def test_a_line_at_the_end_says_what_became_of_all(server, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_handing_over_takes_no_more_than_the_event(server):
-    """A hand-over is an append; requests takes a hundred times as long for one event."""
+def test_queueing_an_event_is_much_faster_than_sending_it(server):
+    """Queueing is an append; requests takes a hundred times as long for one event."""
     monitor = RemoteMonitor(server.url, events="all")
     handed = []
 
@@ -435,7 +435,7 @@ def test_handing_over_takes_no_more_than_the_event(server):
 
 @contextlib.contextmanager
 def a_server_process():
-    """Run the server as a program, so that its sockets aren't those of this process."""
+    """Run the server as a program, so that its sockets are not those of this process."""
     command = [sys.executable, "-m", "onstage_remote_monitor", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -446,7 +446,7 @@ def a_server_process():
         process.stdout.close()
 
 
-def test_it_stands_what_every_callback_must(tmp_path, monkeypatch):
+def test_it_passes_the_conformance_checks(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     check_callback(lambda: RemoteMonitor("http://127.0.0.1:1", spool=tmp_path / "spool"))

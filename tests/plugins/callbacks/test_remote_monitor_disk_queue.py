@@ -1,4 +1,4 @@
-"""The spool: what RemoteMonitor could not send, kept in a file for the next time."""
+"""The spool: events that RemoteMonitor could not send, kept in a file."""
 
 import json
 import os
@@ -10,7 +10,7 @@ def entries(count, run="0a"):
     return [Entry(run, n, json.dumps({"n": n})) for n in range(count)]
 
 
-def test_a_spool_gives_back_in_order_what_it_was_given(tmp_path):
+def test_a_spool_returns_events_in_order(tmp_path):
     spool = Spool(tmp_path, "http://here", 1 << 20)
 
     assert spool.append(entries(5)) == 5
@@ -27,7 +27,7 @@ def test_a_spool_gives_back_in_order_what_it_was_given(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_process_left_is_taken_over_from_where_it_was(tmp_path):
+def test_the_spool_of_a_killed_process_is_adopted_at_its_position(tmp_path):
     killed = Spool(tmp_path, "http://here", 1 << 20)
     killed.append(entries(6))
     killed.drop(2)
@@ -45,7 +45,7 @@ def test_what_a_killed_process_left_is_taken_over_from_where_it_was(tmp_path):
     assert not left.exists()
 
 
-def test_what_another_process_is_using_is_left_alone(tmp_path):
+def test_a_spool_in_use_by_another_process_is_left_alone(tmp_path):
     in_use = Spool(tmp_path, "http://here", 1 << 20)
     in_use.append(entries(3))
     spool = Spool(tmp_path, "http://here", 1 << 20)
@@ -56,7 +56,7 @@ def test_what_another_process_is_using_is_left_alone(tmp_path):
     in_use.close()
 
 
-def test_files_that_are_no_spool_are_left_alone(tmp_path):
+def test_files_that_are_not_spools_are_left_alone(tmp_path):
     strange = {
         "a.spool": b"\xff\xfe",
         "b.spool": b"onstage-spool-1 x http://here\n",
@@ -79,7 +79,7 @@ def test_files_that_are_no_spool_are_left_alone(tmp_path):
     spool.close()
 
 
-def test_a_spool_is_for_its_user_alone(tmp_path):
+def test_a_spool_is_readable_only_by_its_user(tmp_path):
     spool = Spool(tmp_path / "made", "http://here", 1 << 20)
     spool.append(entries(1))
 

@@ -1,4 +1,4 @@
-"""RemoteMonitor against servers on loopback that are gone, slow, broken, and come back."""
+"""RemoteMonitor with servers that are away, slow, broken, and come back."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ def free_port():
 
 
 class At(Callback):
-    """Does something after an epoch, and waits until it has shown."""
+    """Calls a function after an epoch."""
 
     def __init__(self, epoch, act):
         self.at, self.act = epoch, act
@@ -54,7 +54,7 @@ def until(condition, seconds=10):
 
 
 def fit(monitor, *others, epochs=EPOCHS):
-    """Train; give the warnings, and the seconds that the epochs took."""
+    """Train; return the warnings, and the seconds that the epochs took."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         began = time.monotonic()
@@ -67,7 +67,7 @@ def fit(monitor, *others, epochs=EPOCHS):
     return [str(one.message) for one in caught], ended[0] - began
 
 
-def test_a_server_that_answers_500_for_a_while_gets_all_in_order(scripted_server):
+def test_a_server_that_answers_500_for_a_while_gets_all_events_in_order(scripted_server):
     server = scripted_server()
     server.script = [500, 503, 500]
 
@@ -79,7 +79,7 @@ def test_a_server_that_answers_500_for_a_while_gets_all_in_order(scripted_server
     assert messages == []
 
 
-def test_a_connection_that_is_cut_is_made_anew(scripted_server):
+def test_a_lost_connection_is_made_again(scripted_server):
     server = scripted_server()
     server.script = [200, "reset", 200, "reset"]
 
@@ -102,7 +102,7 @@ def test_a_server_that_answers_late_does_not_delay_the_training(scripted_server)
     assert monitor.dropped == 0
 
 
-def test_a_server_that_hangs_is_given_up_after_the_timeout(scripted_server):
+def test_a_request_to_a_server_that_hangs_ends_after_the_timeout(scripted_server):
     server = scripted_server()
     server.script = ["hang"]
 
@@ -114,7 +114,7 @@ def test_a_server_that_hangs_is_given_up_after_the_timeout(scripted_server):
     assert monitor.retried == 1
 
 
-def test_a_server_that_never_ends_its_answer_is_broken_off(scripted_server):
+def test_a_request_whose_answer_never_ends_is_aborted(scripted_server):
     server = scripted_server()
     server.script = ["trickle"]
 
@@ -137,10 +137,10 @@ def test_the_end_does_not_wait_longer_than_the_deadline(scripted_server):
     assert monitor.sent == monitor.dropped == 0
     assert monitor.spooled == 12
     assert any("events wait on disk" in message for message in messages)
-    assert any("what could not be sent is in" in message for message in messages)
+    assert any("events that could not be sent are in" in message for message in messages)
 
 
-def test_what_came_while_the_server_was_away_is_sent_when_it_is_back(scripted_server):
+def test_events_queued_while_the_server_was_away_are_sent_when_it_is_back(scripted_server):
     port = free_port()
     servers = []
     monitor = RemoteMonitor(f"http://127.0.0.1:{port}", retries=1)
@@ -179,7 +179,7 @@ def test_a_server_that_is_killed_and_started_again_has_each_epoch_once(scripted_
     assert monitor.dropped == 0
 
 
-def test_an_answer_that_is_lost_makes_no_event_come_twice():
+def test_a_lost_answer_does_not_duplicate_events():
     with Server(port=0) as server:
         taken = server.hub.publish
         lost = []
@@ -198,7 +198,7 @@ def test_an_answer_that_is_lost_makes_no_event_come_twice():
         assert server.hub.repeated > 0
 
 
-def test_a_server_that_never_was_is_not_waited_for():
+def test_the_end_does_not_wait_for_a_server_that_was_never_reached():
     monitor = RemoteMonitor(f"http://127.0.0.1:{free_port()}")
 
     began = time.monotonic()
@@ -209,7 +209,7 @@ def test_a_server_that_never_was_is_not_waited_for():
     assert "Connection refused" in messages[0]
 
 
-def test_the_next_training_sends_what_the_last_could_not(scripted_server, tmp_path):
+def test_the_next_training_sends_the_events_that_the_last_could_not(scripted_server, tmp_path):
     port = free_port()
     options = {"spool": tmp_path / "spool"}
     first = RemoteMonitor(f"http://127.0.0.1:{port}", **options)
@@ -225,7 +225,7 @@ def test_the_next_training_sends_what_the_last_could_not(scripted_server, tmp_pa
     assert not list((tmp_path / "spool").iterdir())
 
 
-def test_what_waits_for_one_server_is_not_sent_to_another(scripted_server, tmp_path):
+def test_events_for_one_server_are_not_sent_to_another(scripted_server, tmp_path):
     fit(RemoteMonitor(f"http://127.0.0.1:{free_port()}", spool=tmp_path), epochs=EPOCHS[:3])
 
     other = scripted_server()
@@ -235,7 +235,7 @@ def test_what_waits_for_one_server_is_not_sent_to_another(scripted_server, tmp_p
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_an_event_that_the_server_refuses_does_not_hold_up_the_others(scripted_server):
+def test_a_refused_event_does_not_delay_the_others(scripted_server):
     server = scripted_server()
     server.script = [200, 400, 200]
 
@@ -247,7 +247,7 @@ def test_an_event_that_the_server_refuses_does_not_hold_up_the_others(scripted_s
     assert messages == [f"RemoteMonitor, {server.url}: events are lost: the server answered 400 Bad Request"]
 
 
-def test_of_many_events_in_one_request_only_the_refused_one_is_lost(scripted_server):
+def test_only_the_refused_one_of_many_events_in_a_request_is_lost(scripted_server):
     server = scripted_server()
     wrong = [{"loss": 1.0}] * 40
     wrong[17] = {"loss": 17.0}
@@ -285,7 +285,7 @@ def test_redirects_are_not_followed(scripted_server, status):
     assert "redirects are not followed" in messages[0]
 
 
-def test_a_server_that_asks_for_a_pause_gets_one(scripted_server):
+def test_a_retry_after_header_is_respected(scripted_server):
     server = scripted_server()
     server.script, server.headers = [200, 429], {"Retry-After": "1"}
 
@@ -306,7 +306,7 @@ def test_cookies_are_not_sent_back(scripted_server):
     assert not [headers for _, headers, _ in server.requests if "Cookie" in headers]
 
 
-def test_a_queue_that_is_full_drops_and_says_so(scripted_server):
+def test_a_full_queue_drops_events_with_a_warning(scripted_server):
     server = scripted_server()
     server.behaviour = "hang"
 
@@ -321,7 +321,7 @@ def test_a_queue_that_is_full_drops_and_says_so(scripted_server):
     assert monitor.sent == 0
 
 
-def test_what_waits_in_memory_has_a_bound_however_fast_it_comes(scripted_server):
+def test_events_in_memory_are_bounded_at_any_rate(scripted_server):
     server = scripted_server()
     most = [0]
 
@@ -333,7 +333,7 @@ def test_what_waits_in_memory_has_a_bound_however_fast_it_comes(scripted_server)
     def flood():
         deadline = time.monotonic() + 1
         while time.monotonic() < deadline:
-            monitor._tell("flood", {"it": SlowToWrite()})
+            monitor._send("flood", {"it": SlowToWrite()})
             most[0] = max(most[0], len(monitor._sender._ready))
             time.sleep(1e-5)
 
@@ -358,7 +358,7 @@ def test_a_spool_that_is_full_or_cannot_be_written_is_no_error(tmp_path):
     assert 0 < monitor.spooled < 12
 
 
-def test_an_event_that_cannot_be_written_does_not_hold_up_the_others(scripted_server):
+def test_an_event_that_cannot_be_written_does_not_delay_the_others(scripted_server):
     class Spiteful:
         def __str__(self):
             raise SystemError
@@ -377,7 +377,7 @@ def test_an_event_that_cannot_be_written_does_not_hold_up_the_others(scripted_se
     assert (monitor.sent, monitor.dropped) == (11, 1)
 
 
-def test_a_spool_that_is_emptied_by_another_hand_ends_the_sending_not_the_training(scripted_server, tmp_path):
+def test_a_spool_truncated_by_another_program_ends_the_sending_not_the_training(scripted_server, tmp_path):
     port = free_port()
     monitor = RemoteMonitor(f"http://127.0.0.1:{port}", retries=0, spool=tmp_path)
     before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()

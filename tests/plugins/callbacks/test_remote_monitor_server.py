@@ -1,4 +1,4 @@
-"""The receiving server: what it takes, whom it refuses, what it shows."""
+"""The receiving server: accepted events, refused requests, the page."""
 
 import base64
 import contextlib
@@ -30,7 +30,7 @@ def server():
 
 
 def ask(server, method, path, body=None, headers=None):
-    """Send one request; give status, headers, content."""
+    """Send one request; return status, headers, content."""
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
     try:
         connection.request(method, path, body, headers or {})
@@ -46,7 +46,7 @@ def post(server, content, headers=None, path=PATH):
 
 
 def raw(server, data, patience=5):
-    """Send bytes as they are; give what comes until the server closes."""
+    """Send raw bytes; return the answer until the server closes."""
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=patience) as connection:
         connection.sendall(data)
@@ -56,10 +56,10 @@ def raw(server, data, patience=5):
     return answer
 
 
-# -- what it takes
+# -- events
 
 
-def test_it_takes_a_form_field_and_json_and_a_list(server):
+def test_it_accepts_a_form_field_and_json_and_a_list(server):
     form = urlencode({"data": json.dumps({"epoch": 0, "loss": 0.5})})
 
     assert ask(server, "POST", PATH, form, FORM)[0] == 200
@@ -87,7 +87,7 @@ def test_nan_which_keras_sends_becomes_null_with_a_flag(server):
     }
 
 
-def test_a_sender_without_a_name_begins_a_run_where_its_epochs_begin_again(server):
+def test_a_sender_without_a_name_starts_a_run_when_its_epochs_start_again(server):
     for epoch in (0, 1, 2, 0, 1):
         post(server, {"epoch": epoch})
 
@@ -97,7 +97,7 @@ def test_a_sender_without_a_name_begins_a_run_where_its_epochs_begin_again(serve
     ]
 
 
-def test_events_that_came_before_are_left_out():
+def test_repeated_events_are_skipped():
     hub = EventStore(100)
 
     hub.publish([{"n": 0}, {"n": 1}], "a.1", 0)
@@ -108,14 +108,14 @@ def test_events_that_came_before_are_left_out():
     assert (hub.received, hub.repeated) == (4, 1)
 
 
-def test_a_resumed_run_takes_back_what_it_repeats_and_what_is_late_stays_out():
+def test_a_resumed_run_replaces_the_events_it_repeats_and_late_ones_are_skipped():
     hub = EventStore(100)
     earlier, listener = hub.listen()
     hub.publish([{"n": n} for n in range(5)], "a.1", 0)
     hub.publish([{"n": 9}], "b.1", 0)
 
     hub.publish([{"n": 30}], "a.2", 3)
-    hub.publish([{"n": 5}], "a.1", 5)  # what the first attempt had left on disk, too late
+    hub.publish([{"n": 5}], "a.1", 5)  # left on disk by the first attempt: too late
 
     assert [each.event["n"] for each in hub.events()] == [0, 1, 2, 9, 30]
     told = [listener.get_nowait() for _ in range(listener.qsize())]
@@ -134,7 +134,7 @@ def test_only_the_newest_events_and_runs_are_kept():
     assert len(hub._runs) <= 1000
 
 
-# -- whom it refuses
+# -- refusals
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_body_of_unknown_length_is_refused(server, length):
 @pytest.mark.parametrize(
     "data", [b"\x16\x03\x01\x00\xa5", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"X" * 70_000 + b"\r\n\r\n"]
 )
-def test_what_is_no_request_does_no_harm(server, data):
+def test_bytes_that_are_not_a_request_do_no_harm(server, data):
     raw(server, data + b"\r\n\r\n")
 
     assert ask(server, "GET", "/health/")[0] == 200
@@ -220,13 +220,13 @@ def test_there_are_no_other_paths(server, path):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:9000", "127.0.0.1.evil.example", "", "a]b"])
-def test_a_page_under_another_name_cannot_ask(server, host):
+def test_a_page_under_another_host_name_is_refused(server, host):
     status, _, _ = ask(server, "GET", "/", headers={"Host": host})
 
     assert status == 421
 
 
-def test_it_answers_to_its_addresses_and_to_the_names_it_was_given():
+def test_it_answers_under_its_addresses_and_its_allowed_names():
     with Server(port=0, hosts=["monitor.example"]) as server:
         for host in ("localhost", "localhost:9000", "127.0.0.1", "[::1]:80", "Monitor.Example"):
             assert ask(server, "GET", "/", headers={"Host": host})[0] == 200
@@ -240,13 +240,13 @@ def test_pages_of_other_sites_can_neither_post_nor_listen(server, origin):
     assert server.events == []
 
 
-def test_its_own_page_can(server):
+def test_its_own_page_can_post_and_listen(server):
     assert post(server, {"epoch": 0}, {"Origin": server.url}) == 200
 
 
-def test_an_address_that_others_reach_needs_a_token():
+def test_an_address_that_other_machines_reach_requires_a_token():
     for host in ("0.0.0.0", "::", "192.168.1.5", "monitor.example"):
-        with pytest.raises(ValueError, match="token must be given"):
+        with pytest.raises(ValueError, match="token must be set"):
             Server(host, 0)
 
 
@@ -258,7 +258,7 @@ def test_a_token_that_can_be_guessed_is_refused(token):
     assert not token or token not in str(caught.value)
 
 
-def test_with_a_token_nothing_is_answered_without_it():
+def test_a_server_with_a_token_answers_nothing_without_it():
     basic = base64.b64encode(f"anyone:{TOKEN}".encode()).decode()
     wrong = base64.b64encode(f"anyone:{TOKEN[:-1]}".encode()).decode()
     with Server(port=0, token=TOKEN) as server:
@@ -283,7 +283,7 @@ def test_with_a_token_nothing_is_answered_without_it():
         assert len(server.events) == 3
 
 
-def test_guesses_at_the_token_become_slow():
+def test_wrong_tokens_are_slowed_down():
     with Server(port=0, token=TOKEN, rate=200) as server:
         statuses = [post(server, {"epoch": 0}, {"Authorization": "Bearer guess"}) for _ in range(10)]
 
@@ -312,7 +312,7 @@ def test_requests_are_limited_for_each_address():
         guard.check(headers, "10.0.0.1")
 
 
-def test_there_is_an_end_to_connections_and_it_recovers(server, monkeypatch):
+def test_connections_are_limited_and_it_recovers(server, monkeypatch):
     address = urlsplit(server.url)
     opened = [socket.create_connection((address.hostname, address.port), timeout=5) for _ in range(160)]
     try:
@@ -346,11 +346,11 @@ def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(server, monkeypatch)
     assert answer == b""
 
 
-# -- what it shows
+# -- the page
 
 
 def messages(server, count):
-    """Listen until so many events have come; give ``(id, data)`` of each."""
+    """Listen until `count` events have arrived; return ``(id, data)`` of each."""
     address = urlsplit(server.url)
     found = []
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
@@ -369,7 +369,7 @@ def messages(server, count):
     return found
 
 
-def test_events_go_to_the_page_those_before_and_those_after(server):
+def test_earlier_and_later_events_are_sent_to_the_page(server):
     post(server, {"epoch": 0, "loss": 0.5}, {"X-Onstage-Run": "aa.1", "X-Onstage-Sequence": "0"})
     later = threading.Timer(
         0.2, post, (server, {"epoch": 1}, {"X-Onstage-Run": "aa.1", "X-Onstage-Sequence": "1"})
@@ -390,7 +390,7 @@ def test_an_event_cannot_break_out_of_its_message(server):
     assert messages(server, 2) == [("run1/0", {"epoch": 0, name: name}), ("run1/1", {"epoch": 1})]
 
 
-def test_the_page_may_load_and_ask_only_its_own_server(server):
+def test_the_page_may_load_and_call_only_its_own_server(server):
     status, headers, page = ask(server, "GET", "/")
 
     assert status == 200
@@ -414,7 +414,7 @@ def test_the_page_sets_names_as_text(server):
         assert risky not in script
 
 
-def test_a_page_that_does_not_read_is_sent_away(server):
+def test_a_page_that_does_not_read_is_disconnected(server):
     _, listener = server.hub.listen()
 
     for n in range(11):
@@ -424,7 +424,7 @@ def test_a_page_that_does_not_read_is_sent_away(server):
     assert server.hub.received == 11_000
 
 
-# -- the rest
+# -- others
 
 
 def test_nothing_is_left_when_it_closes():
@@ -451,7 +451,7 @@ def test_a_port_that_is_taken_is_an_error(server):
         Server(port=urlsplit(server.url).port)
 
 
-def test_the_program_says_where_it_is_and_refuses_to_be_open_to_all():
+def test_the_program_prints_its_address_and_refuses_to_be_open_to_all():
     program = [sys.executable, "-m", "onstage_remote_monitor"]
     process = subprocess.Popen([*program, "--port", "0"], stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
@@ -462,7 +462,7 @@ def test_the_program_says_where_it_is_and_refuses_to_be_open_to_all():
 
     refused = subprocess.run([*program, "--host", "0.0.0.0"], capture_output=True, text=True, timeout=30)
     assert refused.returncode == 2
-    assert "token must be given" in refused.stderr
+    assert "token must be set" in refused.stderr
 
 
 def test_under_load_nothing_is_lost_and_each_run_keeps_its_order():

@@ -1,4 +1,4 @@
-"""Streams training events to an HTTP server."""
+"""Stream training events to an HTTP server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["RemoteMonitor", "Server"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the server when it is asked for: a training needs none."""
+    """Import the server on first use: training does not need it."""
     if name != "Server":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from onstage_remote_monitor.server import Server

@@ -1,4 +1,4 @@
-"""``python -m onstage_remote_monitor``: the server, until Ctrl-C."""
+"""``python -m onstage_remote_monitor``: run the server until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="python -m onstage_remote_monitor",
-        description="Take the events of RemoteMonitor and draw their curves on a page.",
+        description="Receive the events of RemoteMonitor and draw their curves on a page.",
     )
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen at (default: this machine alone)"
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, only this machine)"
     )
-    parser.add_argument("--port", type=int, default=9000, help="0 takes a free one (default: 9000)")
+    parser.add_argument("--port", type=int, default=9000, help="0 picks a free one (default: 9000)")
     parser.add_argument("--token-env", metavar="NAME", help="environment variable that holds the token")
     parser.add_argument(
-        "--allow-host", metavar="NAME", action="append", default=[], help="a further name of this server"
+        "--allow-host", metavar="NAME", action="append", default=[], help="further host name of this server"
     )
     given = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""RemoteMonitor: the callback. It hands events over, and the sender sends them."""
+"""RemoteMonitor: the callback. It passes events to the sender, which sends them."""
 
 from __future__ import annotations
 
@@ -15,60 +15,65 @@ from onstage.errors import OnstageWarning, StateError
 from onstage.logs import Logs
 from onstage.model import State
 from onstage.validation import validate_bool, validate_choice, validate_float, validate_int, validate_state
-from onstage_remote_monitor.validation import checked_headers, checked_root, is_loopback, read_token
+from onstage_remote_monitor.validation import is_loopback, read_token, validate_headers, validate_root
 
-if TYPE_CHECKING:  # imported when a run begins: requests takes its time
+if TYPE_CHECKING:  # imported when a run begins: requests is slow to import
     from onstage_remote_monitor.client.sender import Sender
 
 _RUN = re.compile("[0-9a-f]{0,32}")
 
 
 class RemoteMonitor(Callback):
-    """Sends what happens to an HTTP server, and never holds the training up.
+    """Send training events to an HTTP server, without ever delaying training.
 
-    A thread of its own posts the events in their order. While the server is away
-    they wait on disk; when it is back they are sent on. At the end of the run
-    what waits is sent, for `flush_timeout` seconds at most, and a line says what
-    became of all.
+    A background thread posts the events in order. While the server is away,
+    they wait on disk. At the end of the run the remaining events are sent, for
+    `flush_timeout` seconds at most, and a line reports the totals.
 
     Parameters
     ----------
     root, path
-        The address, in two parts. Without a user or a password.
+        Address of the server in two parts, without a user or a password.
     field
-        The form's field that holds the JSON.
+        Form field that holds the JSON.
     headers
-        Sent along. Shown nowhere, but pickled with this object: a secret
-        belongs into `token_env`.
+        Headers of each request. They are shown nowhere, but pickled with this
+        object: use `token_env` for a secret.
     send_as_json
-        The JSON is the request's body instead.
+        Send the JSON as the request's body instead.
     events
-        ``"epoch"``: one at the end of each epoch, as in Keras. ``"all"``: those
-        of training, validation, epochs and batches too; as many as have come in
-        a tenth of a second go into one request, as a JSON list.
+        ``"epoch"``: one event at the end of each epoch, as in Keras. ``"all"``:
+        also those of training, validation, epochs and batches; the events of a
+        tenth of a second are sent in one request, as a JSON list.
     timeout
         Seconds to connect, and seconds to wait for an answer.
     retries
         Attempts after a failed one, before the server counts as away.
     spool
-        Directory for what waits. Given, the next training sends what this one
-        couldn't. None: a temporary one.
+        Directory for waiting events. The next training with the same directory
+        sends the events that this one could not. None: a temporary one.
     spool_size
-        Bytes on disk at most.
+        Maximum size on disk, in bytes.
     token_env
-        Name of an environment variable; its content is sent as a bearer token.
+        Name of an environment variable that holds a bearer token.
     queue_size
-        Events in memory at most.
+        Maximum number of events in memory.
     flush_timeout
-        Seconds at the end.
+        Maximum number of seconds for the remaining events at the end.
 
     Attributes
     ----------
     sent, retried, spooled, dropped
-        Of the last training: events that the server took, attempts after the
-        first, events that went to disk, events that are lost.
+        Counts of the last training: events accepted by the server, repeated
+        attempts, events written to disk, events lost.
     left
-        The file of the events that could not be sent; None when there are none.
+        File of the events that could not be sent, or None.
+
+    Examples
+    --------
+    >>> monitor = RemoteMonitor("http://localhost:9000", events="all")
+    >>> monitor.path
+    '/publish/epoch/end/'
 
     References
     ----------
@@ -96,10 +101,10 @@ class RemoteMonitor(Callback):
         queue_size: int = 20_000,
         flush_timeout: float = 10.0,
     ) -> None:
-        self.root = checked_root(root)
+        self.root = validate_root(root)
         self.path = path if path.startswith("/") else f"/{path}"
         self.field = field
-        self.headers = checked_headers(headers)
+        self.headers = validate_headers(headers)
         self.send_as_json = validate_bool("send_as_json", send_as_json)
         self.events = validate_choice("events", events, ("epoch", "all"))
         self.timeout = validate_float("timeout", timeout, 0, exclude=(0,))
@@ -110,7 +115,7 @@ class RemoteMonitor(Callback):
         self.queue_size = validate_int("queue_size", queue_size, 1)
         self.flush_timeout = validate_float("flush_timeout", flush_timeout, 0)
         self._check_token()
-        self._forget()
+        self._reset_counts()
         self._run_id, self._attempt = "", secrets.token_hex(4)
         self._sequence = 0
         self._held: list[dict[str, Any]] | None = None
@@ -125,65 +130,65 @@ class RemoteMonitor(Callback):
         parts = urlsplit(self.root)
         if read_token(self.token_env) and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
             warnings.warn(
-                f"the token in {self.token_env} goes unencrypted to {self.root}: give an https address",
+                f"the token in {self.token_env} is sent unencrypted to {self.root}; use an https address",
                 OnstageWarning,
                 stacklevel=3,
             )
 
-    def _forget(self) -> None:
+    def _reset_counts(self) -> None:
         self.sent = self.retried = self.spooled = self.dropped = 0
         self.left: str | None = None
 
     # -- stages
 
     def on_train_begin(self) -> None:
-        """Begin a run of its own."""
-        self._forget()
+        """Start a new run."""
+        self._reset_counts()
         self._run_id, self._sequence = secrets.token_hex(8), 0
         self._attempt = secrets.token_hex(4)
         if self._sender is None:
             self._open()
-        # Held back until a batch: a state that is loaded meanwhile has told of them before.
+        # Held back until a batch: if a state is loaded meanwhile, its run has sent them before.
         self._held = []
-        self._tell("train_begin", held=True)
+        self._send("train_begin", held=True)
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Tell of it."""
-        self._tell("epoch_begin", {"epoch": epoch}, held=True)
+        """Send the begin of the epoch."""
+        self._send("epoch_begin", {"epoch": epoch}, held=True)
 
     def on_train_batch_end(self, batch: int, logs: Logs, run: Any) -> None:
         """Send the batch's number and logs."""
-        self._tell("train_batch_end", {**_epoch(run), "batch": batch, **logs})
+        self._send("train_batch_end", {**_epoch(run), "batch": batch, **logs})
 
     def on_test_begin(self, run: Any) -> None:
-        """Tell of it."""
-        self._tell("test_begin", _epoch(run))
+        """Send the begin of the evaluation."""
+        self._send("test_begin", _epoch(run))
 
     def on_test_batch_end(self, batch: int, logs: Logs, run: Any) -> None:
         """Send the batch's number and logs."""
-        self._tell("test_batch_end", {**_epoch(run), "batch": batch, **logs})
+        self._send("test_batch_end", {**_epoch(run), "batch": batch, **logs})
 
     def on_test_end(self, logs: Logs, run: Any) -> None:
-        """Tell of it."""
-        self._tell("test_end", {**_epoch(run), **logs})
+        """Send the evaluation's logs."""
+        self._send("test_end", {**_epoch(run), **logs})
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Send the epoch's number and logs."""
         if self.events == "epoch":
-            self._hand_over({"epoch": epoch, **logs})
+            self._put({"epoch": epoch, **logs})
         else:
-            self._tell("epoch_end", {"epoch": epoch, **logs})
+            self._send("epoch_end", {"epoch": epoch, **logs})
 
     def on_train_end(self) -> None:
-        """Tell of it."""
-        self._tell("train_end")
+        """Send the end of the training."""
+        self._send("train_end")
 
     def on_exception(self, exception: BaseException) -> None:
-        """Tell of its type alone: the message may hold anything."""
-        self._tell("exception", {"error": type(exception).__name__})
+        """Send its type only: the message may hold anything."""
+        self._send("exception", {"error": type(exception).__name__})
 
     def on_teardown(self) -> None:
-        """Send what waits, end the thread, say what became of all."""
+        """Send the remaining events, end the thread, report the totals."""
         if self._sender is None:
             return
         sender, self._sender = self._sender, None
@@ -197,7 +202,7 @@ class RemoteMonitor(Callback):
             print(self._closing_line())
         self._warn(sender)
         if left is not None and self.spool is None:
-            self._notice(f"what could not be sent is in {left}; give a spool to have it sent next time")
+            self._notice(f"events that could not be sent are in {left}; set spool to send them next time")
 
     def _closing_line(self) -> str:
         left = f", the rest in {self.left}" if self.left else ""
@@ -206,22 +211,22 @@ class RemoteMonitor(Callback):
             f"dropped: {self.dropped}{left}"
         )
 
-    # -- handing over
+    # -- passing events to the sender
 
-    def _tell(self, event: str, fields: Mapping[str, Any] | None = None, held: bool = False) -> None:
+    def _send(self, event: str, fields: Mapping[str, Any] | None = None, held: bool = False) -> None:
         if self.events == "epoch":
             return
-        told = {"event": event, **(fields or {})}
+        full = {"event": event, **(fields or {})}
         if held and self._held is not None:
-            self._held.append(told)
+            self._held.append(full)
             return
         earlier, self._held = self._held or (), None
-        for each in (*earlier, told):
-            self._hand_over(each)
+        for each in (*earlier, full):
+            self._put(each)
 
-    def _hand_over(self, fields: dict[str, Any]) -> None:
+    def _put(self, fields: dict[str, Any]) -> None:
         for name, value in fields.items():
-            if hasattr(value, "copy"):  # an array, a list: others may go on changing it
+            if hasattr(value, "copy"):  # an array or a list, which others may change
                 fields[name] = value.copy()
         sender = self._sender or self._open()
         if sender.put(f"{self._run_id}.{self._attempt}", self._sequence, fields):
@@ -257,11 +262,11 @@ class RemoteMonitor(Callback):
     # -- resume
 
     def state_dict(self) -> State:
-        """Give the run's name and the next event's number."""
+        """Return the name of the run and the number of the next event."""
         return {"run": self._run_id, "sequence": self._sequence}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on as the saved run; the server takes back what that sent afterwards."""
+        """Continue the saved run; the server removes the events that it sent later."""
         run, self._sequence = validate_state(state, run=str, sequence=int)
         if not _RUN.fullmatch(run):
             raise StateError(f"the saved 'run' must be hexadecimal digits, got {run[:40]!r}")
@@ -273,6 +278,6 @@ class RemoteMonitor(Callback):
 
 
 def _epoch(run: Any) -> dict[str, Any]:
-    """Say in which epoch a run is, if it is in one."""
+    """Return the current epoch of a run, if there is one."""
     epoch = getattr(run, "epoch", None)
     return {} if epoch is None else {"epoch": epoch}

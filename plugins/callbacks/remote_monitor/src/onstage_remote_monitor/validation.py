@@ -1,4 +1,4 @@
-"""The checks of the constructor's arguments; none of them repeats a secret."""
+"""Checks of the constructor's arguments; their messages repeat no secret."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 RUN_HEADER, SEQUENCE_HEADER = "X-Onstage-Run", "X-Onstage-Sequence"
-"""Whose events a request holds (``run.attempt``), and the number of the first.
+"""Run of the events in a request (``run.attempt``), and the number of the first.
 
-By them a server leaves out what it has, and takes back what a resumed run repeats.
+They let a server skip repeated events, and remove those that a resumed run repeats.
 """
 
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
-def checked_root(root: str) -> str:
-    """Check a server's address.
+def validate_root(root: str) -> str:
+    """Return the address of a server without a final slash.
 
     Raises
     ------
     ValueError
-        It is no http or https address, or has a user or a password in it. The
-        message doesn't repeat it.
+        It is not an http or https address, or holds a user or a password. The
+        message does not repeat it.
     """
     if not isinstance(root, str):
         raise TypeError(f"root must be a str, got {type(root).__name__}")
@@ -36,15 +36,15 @@ def checked_root(root: str) -> str:
     if "@" in root:
         raise ValueError(
             "root must not hold a user or a password; put a token into an environment variable "
-            "and give its name as token_env"
+            "and pass its name as token_env"
         )
     if wrong or parts.query or parts.fragment:
         raise ValueError("root must be an address such as 'http://localhost:9000', got another kind of text")
     return root.rstrip("/")
 
 
-def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Copy headers; raises ValueError, without the value, where one can't be sent."""
+def validate_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return a copy of the headers; raise ValueError, without the value, if one is invalid."""
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"headers must be str by str, got another type under {name!r}")
@@ -56,7 +56,7 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def read_token(token_env: str | None) -> str | None:
-    """Read the token; raises ValueError when the variable isn't set, or holds no token."""
+    """Return the token; raise ValueError if the variable is not set, or holds no token."""
     if token_env is None:
         return None
     token = os.environ.get(token_env)
@@ -68,7 +68,7 @@ def read_token(token_env: str | None) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address leads to this machine alone."""
+    """Return whether an address is only reachable from this machine."""
     if host.lower() == "localhost":
         return True
     try:

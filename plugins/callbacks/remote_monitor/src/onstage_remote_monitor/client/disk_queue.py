@@ -1,4 +1,4 @@
-"""Spool: events that wait on disk, first in, first out."""
+"""Spool: a queue of events on disk, first in, first out."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import BinaryIO, NamedTuple
 
 try:
     import fcntl
-except ImportError:  # without locks nothing is taken over from other processes
-    fcntl = None  # type: ignore[assignment]  # what isn't there can't be typed
+except ImportError:  # without locks, files of other processes are not adopted
+    fcntl = None  # type: ignore[assignment]  # an absent module has no type
 
 _KIND = "onstage-spool-1"
 _SUFFIX = ".spool"
@@ -28,7 +28,7 @@ _LINES_AT_ONCE = 1000
 
 
 class Entry(NamedTuple):
-    """One event: whose it is (``run.attempt``), which it is of that run, its JSON."""
+    """One event: its run (``run.attempt``), its number in the run, its JSON."""
 
     run: str
     sequence: int
@@ -36,21 +36,21 @@ class Entry(NamedTuple):
 
 
 class Spool:
-    """Events on disk, in the order given, until they are dropped from the front.
+    """Queue of events in one file, readable only by its user.
 
-    One file, that only its user can read: a line that says how far it is read
-    and where to send it, then a line for each event. It is made when the first
-    event comes, and removed when it is closed empty. What a killed process left
-    in the folder is taken over by the next one that sends to the same address.
+    The first line holds the read position and the address of the server; each
+    further line is an event. The file is made with the first event, and deleted
+    if it is closed empty. Files of killed processes in the same folder are
+    adopted by the next process that sends to the same address.
 
     Parameters
     ----------
     folder
-        None: a temporary one, which stays when there are events in it at the end.
+        None: a temporary one, which is kept if events are left at the end.
     url
-        Where the events go.
+        Address of the server.
     limit
-        Bytes; `append` refuses what goes beyond.
+        Maximum size in bytes; `append` refuses further events.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, url: str, limit: int) -> None:
@@ -67,12 +67,12 @@ class Spool:
         return self._count
 
     def append(self, entries: Iterable[Entry]) -> int:
-        """Put events behind the others; gives how many found room.
+        """Append events, and return how many fitted.
 
         Raises
         ------
         OSError
-            The disk is full, or the folder can't be written.
+            The disk is full, or the folder cannot be written.
         """
         lines, size = [], self._end
         for entry in entries:
@@ -93,13 +93,13 @@ class Spool:
             file.flush()
         except OSError:
             with contextlib.suppress(OSError):
-                os.ftruncate(file.fileno(), self._end)  # no half a line
+                os.ftruncate(file.fileno(), self._end)  # remove an incomplete line
             raise
         self._end = file.tell()
         self._count += len(lines)
 
     def peek(self, most: int) -> list[Entry]:
-        """Give the first events of one run, in a row, and leave them there."""
+        """Return up to `most` first events with consecutive numbers of one run; keep them."""
         if self._file is None or not self._count:
             return []
         self._file.seek(self._read)
@@ -112,7 +112,7 @@ class Spool:
         return entries
 
     def drop(self, count: int) -> None:
-        """Take the first events off."""
+        """Remove the first events."""
         assert self._file is not None
         self._file.seek(self._read)
         for _ in range(count):
@@ -122,13 +122,13 @@ class Spool:
         if not self._count:
             self._read = self._end = self._start
             self._file.truncate(self._start)
-        # At the file's beginning, so that a process that takes over begins there.
+        # In the first line, so that a process that adopts the file continues there.
         self._file.seek(len(_KIND) + 1)
         self._file.write(f"{self._read:0{_DIGITS}d}".encode())
         self._file.flush()
 
     def adopt(self) -> int:
-        """Take over what others left for the same address; gives how much."""
+        """Adopt events that other processes left for the same address; return their number."""
         if fcntl is None or self._folder is None or not self._folder.is_dir():
             return 0
         before = self._count
@@ -137,17 +137,17 @@ class Spool:
                 continue
             with contextlib.suppress(OSError), open(path, "r+b") as file:
                 if _lock(file):
-                    self._take_over(path, file)
+                    self._adopt_file(path, file)
         return self._count - before
 
-    def _take_over(self, path: Path, file: BinaryIO) -> None:
+    def _adopt_file(self, path: Path, file: BinaryIO) -> None:
         try:
             kind, read, url = file.readline(_LONGEST_LINE).decode().rstrip("\n").split(" ", 2)
             if kind != _KIND or url != self._url:
                 return
             file.seek(int(read))
         except ValueError:
-            return  # not one of ours
+            return  # not a spool
         if self._end + path.stat().st_size > self._limit:
             return
         while lines := list(islice(file, _LINES_AT_ONCE)):
@@ -172,7 +172,7 @@ class Spool:
         return self._file
 
     def close(self) -> Path | None:
-        """Close the file; gives it when there are events in it, else removes it."""
+        """Close the file; return its path if it holds events, else delete it."""
         if self._file is None or self._path is None:
             return None
         self._file.close()
@@ -186,7 +186,7 @@ class Spool:
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed, or its process gone; False: another has it."""
+    """Lock a file until it is closed or the process ends; return False if another process has it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -195,7 +195,7 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def _parsed(line: bytes) -> Entry | None:
-    """Read an event; None for a line that was cut off, or is no event."""
+    """Return the event of a line; None if it is incomplete or not an event."""
     try:
         run, sequence, text = json.loads(line)
     except (ValueError, TypeError, RecursionError):

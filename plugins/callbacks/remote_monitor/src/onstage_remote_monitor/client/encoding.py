@@ -1,4 +1,4 @@
-"""What is sent of logs: JSON that every reader takes."""
+"""Convert logs to JSON that every reader accepts."""
 
 from __future__ import annotations
 
@@ -10,33 +10,38 @@ from typing import Any
 import numpy as np
 
 MAX_BYTES = 256 * 1024
-"""Of one event. A larger one is dropped, and counted."""
+"""Maximum size of one event; a larger one is dropped and counted."""
 
 NON_FINITE = "non_finite"
-"""The entry that says which values were NaN or infinite: JSON has none, they go as null."""
+"""Entry that names the values that were NaN or infinite, which JSON cannot hold: they are null."""
 
 _DEEPEST = 8
 _LONGEST_TEXT = 1000
 
 
 def encode(fields: Mapping[str, Any]) -> str | None:
-    """Write an event as JSON.
+    """Return an event as JSON.
 
     Returns
     -------
     str or None
-        ASCII, on one line; None when it would be longer than `MAX_BYTES`.
+        One line of ASCII; None if it is longer than `MAX_BYTES`.
     """
     text = json.dumps(to_json_values(fields), allow_nan=False, separators=(",", ":"))
     return text if len(text) <= MAX_BYTES else None
 
 
 def to_json_values(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Make plain values: numpy's as Python's, arrays as lists, NaN as None.
+    """Return plain values: numpy scalars as numbers, arrays as lists, NaN as None.
 
-    Under ``non_finite`` the names of what was not finite, each with ``"nan"``,
-    ``"inf"`` or ``"-inf"``; without that entry everything was. What JSON
-    doesn't know goes as the text that ``str`` gives.
+    ``non_finite`` maps the names of values that were not finite to ``"nan"``,
+    ``"inf"`` or ``"-inf"``; it is absent if all were. Other objects become
+    their ``str``.
+
+    Examples
+    --------
+    >>> to_json_values({"loss": float("nan"), "size": np.float32(2)})
+    {'loss': None, 'size': 2.0, 'non_finite': {'loss': 'nan'}}
     """
     flags: dict[str, str] = {}
     cleaned = {str(name): _plain(value, str(name), flags, 0) for name, value in fields.items()}

@@ -26,26 +26,25 @@ _BYTES_AT_ONCE = 512 * 1024
 
 
 class Sender:
-    """Sends events in the order given, spools them while the server is away.
+    """Sends events in order, and spools them while the server is away.
 
     Parameters
     ----------
     transport, spool
-        Where to, and where meanwhile.
+        Connection to the server; queue on disk.
     many
-        Put what waits into one request, as a JSON list.
+        Put waiting events into one request, as a JSON list.
     retries
-        Attempts after a first one that failed, before the server counts as away.
+        Attempts after a failed one, before the server counts as away.
     queue_size
-        Events that wait in memory at most.
+        Maximum number of events in memory.
 
     Attributes
     ----------
     sent, retried, spooled
-        Events that the server took; attempts after the first; events that went
-        to disk.
+        Events accepted by the server; repeated attempts; events written to disk.
     notices
-        What the user should hear of, each thing once.
+        Messages for the user, each kind once.
     """
 
     def __init__(
@@ -184,7 +183,7 @@ class Sender:
         self._ready.clear()
 
     def _send(self) -> None:
-        """Send until nothing waits, or an attempt fails."""
+        """Send until the queue is empty or an attempt fails."""
         while entries := self._first():
             now = time.monotonic()
             if now < self._next_attempt and self._deadline is None:
@@ -201,25 +200,25 @@ class Sender:
             if outcome.kind == "sent":
                 self.sent += len(entries)
             elif len(entries) > 1:
-                self._one_by_one = len(entries)  # to find the one that is at fault
+                self._one_by_one = len(entries)  # to find the refused one
                 continue
             else:
                 self._drop(1, outcome.cause)
-            self._off(len(entries))
+            self._remove(len(entries))
             if len(self._queue) > self._queue_size // 2:
                 self._encode(self._queue.take())
 
     def _failed(self, outcome: Outcome) -> None:
         self._failures += 1
         delay = min(_FIRST_DELAY * 2 ** min(self._failures - 1, 10), _LONGEST_DELAY)
-        delay *= random.uniform(0.75, 1.25)  # many trainings don't come back at once
+        delay *= random.uniform(0.75, 1.25)  # so that many trainings do not return at once
         self._next_attempt = time.monotonic() + max(delay, min(outcome.wait, _LONGEST_DELAY))
         self._cause = outcome.cause
         if self._failures > self._retries:
             self._notice(f"the server is away ({self._cause}); events wait on disk")
 
     def _first(self) -> list[Entry]:
-        """Give the events for one request: of one run, in a row; those on disk are older."""
+        """Return the events for one request: consecutive, of one run; those on disk are older."""
         most = _AT_ONCE if self._many and not self._one_by_one else 1
         waiting = self._spool.peek(most) if len(self._spool) else self._ready
         entries: list[Entry] = []
@@ -232,7 +231,7 @@ class Sender:
             entries.append(entry)
         return entries
 
-    def _off(self, count: int) -> None:
+    def _remove(self, count: int) -> None:
         if len(self._spool):
             self._spool.drop(count)
         else:

@@ -1,4 +1,4 @@
-"""Guard: who may ask the server for anything, and how often."""
+"""Guard: access control and rate limits of the server."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 _ADDRESSES = 10_000
 _FAILED_COSTS = 100
-"""Requests' worth: guesses at a token are a hundred times rarer than requests."""
+"""Requests that a wrong token counts as."""
 
 
 class Refusal(Exception):
-    """A request that is not answered as asked."""
+    """Refusal of a request, with its HTTP status."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
         super().__init__(text)
@@ -28,17 +28,17 @@ class Refusal(Exception):
 
 
 class Guard:
-    """Checks what a request says of where it comes from.
+    """Checks host, origin, token and rate of requests.
 
     Parameters
     ----------
     hosts
-        Names under which the server may be addressed, beside IP addresses:
-        a page elsewhere can lead its own name here, but not an address.
+        Host names of the server, besides IP addresses: a foreign page can
+        point its own name to this server, but not an IP address.
     token
-        None where none is needed.
+        None if no token is required.
     rate
-        Requests in a second from one address, over a while.
+        Requests per second from one address, on average.
     """
 
     def __init__(self, hosts: Iterable[str], token: str | None, rate: float) -> None:
@@ -49,17 +49,17 @@ class Guard:
         self._lock = threading.Lock()
 
     def check(self, headers: Message, address: str) -> None:
-        """Let a request pass, or raise `Refusal`."""
+        """Raise `Refusal` if a request is not allowed."""
         self._take(address, 1)
         host = headers.get("Host", "")
         if not self._is_ours(host):
             raise Refusal(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name")
         origin = headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            raise Refusal(HTTPStatus.FORBIDDEN, "pages of other sites may not ask this server")
+            raise Refusal(HTTPStatus.FORBIDDEN, "pages of other sites may not use this server")
         if self._token is not None and not self._is_known(headers.get("Authorization", "")):
             self._take(address, _FAILED_COSTS)
-            raise Refusal(HTTPStatus.UNAUTHORIZED, "a token is needed")
+            raise Refusal(HTTPStatus.UNAUTHORIZED, "a token is required")
 
     def _is_ours(self, host: str) -> bool:
         try:
@@ -74,7 +74,7 @@ class Guard:
             return False
 
     def _is_known(self, authorization: str) -> bool:
-        """Take the token as a bearer, or as the password that a browser asks for."""
+        """Return whether the token is right, as bearer token or as Basic password."""
         assert self._token is not None
         scheme, _, given = authorization.partition(" ")
         secret = given.strip().encode("latin-1", "replace")
@@ -88,7 +88,7 @@ class Guard:
         return hmac.compare_digest(secret, self._token)
 
     def _take(self, address: str, cost: float) -> None:
-        """Take from an address's allowance, which fills at `rate` up to two seconds' worth."""
+        """Take from the token bucket of an address, which holds two seconds of `rate`."""
         now = time.monotonic()
         with self._lock:
             left, since = self._buckets.pop(address, (2 * self._rate, now))

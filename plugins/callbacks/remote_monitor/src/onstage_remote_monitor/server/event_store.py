@@ -1,4 +1,4 @@
-"""EventStore: the events that have come, and who wants to hear of the next."""
+"""EventStore: in-memory store of events with listeners."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ _LISTENER_QUEUE = 10_000
 
 
 class Received(NamedTuple):
-    """One event that the server has taken."""
+    """One event that the server has accepted."""
 
     run: str
     sequence: int
     event: dict[str, Any]
 
     def as_message(self) -> bytes:
-        """Write it as a server-sent event: JSON is one line of ASCII."""
+        """Return it as a server-sent event: JSON is one line of ASCII."""
         return f"id: {self.run}/{self.sequence}\ndata: {json.dumps(self.event)}\n\n".encode()
 
 
 class Truncated(NamedTuple):
-    """A run was resumed: its events from a number on have not happened."""
+    """Notice that a run was resumed: its events from `sequence` on are void."""
 
     run: str
     sequence: int
 
     def as_message(self) -> bytes:
-        """Write it as a server-sent event of the type ``rewound``."""
+        """Return it as a server-sent event of type ``rewound``."""
         return f"event: rewound\nid: {self.run}/{self.sequence}\ndata:\n\n".encode()
 
 
 class _Run:
-    """Where a run is: its attempt (a resume begins another), and the last number."""
+    """Position of a run: its attempt (a resume starts another), and the last number."""
 
     def __init__(self) -> None:
         self.attempt = ""
@@ -49,21 +49,21 @@ class _Run:
 
 
 Listener: TypeAlias = queue.Queue[Received | Truncated | None]
-"""What a page is told, in order; None is the end."""
+"""Queue of messages to a page, in order; None is the end."""
 
 
 class EventStore:
-    """Keeps the newest events, passes each on once.
+    """Keeps the newest events, and passes each one to the listeners once.
 
     Parameters
     ----------
     history
-        Events that are kept.
+        Number of events to keep.
 
     Attributes
     ----------
     received, repeated
-        Events taken; and those that were there already, which are left out.
+        Number of events accepted, and of repeated ones, which are skipped.
     """
 
     def __init__(self, history: int) -> None:
@@ -76,19 +76,20 @@ class EventStore:
         self.received = self.repeated = 0
 
     def publish(self, events: Iterable[dict[str, Any]], run: str | None, sequence: int) -> None:
-        """Take events of one run, in a row.
+        """Accept consecutive events of one run.
 
-        An event whose number, or a later one, has come before is left out: its
-        sender never heard that it had arrived. When a run is resumed, what it
-        sent after the state it is resumed from is taken back.
+        An event whose number, or a later one, was received before is skipped:
+        its sender got no answer and repeats it. If a run is resumed, the events
+        that it sent after the state it resumes from are removed.
 
         Parameters
         ----------
         run
-            ``name.attempt``, another attempt for each resume. None: a sender
-            that doesn't say (Keras's); an epoch not above the last begins another run.
+            ``name.attempt``, with another attempt for each resume. None if the
+            sender has no name (Keras's): an epoch not above the last then
+            starts another run.
         sequence
-            The first one's number.
+            Number of the first event.
         """
         with self._lock:
             for number, event in enumerate(events, sequence):
@@ -102,7 +103,7 @@ class EventStore:
                     self._pass_on(received)
 
     def _place(self, run: str | None, number: int, event: dict[str, Any]) -> tuple[str, int | None]:
-        """Give the run's name and the event's number; None for one that is left out."""
+        """Return the name of the run and the number of the event; None if it is skipped."""
         if run is None:
             name, attempt = self._unnamed_run(event), ""
             number = self._run(name).last + 1
@@ -146,27 +147,27 @@ class EventStore:
         for listener in list(self._listeners):
             try:
                 listener.put_nowait(news)
-            except queue.Full:  # it reads too slowly: its connection ends, and it may ask anew
+            except queue.Full:  # it reads too slowly: its connection ends, and it may reconnect
                 self._listeners.discard(listener)
 
     def listen(self) -> tuple[list[Received], Listener]:
-        """Give the events there are, and a queue of those to come."""
+        """Return the events so far, and a queue of later ones."""
         listener: Listener = queue.Queue(_LISTENER_QUEUE)
         with self._lock:
             self._listeners.add(listener)
             return list(self._events), listener
 
     def leave(self, listener: Listener) -> None:
-        """Listen no more."""
+        """Remove a listener."""
         with self._lock:
             self._listeners.discard(listener)
 
     def is_heard(self, listener: Listener) -> bool:
-        """Whether a listener still gets what comes."""
+        """Return whether a listener still receives events."""
         return listener in self._listeners
 
     def close(self) -> None:
-        """Send all listeners away."""
+        """End all listeners."""
         with self._lock:
             listeners, self._listeners = self._listeners, set()
         for listener in listeners:
@@ -174,6 +175,6 @@ class EventStore:
                 listener.put_nowait(None)
 
     def events(self) -> list[Received]:
-        """Give the events that are kept, the oldest first."""
+        """Return the stored events, oldest first."""
         with self._lock:
             return list(self._events)

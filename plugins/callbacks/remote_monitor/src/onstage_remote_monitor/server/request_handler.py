@@ -1,4 +1,4 @@
-"""The server's answers: one object for each connection."""
+"""Request handler of the server: one object for each connection."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _HEADERS = {
 
 
 class Owner(Protocol):
-    """The server of the events, as the handler of a connection sees it."""
+    """The server as the handler of a connection sees it."""
 
     guard: Guard
     hub: EventStore
@@ -57,17 +57,17 @@ class Handler(BaseHTTPRequestHandler):
     """The socket server; its ``owner`` is an `Owner`."""
 
     def handle_one_request(self) -> None:
-        """Answer one request; the server breaks off one that takes longer than a minute."""
+        """Answer one request; the server aborts one that takes longer than a minute."""
         self.server.deadlines[self.connection] = time.monotonic() + 2 * self.timeout
         super().handle_one_request()
 
     def do_GET(self) -> None:
-        """Give the page, its parts, or the stream of events."""
+        """Answer with the page, its parts, or the stream of events."""
         path = urlsplit(self.path).path
         self._guarded(lambda: self._get(path))
 
     def do_POST(self) -> None:
-        """Take events."""
+        """Accept events."""
         self._guarded(self._post)
 
     @property
@@ -80,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
             self._owner.guard.check(self.headers, self.client_address[0])
             answer()
         except Refusal as refusal:
-            self.close_connection = True  # a body that was not read would be taken for a request
+            self.close_connection = True  # an unread body would be parsed as a request
             extra = {"Connection": "close"}
             if refusal.status == HTTPStatus.UNAUTHORIZED:
                 extra["WWW-Authenticate"] = 'Basic realm="onstage", charset="UTF-8"'
@@ -99,11 +99,11 @@ class Handler(BaseHTTPRequestHandler):
             name, kind = _PAGE[path]
             self._answer(HTTPStatus.OK, (files(__package__) / "page" / name).read_bytes(), kind)
         else:
-            raise Refusal(HTTPStatus.NOT_FOUND, "there is nothing here")
+            raise Refusal(HTTPStatus.NOT_FOUND, "not found")
 
     def _post(self) -> None:
         if urlsplit(self.path).path != self._owner.path:
-            raise Refusal(HTTPStatus.NOT_FOUND, f"events go to {self._owner.path}")
+            raise Refusal(HTTPStatus.NOT_FOUND, f"events must be posted to {self._owner.path}")
         run, sequence = self.headers.get(RUN_HEADER), self.headers.get(SEQUENCE_HEADER, "0")
         if run is not None and not (_RUN.fullmatch(run) and sequence.isdecimal() and len(sequence) < 16):
             raise Refusal(HTTPStatus.BAD_REQUEST, f"{RUN_HEADER} or {SEQUENCE_HEADER} is wrong")
@@ -112,13 +112,14 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.OK, b"OK\n")
 
     def _text(self) -> str:
-        """Read the JSON: the body, or the form's field in it."""
+        """Return the JSON: the body, or a form field in it."""
         length = self.headers.get("Content-Length", "")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
-            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed")
+            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "Content-Length is required")
         if len(length) > 12 or int(length) > self._owner.max_body:
             raise Refusal(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {self._owner.max_body} bytes, please"
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body must have at most {self._owner.max_body} bytes",
             )
         try:
             text = self._read(int(length)).decode()
@@ -126,7 +127,7 @@ class Handler(BaseHTTPRequestHandler):
                 return text
             fields = parse_qs(text, strict_parsing=True, max_num_fields=10)
         except ValueError as error:
-            raise Refusal(HTTPStatus.BAD_REQUEST, "neither JSON nor a form in UTF-8") from error
+            raise Refusal(HTTPStatus.BAD_REQUEST, "the body must be JSON or a form, in UTF-8") from error
         if len(fields.get(self._owner.field, ())) != 1:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"the form must have the field {self._owner.field!r} once")
         return fields[self._owner.field][0]
@@ -142,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
         return body
 
     def _stream(self) -> None:
-        """Send the events there are, then each that comes, until the reader leaves."""
+        """Send the events so far, then each new one, until the reader disconnects."""
         hub = self._owner.hub
         earlier, listener = hub.listen()
         self.close_connection = True
@@ -169,17 +170,17 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what is no HTTP request at all, in plain text."""
+        """Answer an invalid HTTP request in plain text."""
         self.close_connection = True
         with contextlib.suppress(OSError):
             self._answer(HTTPStatus(code), f"{HTTPStatus(code).phrase}\n".encode(), Connection="close")
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: addresses may hold what is no one's business."""
+        """Log nothing: addresses may hold private data."""
 
 
 def _next(listener: Listener) -> list[Received | Truncated]:
-    """Wait for events; none after a while, or at the end."""
+    """Wait for events and return them; none after a timeout, or at the end."""
     events: list[Received | Truncated] = []
     with contextlib.suppress(queue.Empty):
         while len(events) < _EVENTS_AT_ONCE:
@@ -192,10 +193,10 @@ def _next(listener: Listener) -> list[Received | Truncated]:
 
 def _events_of(text: str) -> list[dict[str, Any]]:
     try:
-        # NaN is no JSON, but Keras sends it.
+        # NaN is not JSON, but Keras sends it.
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "no JSON") from error
+        raise Refusal(HTTPStatus.BAD_REQUEST, "invalid JSON") from error
     events = content if isinstance(content, list) else [content]
     if len(events) > _EVENTS_AT_ONCE or not all(isinstance(event, dict) for event in events):
         raise Refusal(HTTPStatus.BAD_REQUEST, "events must be JSON objects, at most 1000 in a list")

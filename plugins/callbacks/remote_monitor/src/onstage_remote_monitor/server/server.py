@@ -1,4 +1,4 @@
-"""Server: takes the events of `RemoteMonitor`, and shows them on a page."""
+"""Server: receives the events of `RemoteMonitor`, and shows them on a page."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ _SHORTEST_TOKEN = 16
 
 
 class Server:
-    """Takes events at ``/publish/epoch/end/``, shows their curves at ``/``.
+    """Receives events at ``/publish/epoch/end/``, and shows their curves at ``/``.
 
-    To be used in a ``with`` statement, which runs it in a thread, or with
-    `serve_forever`. The events are kept in memory alone.
+    Use it in a ``with`` statement, which runs it in a thread, or call
+    `serve_forever`. Events are kept in memory only.
 
     Parameters
     ----------
     host
-        The address to listen at. Any other than loopback needs a token.
+        Address to listen on. Any other than loopback requires a token.
     port
-        0 takes one that is free; `url` says which.
+        0 picks a free one; see `url`.
     token
-        What senders give as a bearer token, and a browser as password. At least
-        16 characters.
+        Bearer token of the senders, and password in a browser; at least 16
+        characters.
     hosts
-        Further names under which it is addressed, behind a proxy say.
+        Further host names of the server, for example behind a proxy.
     path, field
-        Where events are posted, and the form's field they are in.
+        Path that events are posted to, and form field that holds them.
     history
-        Events that are kept.
+        Number of events to keep.
     max_body
-        Bytes of a request.
+        Maximum size of a request, in bytes.
     rate
-        Requests in a second from one address, over a while.
+        Requests per second from one address, on average.
 
     Raises
     ------
     ValueError
-        It would be open to the network without a token.
+        The server would be open to the network without a token.
     OSError
-        The port is taken.
+        The port is in use.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class Server:
     ) -> None:
         if token is None and not is_loopback(host):
             raise ValueError(
-                f"token must be given for a server at {host!r}, which others can reach; "
+                f"token must be set for a server at {host!r}, which other machines can reach; "
                 "or leave host at '127.0.0.1'"
             )
         if token is not None and (len(token) < _SHORTEST_TOKEN or not token.isascii()):
@@ -94,17 +94,17 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The address of the page; ``root`` of a `RemoteMonitor`."""
+        """Address of the page; ``root`` of a `RemoteMonitor`."""
         host, port = self._http.server_address[:2]
         return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
 
     @property
     def events(self) -> list[Received]:
-        """The events that are kept, the oldest first: ``(run, sequence, event)``."""
+        """Stored events, oldest first: ``(run, sequence, event)``."""
         return self.hub.events()
 
     def serve_forever(self) -> None:
-        """Serve until `close` is called from another thread, or Ctrl-C."""
+        """Serve until another thread calls `close`, or Ctrl-C."""
         self._http.serve_forever(poll_interval=0.1)
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections and the server."""
         self.hub.close()
         self._http.close_connections()
         self._http.server_close()
@@ -137,7 +137,7 @@ class _FourServer(ThreadingHTTPServer):
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
-        # Not HTTPServer's, which looks the machine's name up, for seconds at times.
+        # Not HTTPServer's, which looks up the machine's name, sometimes for seconds.
         socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -163,24 +163,24 @@ class _FourServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], OSError):  # a client that goes away
-            _LOG.exception("a request has failed")
+            _LOG.exception("a request failed")
 
     def service_actions(self) -> None:
-        """Break off what takes too long: a client that sends a byte now and then."""
+        """Abort requests that take too long, such as a byte now and then."""
         now = time.monotonic()
         for connection, deadline in list(self.deadlines.items()):
             if now > deadline:
-                _break_off(connection)
+                _abort(connection)
 
     def close_connections(self) -> None:
         for connection in list(self._connections):
-            _break_off(connection)
+            _abort(connection)
 
 
 class _SixServer(_FourServer):
     address_family = socket.AF_INET6
 
 
-def _break_off(connection: socket.socket) -> None:
+def _abort(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

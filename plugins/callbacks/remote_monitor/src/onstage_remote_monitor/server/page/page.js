@@ -1,7 +1,7 @@
 "use strict";
 
-// One chart for each metric; in it a curve for each run, and a dashed one for its validation.
-// Names are set as text: what a sender calls its metrics is never read as markup.
+// One chart for each metric, with a curve for each run and a dashed one for its validation.
+// Names are set as text, so that a metric name is never parsed as markup.
 
 const WIDTH = 400, HEIGHT = 210, LEFT = 46, RIGHT = 8, TOP = 8, BOTTOM = 22;
 const MOST_POINTS = 600, MOST_CHARTS = 200, COLOURS = 8;
@@ -43,7 +43,7 @@ function take(message) {
   drawSoon();
 }
 
-// A resumed run begins again where its state was saved: what it sent later has not happened.
+// A resumed run continues from its saved state: remove the events that it sent later.
 function takeBack(message) {
   const [name, sequence] = whose(message);
   const run = runOf(name);
@@ -80,7 +80,7 @@ function addAll(run, sequence, event, x, suffix) {
   }
 }
 
-// Of many points, the lowest and the highest of each stretch: no peak is lost.
+// Draw the lowest and the highest of each group of points, so that no peak is lost.
 function thinned(points) {
   if (points.length <= MOST_POINTS) return points;
   const kept = [], stretch = Math.ceil((2 * points.length) / MOST_POINTS);
@@ -196,7 +196,7 @@ function show(state, text) {
 
 forget();
 const source = new EventSource("subscribe/epoch/end/");
-// The server begins with all that it has, so a new connection begins anew.
+// The server first sends all its events, so a new connection starts from scratch.
 source.onopen = () => { forget(); show("on", "connected"); draw(); };
 source.onmessage = take;
 source.addEventListener("rewound", takeBack);
