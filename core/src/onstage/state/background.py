@@ -43,8 +43,8 @@ class BackgroundQueue(Generic[_T]):
     with an item after `close`.
 
     An error of `work` is raised once, by the next call of `put`, `check`,
-    `flush` or `close`, with its own traceback. Items that wait behind the error
-    are dropped; items put after it was raised are worked off.
+    `flush` or `close`, with its own traceback. Items that wait meanwhile are
+    dropped; items put after the error was raised are worked off.
 
     Copies, pickles and forked children start empty and without a thread.
 
@@ -60,8 +60,8 @@ class BackgroundQueue(Generic[_T]):
         Maximum number of items in one call of `work`; `size` by default.
     interval
         Seconds between two calls of `work`, which then get all items put
-        meanwhile, or none. Such a put costs 0.2 µs. None: `work` is called as
-        soon as there is an item, and a put costs 20 µs, to wake the thread.
+        meanwhile, or none; a put takes 0.2 µs. None: `work` is called as soon
+        as there is an item, and a put that wakes the thread takes about 20 µs.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class BackgroundQueue(Generic[_T]):
     def check(self) -> None:
         """Raise the error of `work`, if there is one, without waiting."""
         if self._failure and self._own_thread() is not None:
-            self.sync()  # Items behind the error are dropped, which takes no time.
+            self.sync()  # The waiting items are dropped, which takes no time.
             self._raise()
 
     def sync(self) -> None:

@@ -152,7 +152,9 @@ def _read(file: BufferedReader) -> State:
         raise CorruptFile(f"it has {size} bytes, too few for any state; it was cut short")
     (header_size,) = struct.unpack("<Q", length)
     if header_size > MAX_HEADER:
-        raise CorruptFile(f"its header cannot be {header_size:,} bytes long; it is damaged or not a state file")
+        raise CorruptFile(
+            f"its header cannot be {header_size:,} bytes long; it is damaged or not a state file"
+        )
     if header_size > size - 8:
         raise CorruptFile(f"its header needs {header_size:,} bytes, {size - 8:,} are there; it was cut short")
     header = file.read(header_size)
