@@ -12,15 +12,8 @@ from torch import nn
 
 from onstage import History, Trainer
 from onstage.data.batches import Batches
-from onstage.model import Array, Batch, Direction, State
+from onstage.model import Array, Batch, Direction
 from onstage.state import copy_state
-from onstage.validation import (
-    validate_choice,
-    validate_float,
-    validate_int,
-    validate_optional_float,
-    validate_optional_int,
-)
 from onstage_torch import validation
 from onstage_torch.data import batches
 from onstage_torch.distributed import ProcessGroup
@@ -61,11 +54,9 @@ class TorchModel(TorchView, Trainer):
         Names (``"accuracy"``), `onstage.metrics.Metric` instances, functions
         of ``(outputs, targets)``, objects of torchmetrics, or a dict of name to
         one of these. Sample weights apply to the weighted ones only. Metrics of
-        class numbers leave out targets that the loss ignores
-        (``ignore_index``). If a function returns one number for a batch, it is
-        averaged by samples; for anything that is not a mean, return one value
-        for each sample, or use an object with ``update``, ``compute`` and
-        ``reset``.
+        class numbers leave out targets that the loss ignores. A function's one
+        number for a batch is averaged by samples; if the metric is not a mean,
+        pass an object with ``update``, ``compute`` and ``reset``.
     scheduler
         A torch learning-rate scheduler, or a function that makes one of the
         optimizer. Callbacks can't set the rate then.
@@ -85,23 +76,20 @@ class TorchModel(TorchView, Trainer):
     clip_grad_norm
         Maximum norm of all gradients of the optimizer together.
     use_ema, ema_momentum
-        Keep a moving average of the weights, which replaces them when training
-        ends, as in Keras's optimizers.
+        Keep a moving average of the weights, which replaces them at the end.
     agree_every
         With several processes: number of batches after which they share
         requests to stop; None: once an epoch.
     sync_batchnorm
-        Normalize over the joined batch of all processes, on GPUs: each batch
-        normalization becomes torch's SyncBatchNorm. Without it each process
-        normalizes its own part, and the weights are not those of one process.
+        On GPUs, normalize over the joined batch of all processes with torch's
+        SyncBatchNorm. Without it each process normalizes its own part, and the
+        weights are not those of one process.
     ddp_options
         Arguments of torch's DistributedDataParallel, such as
         ``{"find_unused_parameters": True}``.
 
     Attributes
     ----------
-    module, optimizer, scheduler
-        As passed, or as made.
     rank, world
         Number of this process, and of all processes.
 
@@ -141,11 +129,7 @@ class TorchModel(TorchView, Trainer):
         ddp_options: Mapping[str, Any] | None = None,
     ) -> None:
         validation.validate_module(module)
-        validate_choice("schedule_on", schedule_on, ("epoch", "batch"))
-        momentum = validate_float("ema_momentum", ema_momentum, 0, 1)
-        accumulate = validate_int("accumulate", accumulate, 1)
-        max_norm = validate_optional_float("clip_grad_norm", clip_grad_norm, 0, exclude={0})
-        agree_every = validate_optional_int("agree_every", agree_every, 1)
+        validation.check_options(schedule_on, accumulate, clip_grad_norm, ema_momentum, agree_every)
         precision = validation.amp_dtype(amp)
         self._loss = None if loss is None else Loss(loss)
         self._metrics = make_metrics(metrics, weighted_metrics, self._loss)
@@ -161,7 +145,7 @@ class TorchModel(TorchView, Trainer):
         super().__init__(module, made, validation.make_scheduler(scheduler, made))
         network = SharedNetwork(module, group, compile=compile, options=ddp_options or {})
         group.broadcast(self._forward.loss_tensors().values())
-        self._average = MovingAverage(module, made, momentum) if use_ema else None
+        self._average = MovingAverage(module, made, ema_momentum) if use_ema else None
         stepper = None
         if made is not None:
             stepper = OptimizerStepper(
@@ -171,18 +155,16 @@ class TorchModel(TorchView, Trainer):
                 schedule_on=schedule_on,
                 scaler=torch.amp.GradScaler(group.device.type) if precision is torch.float16 else None,
                 accumulate=accumulate,
-                clip_grad_norm=max_norm,
+                clip_grad_norm=clip_grad_norm,
                 average=self._average,
                 group=group,
             )
         self._train = TrainStep(module, network, self._forward, stepper, group, self._stopping.after_step)
+        self._parts = [self._forward, self._train]
 
     @staticmethod
     def view(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> TorchView:
-        """Return a module as callbacks see a model, for a training loop of your own.
-
-        ``onstage.Run(model=TorchModel.view(module, optimizer), callbacks=[…])``
-        """
+        """Return a module as callbacks see a model, for `onstage.Run` and a loop of your own."""
         return TorchView(module, optimizer)
 
     # -- the steps
@@ -295,9 +277,7 @@ class TorchModel(TorchView, Trainer):
         return None if self._average is None else list(copy_state(self._average.state_dict()).values())
 
     def swap_ema_average(self) -> None:
-        """Exchange the weights with their average, in place.
-
-        Before the first step there is no average, and nothing happens.
+        """Exchange the weights with their average, in place; before the first step, do nothing.
 
         Raises
         ------
@@ -312,28 +292,6 @@ class TorchModel(TorchView, Trainer):
         """End a training: replace the weights by their average, if there is one."""
         if self._average is not None:
             self._average.finalize()
-
-    # -- state
-
-    def _state_view(self) -> State:
-        return super()._state_view() | self._forward.state_dict() | self._train.state_dict()
-
-    def load_state_dict(self, state: State) -> None:
-        """Restore a result of `state_dict`, to the bit; all of it or nothing.
-
-        Raises
-        ------
-        StateError
-            If it is the state of another module, optimizer or setting.
-        """
-        super().load_state_dict(state)
-        self._forward.load_state_dict(state)
-        self._train.load_state_dict(state)
-
-    def _check_state(self, state: State) -> None:
-        super()._check_state(state)
-        self._forward.check_state(state)
-        self._train.check_state(state)
 
 
 # Help and signature are those of the wrapped methods.

@@ -16,7 +16,7 @@ from onstage_torch import state_encoding
 from onstage_torch.layer_views import Layer, layers_of
 from onstage_torch.learning_rate import LearningRates
 from onstage_torch.pytree import array_view, to_array
-from onstage_torch.state import check_optimizer, check_weights, copy_weights
+from onstage_torch.state import Stateful, check_optimizer, check_weights, copy_weights
 from onstage_torch.validation import validate_module
 
 StrPath = str | PathLike[str]
@@ -61,6 +61,7 @@ class TorchView:
         self._scheduler = scheduler
         self.stop_training = False
         self._gradient_hook: Any = None
+        self._parts: Sequence[Stateful] = ()
         self._rates = None if optimizer is None else LearningRates(optimizer, scheduler)
 
     @property
@@ -193,7 +194,7 @@ class TorchView:
     def _state_view(self) -> State:
         """Return the state on the tensors' own memory."""
         parts = {"optimizer": self.optimizer, "scheduler": self.scheduler}
-        return {
+        state = {
             "weights": self._weights_view(),
             **{
                 name: None if part is None else state_encoding.encode(part.state_dict(), name)
@@ -201,6 +202,9 @@ class TorchView:
             },
             "random": state_encoding.random_states(self.device),
         }
+        for each in self._parts:
+            state |= each.state_dict()
+        return state
 
     def load_state_dict(self, state: State) -> None:
         """Restore a result of `state_dict`, to the bit; all of it or nothing.
@@ -208,7 +212,7 @@ class TorchView:
         Raises
         ------
         StateError
-            If it is the state of another module, optimizer or scheduler.
+            If it is the state of another module, optimizer, scheduler or setting.
         """
         self._check_state(state)
         copy_weights(state["weights"], self.named_weights())
@@ -217,6 +221,8 @@ class TorchView:
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state_encoding.decode(state["scheduler"]))
         state_encoding.set_random_states(state["random"], self.device)
+        for each in self._parts:
+            each.load_state_dict(state)
 
     def _check_state(self, state: State) -> None:
         missing = {"weights", "optimizer", "scheduler", "random"} - set(state)
@@ -231,6 +237,8 @@ class TorchView:
                 )
         if self.optimizer is not None:
             check_optimizer(state_encoding.decode(state["optimizer"]), self.optimizer)
+        for each in self._parts:
+            each.check_state(state)
 
     def snapshot(self, weights_only: bool = False) -> State:
         """Return the content of `save`, or of `save_weights`.

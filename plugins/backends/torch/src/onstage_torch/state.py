@@ -1,15 +1,32 @@
-"""Checks of saved weights and optimizers, and copies of weights into a module."""
+"""State of a model: its parts, checks of a saved one, copies into tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from onstage.errors import StateError, did_you_mean
+from onstage.model import State
+
+
+class Stateful(Protocol):
+    """A part of a model whose state is saved with the model's."""
+
+    def state_dict(self) -> State:
+        """Return the state; arrays may be on the tensors' own memory."""
+        ...
+
+    def check_state(self, state: State) -> None:
+        """Raise StateError if `load_state_dict` would fail."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore a result of `state_dict`, within the state of the model."""
+        ...
 
 
 def copy_weights(weights: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from onstage.errors import did_you_mean
-from onstage.validation import validate_choice
+from onstage.validation import (
+    validate_choice,
+    validate_float,
+    validate_int,
+    validate_optional_float,
+    validate_optional_int,
+)
 from onstage_torch.losses import Loss
 
 _AMP_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -25,6 +31,17 @@ def validate_module(module: object) -> nn.Module:
             f"module must be an object, got the class {module.__name__}; write {module.__name__}(…)"
         )
     raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
+
+
+def check_options(
+    schedule_on: object, accumulate: object, clip_grad_norm: object, ema_momentum: object, agree_every: object
+) -> None:
+    """Raise TypeError or ValueError if one of `TorchModel`'s options is invalid."""
+    validate_choice("schedule_on", schedule_on, ("epoch", "batch"))
+    validate_int("accumulate", accumulate, 1)
+    validate_optional_float("clip_grad_norm", clip_grad_norm, 0, exclude={0})
+    validate_float("ema_momentum", ema_momentum, 0, 1)
+    validate_optional_int("agree_every", agree_every, 1)
 
 
 def make_optimizer(
