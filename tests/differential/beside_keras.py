@@ -1,4 +1,6 @@
-"""Train random models beside Keras without end: ``python tests/differential/beside_keras.py [first_seed]``.
+"""Compare random trainings with Keras until interrupted.
+
+``python tests/differential/beside_keras.py [first_seed]``.
 
 Prints each seed whose numbers differ, and what differs. A seed is run again, alone,
 with ``python tests/differential/beside_keras.py 123 1``: first seed, and how many.
@@ -16,7 +18,7 @@ from training import differences, run
 
 
 def compare(seed: int) -> list[str]:
-    """Run a seed's program on both, and say what differs."""
+    """Run a seed's program with both libraries; return the differences."""
     made = program(seed)
     with homes.float64():
         theirs = run(made, homes.keras())

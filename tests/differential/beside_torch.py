@@ -1,4 +1,4 @@
-"""Train random programs with TorchModel and with a plain loop, without end.
+"""Compare random trainings of TorchModel and of a plain loop until interrupted.
 
 ``python tests/differential/beside_torch.py [first_seed [last_seed]]`` prints each
 program whose two trainings differ, and what differs in them.
@@ -20,11 +20,11 @@ from torch_parts import batches_of
 from torch_programs import Parts, Program, build
 
 EXACT = 1e-9
-"""Of float64. Sums are rounded in another order where batches are accumulated or weighted."""
+"""For float64. Sums are rounded in another order if batches are accumulated or weighted."""
 
 
 class Changes:
-    """The callback that makes a program's changes in mid-fit."""
+    """Callback that makes a program's changes within a fit."""
 
     def __init__(self, parts: Parts, fit: int) -> None:
         self._parts, self._fit, self._epoch = parts, fit, 0
@@ -37,7 +37,7 @@ class Changes:
 
 
 def train_by_hand(program: Program) -> dict:
-    """Return what a plain loop leaves."""
+    """Return the result of a plain loop."""
     parts = build(program)
     loop, trace = Loop(parts), {}
     torch.manual_seed(program.seed)
@@ -73,7 +73,7 @@ def new_model(parts: Parts) -> TorchModel:
 
 
 def train_on_stage(program: Program) -> dict:
-    """Return what TorchModel leaves."""
+    """Return the result of TorchModel."""
     parts = build(program)
     model, trace = new_model(parts), {}
     torch.manual_seed(program.seed)
@@ -106,7 +106,7 @@ def train_on_stage(program: Program) -> dict:
 
 
 def resume(parts: Parts, model: TorchModel) -> tuple[Parts, TorchModel]:
-    """Return new objects that go on with the training of others."""
+    """Return new objects that continue the training of others."""
     state = model.state_dict()
     new = build(parts.program)
     new.data, new.validation = parts.data, parts.validation
@@ -153,7 +153,7 @@ def flat(name: str, tree) -> dict:
 
 
 def difference(program: Program, hand, stage) -> float:
-    """Return how far two values are from each other, in units of what is allowed."""
+    """Return the distance of two values, in units of the tolerance."""
     hand, stage = (np.asarray(_plain(each), np.float64) for each in (hand, stage))
     if hand.shape != stage.shape:
         return math.inf
@@ -167,7 +167,7 @@ def difference(program: Program, hand, stage) -> float:
 
 
 def tolerance(program: Program) -> float:
-    """Return the greatest difference that is none."""
+    """Return the tolerance."""
     if program.amp is None:
         return EXACT
     # Sums in another order change the last digit of float32, and that now and then one of bfloat16.
@@ -182,7 +182,7 @@ def _plain(value):
 
 
 def differences(program: Program) -> list[str]:
-    """Return what differs between the two trainings, in words."""
+    """Return the differences of the two trainings, in words."""
     hand, stage = train_by_hand(program), train_on_stage(program)
     found = [f"{name}: only in one of them" for name in hand.keys() ^ stage.keys()]
     for name in hand.keys() & stage.keys():

@@ -45,7 +45,7 @@ def keras() -> SimpleNamespace:
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Let Keras compute in float64 while the block lasts.
+    """Make Keras compute in float64 within the block.
 
     Its table of result types makes every product of matrices float32, but on
     TensorFlow: else nothing could be compared closer than 1e-6.

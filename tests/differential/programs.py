@@ -16,7 +16,7 @@ import stacks
 
 
 class Make(NamedTuple):
-    """An object to make: a class by its name in a module that both libraries have."""
+    """An object to be made: a class by its name in a module of both libraries."""
 
     module: str
     name: str
@@ -33,10 +33,10 @@ class Phase:
     """``"new"`` optimizer, the ``"same"``, or None: not compiled again."""
     options: dict[str, Any] = field(default_factory=dict)
     learning_rate: float | None = None
-    """To set on the optimizer; None leaves it."""
+    """Learning rate to set; None keeps it."""
 
     def arguments(self, data: tuple[Any, ...]) -> dict[str, Any]:
-        """Return fit's; ``validation_data`` in `options` is a number of first rows, or arrays."""
+        """Return the arguments of fit; ``validation_data`` in `options` is a number of rows, or arrays."""
         rows = self.options.get("validation_data")
         if not isinstance(rows, int):
             return self.options
@@ -277,7 +277,7 @@ def _fit(draw: Draw, made: Program, n: int, classes: int) -> dict[str, Any]:
         options["validation_data"] = n // 2 + 1
         options |= _batches(draw, n, "validation_steps") if "batch_size" not in options else {}
         options["validation_batch_size"] = draw.one(None, 2)
-    # Where no epoch is left, Keras writes an average over the weights that was never begun: zeros.
+    # If no epoch is left, Keras writes an average over the weights that was never begun: zeros.
     if draw.chance(0.2) and options["epochs"] > 1:
         options |= {"initial_epoch": 1, "validation_freq": draw.one(2, [2, 3])}
     return options

@@ -1,4 +1,4 @@
-"""Random trainings beside Keras: weights, History, evaluate and predict agree to 1e-6 in float64.
+"""Random trainings compared with Keras: weights, History, evaluate and predict agree to 1e-6 in float64.
 
 ``beside_keras.py`` goes on with other seeds for as long as it is let.
 """

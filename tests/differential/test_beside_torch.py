@@ -1,4 +1,4 @@
-"""TorchModel beside plain torch loops: a sample of random trainings, and one for each known trap."""
+"""TorchModel compared with plain torch loops: random trainings, and one for each known trap."""
 
 import random
 import sys
@@ -17,7 +17,7 @@ from torch_parts import batches_of  # noqa: E402
 from torch_programs import Change, Fit, Program  # noqa: E402
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:x ran out of data"),  # an epoch ends early where the data do
+    pytest.mark.filterwarnings("ignore:x ran out of data"),  # an epoch ends early if the data do
     pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step"),  # all steps were skipped
     pytest.mark.filterwarnings("ignore:No (positive|negative) samples in targets"),  # of torchmetrics
     pytest.mark.filterwarnings("ignore:.*divides the total loss by both"),  # of KLDivLoss
@@ -31,7 +31,7 @@ def one_thread():
 
 
 @pytest.mark.parametrize("seed", range(80))
-def test_a_random_training_is_that_of_a_plain_loop(seed):
+def test_a_random_training_equals_a_plain_loop(seed):
     program = draw(seed)
 
     assert differences(program) == [], str(program)
@@ -51,7 +51,7 @@ def test_values_over_the_divisor_are_the_loss_itself(name):
         torch.testing.assert_close(value, loss, rtol=1e-12, atol=0)
 
 
-# -- what is trained
+# -- trained parameters
 
 TRAINED = {
     "unfrozen between fits": Program(1, frozen=True, fits=TWO, changes=(Change("unfreeze", 1),)),
@@ -85,7 +85,7 @@ TRAINED = {
 
 
 @pytest.mark.parametrize("what", TRAINED)
-def test_what_is_trained_is_what_the_optimizer_holds_at_each_step(what):
+def test_each_step_trains_the_parameters_that_the_optimizer_holds(what):
     assert differences(TRAINED[what]) == []
 
 
@@ -105,12 +105,12 @@ def test_sample_weights_of_one_change_nothing(loss):
 
 
 @pytest.mark.parametrize("loss", REDUCED)
-def test_sample_weights_multiply_values_and_leave_the_divisor(loss):
+def test_sample_weights_multiply_values_and_not_the_divisor(loss):
     assert differences(Program(21, loss=loss, weights="random", validation="weighted")) == []
 
 
 @pytest.mark.parametrize("form", ["arrays", "tensors", "dataset", "batches", "shuffled"])
-def test_a_column_of_sample_weights_is_a_vector(form):
+def test_a_column_of_sample_weights_equals_a_vector(form):
     assert differences(Program(25, form=form, weights="column", weighted_metrics=("weighted spread",))) == []
 
 
@@ -119,16 +119,16 @@ def test_class_weights_are_the_sample_weights_of_their_classes():
 
 
 @pytest.mark.parametrize("loss", [*REDUCED, "focal", "own mean"])
-def test_batches_together_make_the_step_of_the_joined_batch(loss):
+def test_accumulated_batches_make_the_step_of_the_joined_batch_for_each_loss(loss):
     assert differences(Program(23, loss=loss, form="batches", accumulate=3, clip=0.5)) == []
 
 
 @pytest.mark.parametrize("loss", REDUCED)
-def test_weighted_batches_together_make_the_step_of_the_joined_batch(loss):
+def test_accumulated_weighted_batches_make_the_step_of_the_joined_batch(loss):
     assert differences(Program(24, loss=loss, form="batches", accumulate=3, weights="random")) == []
 
 
-def test_a_step_of_ignored_targets_alone_leaves_the_weights():
+def test_a_step_with_ignored_targets_only_does_not_change_the_weights():
     # The last step of an epoch has two samples, and torch gives ignored ones no gradient.
     assert differences(Program(1951, loss="ignored", n=18, accumulate=2, ignored_end=True)) == []
 
@@ -140,7 +140,7 @@ CLASSIFIED = ("accuracy", "f1", "auroc", "counted accuracy")
 
 @pytest.mark.parametrize("loss", ["ignored", "ignored partial", "class weights"])
 @pytest.mark.parametrize("module", ["mlp", "tokens"])
-def test_accuracy_leaves_out_what_the_loss_ignores(loss, module):
+def test_accuracy_leaves_out_targets_that_the_loss_ignores(loss, module):
     program = Program(
         30,
         module,
@@ -155,19 +155,19 @@ def test_accuracy_leaves_out_what_the_loss_ignores(loss, module):
 
 
 @pytest.mark.parametrize("module", ["mlp", "tokens"])
-def test_metrics_of_torchmetrics_are_over_the_whole_epoch(module):
+def test_metrics_of_torchmetrics_cover_the_whole_epoch(module):
     assert (
         differences(Program(31, module, "ignored", validation="loader", metrics=CLASSIFIED, fits=TWO)) == []
     )
 
 
 @pytest.mark.parametrize("loss", ["pos_weight partial", "multi_label_soft_margin", "bce_logits"])
-def test_binary_accuracy_knows_of_logits(loss):
+def test_binary_accuracy_accepts_logits(loss):
     assert differences(Program(32, loss=loss, metrics=("binary_accuracy",))) == []
 
 
 @pytest.mark.parametrize("amp", ["bfloat16", "float16"])
-def test_a_function_of_short_floats_is_averaged_in_long_ones(amp):
+def test_a_function_of_low_precision_is_averaged_in_float64(amp):
     assert differences(Program(33, amp=amp, metrics=("spread",), weighted_metrics=("weighted spread",))) == []
 
 
@@ -175,7 +175,7 @@ def test_a_function_of_short_floats_is_averaged_in_long_ones(amp):
 
 
 @pytest.mark.parametrize("of", [{"ema": 0.9}, {"scheduler": "exponential", "schedule_on": "batch"}])
-def test_nothing_moves_on_a_step_that_the_scaler_skips(of):
+def test_a_step_that_the_scaler_skips_changes_nothing(of):
     program = Program(40, amp="float16", overflow=True, fits=TWO, **of)
     skipped = 65536.0 / train_by_hand(program)["scale"]
 
@@ -185,7 +185,7 @@ def test_nothing_moves_on_a_step_that_the_scaler_skips(of):
 
 @pytest.mark.parametrize("form", ["arrays", "tensors", "dataset", "batches", "loader", "shuffled", "global"])
 @pytest.mark.parametrize("seed", [None, 5])
-def test_dropout_draws_what_it_draws_in_a_loop(form, seed):
+def test_dropout_draws_the_same_numbers_as_in_a_loop(form, seed):
     program = Program(
         41, "dropout", form=form, validation="loader", fits=(Fit(2, seed=seed), Fit(1, seed=seed))
     )

@@ -1,4 +1,4 @@
-"""What onstage once computed otherwise than Keras, without a word: each case by its name."""
+"""Cases in which onstage once silently differed from Keras, by name."""
 
 import homes
 import numpy as np
@@ -151,7 +151,7 @@ def test_functions_have_the_names_of_keras():
     assert names[0] == names[1]
 
 
-def test_a_layer_is_frozen_in_mid_fit_as_in_keras():
+def test_a_layer_is_frozen_within_a_fit_as_in_keras():
     weights = []
     for home, base in ((homes.onstage(), onstage.Callback), (homes.keras(), keras.callbacks.Callback)):
 

@@ -9,7 +9,7 @@ from torch_programs import Change, Fit, Program
 
 
 def draw(seed: int) -> Program:
-    """Return the program of a number."""
+    """Return the program of a seed."""
     rng = random.Random(seed)
     module = rng.choice(["mlp", "mlp", "dropout", "norm", "tokens"])
     loss = rng.choice(FOR_TOKENS if module == "tokens" else list(MAKERS))
@@ -17,7 +17,7 @@ def draw(seed: int) -> Program:
     amp = rng.choice(["bfloat16", "float16"]) if rng.random() < 0.2 else None
     if amp and case.reduction.startswith("own"):
         amp = None
-    # Gradients in wait are not divided yet, and float16's overflow a little sooner: left out.
+    # Pending gradients are not divided yet, and in float16 overflow a little sooner: left out.
     accumulate = 1 if amp == "float16" else rng.choice([1, 1, 2, 3])
     weights = _weights(rng, case, module)
     reordered = amp and (accumulate > 1 or weights != "none")
@@ -99,7 +99,7 @@ def _with_changes(rng: random.Random, program: Program, case: LossCase) -> Progr
     added = program.groups.startswith("body")
     what = ["add"] if added else ["unfreeze"] if program.frozen else ["freeze"]
     if what == ["freeze"] and program.ema:
-        # Is what is frozen in mid-training still averaged? Keras doesn't say: left out.
+        # Whether weights frozen within a training are still averaged, Keras leaves open: left out.
         return program
     if rng.random() < 0.3:
         return program
@@ -107,13 +107,13 @@ def _with_changes(rng: random.Random, program: Program, case: LossCase) -> Progr
     if rng.random() < 0.4:
         return replace(program, changes=(Change(what[0], fit),))
     epoch = rng.randrange(program.fits[fit].epochs)
-    # What was never frozen has gradients from before, which belong to no step: added between two steps.
+    # Never frozen parameters have earlier gradients, of no step: they are added between two steps.
     batch = 0 if program.groups == "body never frozen" and program.accumulate > 1 else rng.choice([0, 1])
     return replace(program, changes=(Change(what[0], fit, epoch, batch),))
 
 
 def _with_scheduler(rng: random.Random, program: Program) -> Program:
-    # torch's schedulers know the groups that there were when they were made.
+    # torch's schedulers know only the groups that existed when they were made.
     if program.groups.startswith("body") or rng.random() < 0.5:
         return program
     return replace(

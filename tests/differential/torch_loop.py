@@ -76,7 +76,7 @@ class Loop:
                 if len(group) > 1:
                     part = self.case.numerator(outputs, y, weights) / self._joined_divisor(outputs, group)
                 if self.program.accumulate > 1 and not self.case.divisor(outputs, y):
-                    # Where all targets are ignored, the batch has no mean but adds nothing to the joined one.
+                    # If all targets are ignored, the batch has no mean but adds nothing to the joined one.
                     loss = torch.zeros(())
             self.scaler.scale(part).backward()
             accumulator.add(loss, outputs, y, weights)
@@ -183,7 +183,7 @@ class Totals:
 
 
 class Passes:
-    """Epochs of so many batches: each goes on in the data where the one before ended.
+    """Epochs of a number of batches: each continues where the previous one ended.
 
     An epoch ends early where the data do, as in Keras; onstage warns.
     """
@@ -203,7 +203,7 @@ class Passes:
 
 
 def grouped(batches, size):
-    """Return lists of so many batches; the last may be shorter."""
+    """Return lists of a number of batches; the last may be shorter."""
     batches = iter(batches)
     while group := list(islice(batches, size)):
         yield group

@@ -20,7 +20,7 @@ IGNORED = -100
 
 @dataclass
 class LossCase:
-    """One loss, as a user passes it, and what it is made of.
+    """One loss, as a user passes it, and its parts.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class LossCase:
         return each.sum()
 
     def divisor(self, outputs: Tensor, targets: Tensor) -> float:
-        """Return what the loss divides by; for batches together, the sum of it (but 1 for "sum")."""
+        """Return the divisor of the loss; for joined batches, the sum of divisors (but 1 for "sum")."""
         if self.reduction == "sum":
             return 1.0
         if self.reduction in ("own", "own values", "batchmean"):
@@ -121,7 +121,7 @@ def own_each(outputs, targets):
 
 
 def _module(kind, targets, function, names, **choices):
-    """Return a function that draws a loss module: keyword to values of which one is taken."""
+    """Return a function that draws a loss module, each keyword from its values."""
 
     def draw(rng):
         drawn = {name: rng.choice(values) for name, values in choices.items()}

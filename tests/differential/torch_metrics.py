@@ -1,4 +1,4 @@
-"""Metrics by name: what TorchModel gets, and the same by hand over a whole epoch."""
+"""Metrics by name: the argument of TorchModel, and the same by hand over a whole epoch."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def given(name: str, case: LossCase) -> Any:
 
 
 class ByHand:
-    """One metric of one epoch, as a loop adds it up."""
+    """One metric of one epoch, as a loop accumulates it."""
 
     def __init__(self, name: str, case: LossCase, weighted: bool) -> None:
         self.name, self._case, self._weighted = name, case, weighted
@@ -52,7 +52,7 @@ class ByHand:
         self._count += counted.sum().item()
 
     def _values(self, outputs, targets):
-        """Return values, and how often each counts."""
+        """Return values and their weights."""
         if self.name == "spread":
             return spread(outputs, targets), torch.ones(len(outputs), dtype=torch.float64)
         if self.name == "weighted spread":
@@ -65,7 +65,7 @@ class ByHand:
         return outputs.argmax(1) == targets, counted.double()
 
     def result(self) -> float:
-        """Return the metric of what was counted."""
+        """Return the metric of the batches that were added."""
         if isinstance(self._object, torch.nn.Module):
             return self._object.compute().item()
         return self._total / self._count if self._count else 0.0

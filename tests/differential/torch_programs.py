@@ -1,4 +1,4 @@
-"""Trainings as data, and the objects that are made of them."""
+"""Trainings as data, and the objects made from them."""
 
 import random
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from torch_losses import MAKERS, LossCase
 from torch_parts import OPTIMIZERS, SCHEDULERS, TOKENS, Net, as_fed, inputs, targets
 
 SLOWER = 0.03
-"""A sum makes steps so long that weights would be infinite, and equal for that."""
+"""A sum makes such long steps that weights would become infinite, and equal for that reason."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Program:
-    """A training, drawn from `seed`; two builds of one program begin the same.
+    """A training, drawn from `seed`; two builds of one program begin equally.
 
     Attributes
     ----------
@@ -190,7 +190,7 @@ def _groups(program: Program, module: Net, case: LossCase) -> list[Any]:
 
 
 def _narrow(module: Net, case: LossCase) -> None:
-    """Make float32 of all: autocast leaves float64 as it is."""
+    """Convert all to float32: autocast does not change float64."""
     module.float()
     for name, value in case.options.items():
         if isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""Run a program on either library, and compare what comes out."""
+"""Run a program with each library, and compare the results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOLERANCE = 1e-6
 
 
 def make(given: Any, home: Any) -> Any:
-    """Make a library's object of what a program names."""
+    """Return a library's object for a name in a program."""
     if isinstance(given, Make):
         options = {name: make(each, home) for name, each in given.options.items()}
         return getattr(getattr(home, given.module), given.name)(**options)
@@ -21,7 +21,7 @@ def make(given: Any, home: Any) -> Any:
 
 
 def run(program: Program, home: Any) -> dict[str, Any]:
-    """Run a program, and return all numbers that it gives, by name.
+    """Run a program, and return all its results by name.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def run(program: Program, home: Any) -> dict[str, Any]:
     _set_weights(model, program.seed)
     results: dict[str, Any] = {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # both say where data has run out, or where nothing trains
+        warnings.simplefilter("ignore")  # both warn if data has run out, or nothing trains
         for number, phase in enumerate(program.phases):
             for layer, flag in phase.trainable.items():
                 model.layers[layer].trainable = flag
@@ -84,7 +84,7 @@ def _set_weights(model: Any, seed: int) -> None:
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Say what differs by more than the tolerance."""
+    """Return the differences above the tolerance."""
     if set(ours) != set(theirs):
         return [
             f"only ours: {sorted(set(ours) - set(theirs))}, only Keras's: {sorted(set(theirs) - set(ours))}"

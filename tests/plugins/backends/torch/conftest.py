@@ -1,4 +1,4 @@
-"""A small problem, and modules that begin with the same weights."""
+"""A small problem, and modules with equal initial weights."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,14 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Threads that wait for each other make tiny steps slow where cores are few."""
+    """Use one thread: on few cores, waiting threads make tiny steps slow."""
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
 
 
 @pytest.fixture
 def data():
-    """40 samples of 6 numbers in 3 classes, which a linear layer can tell apart."""
+    """Return 40 samples of 6 numbers in 3 classes that a linear layer can separate."""
     rng = np.random.default_rng(7)
     y = np.arange(40) % 3
     x = rng.normal(size=(40, 6)).astype(np.float32)
@@ -23,7 +23,7 @@ def data():
 
 @pytest.fixture
 def new_module():
-    """Make the same module each time; with `dropout`, one that draws."""
+    """Return a function that makes equal modules; with `dropout`, a random one."""
 
     def make(dropout=0.0, seed=3):
         import torch
@@ -37,7 +37,7 @@ def new_module():
 
 @pytest.fixture
 def new_model(new_module):
-    """Make the same TorchModel each time."""
+    """Return a function that makes equal models."""
 
     def make(dropout=0.0, optimizer=None, loss="cross_entropy", metrics=("accuracy",), **options):
         import torch

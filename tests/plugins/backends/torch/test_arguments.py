@@ -1,4 +1,4 @@
-"""What can't be meant is refused before any work, in one sentence."""
+"""Invalid arguments are rejected before any work, in one sentence."""
 
 import inspect
 
@@ -61,7 +61,7 @@ NET = nn.Linear(6, 3)
         ({"ema_momentum": 1.5}, ValueError, r"ema_momentum must be a number in \[0, 1\], got 1.5"),
     ],
 )
-def test_an_argument_that_makes_no_sense_is_refused(given, error, message):
+def test_an_invalid_argument_is_rejected(given, error, message):
     arguments = {"module": NET, "optimizer": torch.optim.SGD, "loss": "mse", "device": "cpu", **given}
 
     with pytest.raises(error, match=message):
@@ -76,7 +76,7 @@ def test_an_argument_that_makes_no_sense_is_refused(given, error, message):
         (None, None, "evaluate", "loss must be given to train or evaluate, got none"),
     ],
 )
-def test_what_is_missing_is_named_before_the_first_stage(optimizer, loss, call, message):
+def test_a_missing_loss_or_optimizer_is_named_before_the_first_stage(optimizer, loss, call, message):
     began = []
 
     class Watches:
@@ -92,7 +92,7 @@ def test_what_is_missing_is_named_before_the_first_stage(optimizer, loss, call, 
     assert not began
 
 
-def test_a_loss_with_targets_wants_y():
+def test_a_loss_with_targets_needs_y():
     model = TorchModel(nn.Linear(6, 3), torch.optim.SGD, "mse", device="cpu")
 
     with pytest.raises(ValueError, match="y must be given for the loss"):
@@ -101,7 +101,7 @@ def test_a_loss_with_targets_wants_y():
         model.fit([torch.ones(4, 6)], verbose=0)
 
 
-def test_a_loss_of_ones_own_may_do_without_y():
+def test_a_function_as_loss_may_ignore_y():
     model = TorchModel(
         nn.Linear(6, 6), torch.optim.SGD, lambda outputs, y: outputs.square().mean(), device="cpu"
     )
@@ -133,7 +133,7 @@ def test_a_view_has_no_rate_without_an_optimizer():
         TorchView(nn.Linear)
 
 
-def test_a_view_names_layers_and_gives_their_numbers():
+def test_a_view_has_layers_with_names_and_values():
     module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Sequential(nn.BatchNorm1d(3)))
     module(torch.ones(4, 2)).sum().backward()
     layers = TorchModel.view(module).layers
@@ -154,7 +154,7 @@ def test_a_view_names_layers_and_gives_their_numbers():
     assert layers[1].weights[2].gradient is None
 
 
-def test_a_parameter_added_to_the_optimizer_must_be_the_modules_or_the_losss():
+def test_a_parameter_added_to_the_optimizer_must_belong_to_the_module_or_the_loss():
     optimizer = torch.optim.SGD(NET.parameters(), 0.1)
     model = TorchModel(NET, optimizer, "mse", device="cpu")
     optimizer.add_param_group({"params": [nn.Parameter(torch.ones(7))]})
@@ -164,7 +164,7 @@ def test_a_parameter_added_to_the_optimizer_must_be_the_modules_or_the_losss():
 
 
 @pytest.mark.parametrize("name", ["module", "optimizer", "scheduler"])
-def test_what_trains_a_model_is_not_exchanged(name):
+def test_module_optimizer_and_scheduler_cannot_be_replaced(name):
     model = TorchModel(NET, torch.optim.SGD, "mse", device="cpu")
 
     with pytest.raises(AttributeError):
@@ -172,7 +172,7 @@ def test_what_trains_a_model_is_not_exchanged(name):
 
 
 class HalfOf(nn.Module):
-    """Half the mean: its reduction cannot be told from its values."""
+    """Half the mean: its reduction does not follow from its values."""
 
     reduction = "mean"
 
@@ -181,7 +181,7 @@ class HalfOf(nn.Module):
         return each if self.reduction == "none" else each.mean() / 2
 
 
-def test_weights_are_refused_beside_a_mean_that_is_not_that_of_the_values():
+def test_weights_are_rejected_if_the_loss_is_not_the_mean_of_its_values():
     model = TorchModel(NET, torch.optim.SGD, HalfOf(), device="cpu")
     x, y = np.ones((4, 6), np.float32), np.zeros((4, 3), np.float32)
 

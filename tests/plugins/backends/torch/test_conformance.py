@@ -1,4 +1,4 @@
-"""Every installed callback stands a torch model, which keeps the table of stages."""
+"""Every installed callback works with a torch model, which fires the documented stages."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def torch_model():
 
 @pytest.fixture
 def makers(tmp_path):
-    """What makes each installed callback that has an argument to be given."""
+    """Factories of the installed callbacks that need an argument."""
     return {
         "backup_and_restore": lambda: BackupAndRestore(tmp_path / "backup", save_freq=1),
         "csv_logger": lambda: CSVLogger(tmp_path / "log.csv"),
@@ -44,12 +44,12 @@ def test_an_installed_callback_conforms_on_a_torch_model(name, makers):
     check_callback(makers.get(name, _discovery.find(name).load()), model=torch_model)
 
 
-def test_a_torch_model_fills_in_the_whole_contract():
+def test_a_torch_model_implements_the_whole_protocol():
     assert isinstance(torch_model(), Model)
 
 
 def traces(model):
-    """What a callback sees of a fit, an evaluation and a prediction."""
+    """Stages that a callback sees in a fit, an evaluation and a prediction."""
     recorder = Recorder()
     x, y = np.ones((5, 2), np.float32), np.ones((5, 1), np.float32)
     model.fit(x, y, batch_size=2, epochs=2, validation_data=(x, y), callbacks=[recorder], verbose=0)
@@ -61,14 +61,14 @@ def traces(model):
     ]
 
 
-def test_its_stages_are_those_of_any_model():
+def test_it_fires_the_same_stages_as_any_model():
     # FakeModel's are held to the table by the core's own golden traces.
     sorted_keys = [(s, n, tuple(sorted(k))) for s, n, k in traces(torch_model())]
 
     assert sorted_keys == [(s, n, tuple(sorted(k))) for s, n, k in traces(FakeModel())]
 
 
-def test_outputs_of_a_prediction_are_in_its_batches_logs():
+def test_the_logs_of_a_predicted_batch_hold_its_outputs():
     recorder = Recorder()
     model = torch_model()
 

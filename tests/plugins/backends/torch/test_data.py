@@ -1,4 +1,4 @@
-"""What fit takes: arrays, tensors, nests of them, datasets, loaders, iterables."""
+"""Data for fit: arrays, tensors, nests of them, datasets, loaders, iterables."""
 
 import math
 import random
@@ -20,7 +20,7 @@ Y = np.arange(10)
 
 
 def firsts(batches):
-    """Name each batch by its y."""
+    """Return each batch's y."""
     return [np.asarray(y).tolist() for _, y, _ in batches]
 
 
@@ -56,7 +56,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_each_kind_of_data_gives_the_same_batches_epoch_after_epoch(kind):
+def test_each_kind_of_data_yields_the_same_batches_every_epoch(kind):
     batches = SOURCES[kind]()
 
     for _ in range(2):
@@ -64,7 +64,7 @@ def test_each_kind_of_data_gives_the_same_batches_epoch_after_epoch(kind):
     assert batches.steps == 3
 
 
-def test_a_generator_gives_its_batches_once_and_says_when_it_has_ended():
+def test_a_generator_yields_its_batches_once_and_warns_when_it_ends():
     batches = make_batches(((X[n : n + 2], Y[n : n + 2]) for n in range(0, 10, 2)), steps=2)
 
     assert [firsts(batches), firsts(batches)] == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
@@ -86,7 +86,7 @@ def test_steps_without_a_batch_size_cut_the_data_into_that_many_batches(data):
     assert batches.batch_size == 4
 
 
-def test_arrays_are_shuffled_anew_each_epoch_and_repeatably():
+def test_arrays_are_shuffled_again_each_epoch_and_repeatably():
     def orders(seed):
         batches = make_batches(X, Y, batch_size=4, shuffle=True, rng=np.random.default_rng(seed))
         return [[y for ys in firsts(batches) for y in ys] for _ in range(2)]
@@ -99,7 +99,7 @@ def test_arrays_are_shuffled_anew_each_epoch_and_repeatably():
     assert orders(2) != [first, second]
 
 
-def test_a_memmap_is_read_batch_by_batch_and_stays_as_it_is(tmp_path):
+def test_a_memmap_is_read_batch_by_batch_and_not_changed(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, X)
     mapped = np.load(path, mmap_mode="r")
@@ -156,7 +156,7 @@ def test_class_weights_become_sample_weights():
         ),
     ],
 )
-def test_what_does_not_fit_together_is_said_in_a_sentence(given, error, message):
+def test_data_that_does_not_fit_together_is_rejected(given, error, message):
     with pytest.raises(error, match=message):
         make_batches(**given)
 
@@ -168,7 +168,7 @@ def test_what_does_not_fit_together_is_said_in_a_sentence(given, error, message)
         ((torch.zeros(3, 2), torch.zeros(2)), "y must be as long as x .* got 2 against 3"),
     ],
 )
-def test_a_batch_that_is_none_is_refused_when_it_comes(batch, message):
+def test_an_invalid_batch_is_rejected_when_it_is_reached(batch, message):
     batches = make_batches(iter([batch]))
 
     with pytest.raises(ValueError, match=message):
@@ -180,7 +180,7 @@ def test_a_nan_in_x_warns():
         make_batches(np.array([[1.0], [np.nan]]))
 
 
-# -- the place in the data
+# -- the position in the data
 
 
 class Draws(Dataset):
@@ -207,7 +207,7 @@ def loaders(kind):
 
 
 def train(batches, epochs, until=None):
-    """Read epochs, drawing in between as dropout does; stop at a batch and save."""
+    """Read epochs, drawing random numbers as dropout does; stop at a batch and save."""
     seen = []
     for epoch in range(epochs):
         for number, (x, y, _) in enumerate(batches):
@@ -220,7 +220,7 @@ def train(batches, epochs, until=None):
 
 @pytest.mark.parametrize("kind", ["plain", "own generator", "worker"])
 @pytest.mark.parametrize("until", [(0, 1), (1, 0), (1, 3)])
-def test_a_loader_resumed_in_mid_epoch_gives_the_same_batches(kind, until, tmp_path):
+def test_a_loader_resumed_within_an_epoch_yields_the_same_batches(kind, until, tmp_path):
     seed_all(11)
     whole, _ = train(make_batches(loaders(kind)), 2)
     seed_all(11)
@@ -240,7 +240,7 @@ def test_a_loader_resumed_in_mid_epoch_gives_the_same_batches(kind, until, tmp_p
         assert first + rest == whole
 
 
-def test_the_place_in_other_data_is_refused():
+def test_a_position_in_other_data_is_rejected():
     state = make_batches(X, Y, batch_size=4).state_dict()
 
     with pytest.raises(StateError, match="must have the batch_size it was saved with, 4, got 5"):
@@ -267,8 +267,8 @@ def test_a_loader_over_a_stream_learns_its_length():
 
 @pytest.mark.parametrize("n", [10, 11, 12])
 @pytest.mark.parametrize("world", [2, 3])
-def test_steps_of_a_dataset_are_as_many_in_each_of_several_processes(n, world):
-    """Each process takes n / world rows, so a batch of all of them must be n / steps."""
+def test_a_dataset_makes_its_steps_in_each_of_several_processes(n, world):
+    """Each process has ceil(n / world) rows, to be cut into that many steps."""
     epochs = []
     for rank in range(world):
         batches = make_batches(TensorDataset(torch.arange(n)), steps=2)
@@ -297,7 +297,7 @@ def test_a_dataset_that_is_too_short_for_its_steps_warns_in_each_process_alike()
 
 
 @pytest.mark.parametrize("form", ["dataset", "tensors"])
-def test_an_evaluation_with_steps_takes_each_row_once_whatever_the_number_of_processes(form):
+def test_an_evaluation_with_steps_takes_each_row_once_in_several_processes(form):
     x = torch.arange(9)
     rows = []
     for rank in range(2):
@@ -331,7 +331,7 @@ def test_weights_in_a_column_are_one_number_for_each_sample(form, data, new_mode
     assert measured == pytest.approx(expected, rel=1e-6)
 
 
-def test_weights_of_another_shape_are_refused(data, new_model):
+def test_weights_of_another_shape_are_rejected(data, new_model):
     x, y = map(torch.from_numpy, data)
 
     with pytest.raises(ValueError, match=r"one number for each sample, got shape \(40, 2\)"):

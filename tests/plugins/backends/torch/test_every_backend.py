@@ -51,7 +51,7 @@ X_VAL, Y_VAL = X[:20] + _rng.normal(size=(20, 4)).astype(np.float32), Y[:20]
 KERNELS = [_rng.normal(size=shape).astype(np.float32) for shape in ((4, 8), (8,), (8, 3), (3,))]
 
 
-# -- the three backends: each trains, and gives its history and its model
+# -- the three backends: each trains, and returns its history and its model
 
 
 def on_sequential(callbacks, x=X, ema=False, verbose=0):
@@ -130,11 +130,11 @@ def by_hand(callbacks, x=X, ema=False, verbose=0):
 BACKENDS = {"Sequential": on_sequential, "TorchModel": on_torch, "own loop": by_hand}
 
 
-# -- the callbacks: each case makes them, and tells what they decided
+# -- the callbacks: each case makes them, and returns their decisions
 
 
 class Sees(Callback):
-    """Notes the rate of each epoch."""
+    """Records the rate of each epoch."""
 
     def __init__(self):
         self.rates = []
@@ -185,7 +185,7 @@ def tensorboard(folder):
 
 
 def _events(folder):
-    """Read tag, step and value from the event files, as TFRecord frames them."""
+    """Return tag, step and value from event files in the TFRecord format."""
     from tensorboardX.proto.event_pb2 import Event
 
     for path in folder.iterdir():
@@ -241,7 +241,7 @@ def remote_monitor(folder):
             self.end_headers()
 
         def log_message(self, *arguments):
-            """Say nothing."""
+            """Do not log requests."""
 
     server = HTTPServer(("127.0.0.1", 0), Receives)
     thread = threading.Thread(target=server.serve_forever)
@@ -272,7 +272,7 @@ CASES = [
 
 
 def close(one, other):
-    """Whether two trees are equal, their floats to five digits."""
+    """Return whether two trees are equal, their floats to five digits."""
     if isinstance(one, float) and isinstance(other, float):
         return one == pytest.approx(other, rel=2e-5, abs=2e-6)
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
@@ -312,7 +312,7 @@ def test_a_callback_sees_and_decides_the_same_on_every_backend(case, backend, tm
         assert here["stopped"] == on_numpy["stopped"]
 
 
-def test_the_problem_gives_the_callbacks_something_to_decide(tmp_path):
+def test_the_problem_makes_the_callbacks_decide_something(tmp_path):
     stops = outcome("Sequential", early_stopping, tmp_path / "a")
     rates = outcome("Sequential", reduce_lr_on_plateau, tmp_path / "b")["decisions"]
     saved = outcome("Sequential", model_checkpoint, tmp_path / "c")["decisions"][0]
@@ -341,7 +341,7 @@ def test_a_restored_model_has_the_weights_of_the_best_epoch(backend, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:x holds NaN")  # that is the point
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_loss_that_is_no_number_ends_the_training_at_its_batch(backend, capsys):
+def test_a_nan_loss_ends_the_training_at_its_batch(backend, capsys):
     x = X.copy()
     x[BATCH + 3] = np.nan  # in batch 1
 
@@ -353,7 +353,7 @@ def test_a_loss_that_is_no_number_ends_the_training_at_its_batch(backend, capsys
     assert capsys.readouterr().out == "Batch 1: Invalid loss, terminating training\n"
 
 
-def test_the_averaged_weights_are_measured_on_every_backend_that_averages():
+def test_averaged_weights_are_evaluated_on_every_backend_that_averages():
     runs = {}
     for backend in ("Sequential", "TorchModel"):
         recorder = Recorder()
@@ -401,7 +401,7 @@ def test_a_killed_training_ends_with_the_same_bits_on_every_backend(save_freq, b
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_checkpoint_holds_the_weights_of_its_epoch(backend, tmp_path):
     class Loads(Callback):
-        """Behind the checkpoint: reads what it has just written."""
+        """Runs after the checkpoint: reads the file that it has written."""
 
         def on_epoch_end(self):
             saved = storage.load(tmp_path / "weights.safetensors")

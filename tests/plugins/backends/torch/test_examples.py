@@ -1,4 +1,4 @@
-"""The torch examples run as a user would run them, and print what they promise."""
+"""The torch examples run as a user would run them, and print the promised results."""
 
 import os
 import re

@@ -51,14 +51,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_name_gives_the_mean_of_its_formula(name):
+def test_each_name_is_the_mean_of_its_formula(name):
     targets, outputs, expected = CASES[name]
 
     assert Loss(name)(t(outputs), t(targets)).item() == pytest.approx(expected.mean(), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_weights_multiply_each_samples_loss_and_n_divides(name):
+def test_weights_multiply_each_samples_loss_and_n_is_the_divisor(name):
     targets, outputs, expected = CASES[name]
 
     value = Loss(name)(t(outputs), t(targets), t(WEIGHTS)).item()
@@ -67,7 +67,7 @@ def test_weights_multiply_each_samples_loss_and_n_divides(name):
 
 
 @pytest.mark.parametrize("given", [nn.CrossEntropyLoss(), F.cross_entropy, "cross_entropy"])
-def test_a_torch_loss_heeds_weights_as_object_function_and_name(given):
+def test_a_torch_loss_takes_weights_as_object_function_and_name(given):
     targets, outputs, expected = CASES["cross_entropy"]
 
     assert Loss(given)(t(outputs), t(targets), t(WEIGHTS)).item() == pytest.approx(
@@ -102,7 +102,7 @@ def test_targets_of_another_shape_are_never_broadcast(given, outputs, targets, m
 
 
 @pytest.mark.parametrize("name", ["categorical_crossentropy", "binary_crossentropy"])
-def test_logits_where_probabilities_belong_are_named_with_the_remedy(name):
+def test_logits_in_place_of_probabilities_are_rejected_with_the_remedy(name):
     loss = Loss(name)
 
     with pytest.raises(ValueError, match=r"must be probabilities for this loss, got -.* use 'cross_entropy'"):
@@ -111,12 +111,12 @@ def test_logits_where_probabilities_belong_are_named_with_the_remedy(name):
 
 
 @pytest.mark.parametrize("given", ["cross_entropy", nn.CrossEntropyLoss(), "sparse_categorical_crossentropy"])
-def test_a_class_that_the_outputs_lack_is_named(given):
+def test_a_class_beyond_the_outputs_is_rejected(given):
     with pytest.raises(ValueError, match=r"y must hold class numbers in \[0, 4\) .*, got 4"):
         Loss(given).check(t(PROBABILITIES), t(CLASSES + 1))
 
 
-def test_the_class_that_torch_is_told_to_ignore_passes():
+def test_the_ignored_class_is_accepted():
     targets = t(np.where(CLASSES == 0, -100, CLASSES))
 
     Loss(nn.CrossEntropyLoss()).check(t(LOGITS), targets)
@@ -143,11 +143,11 @@ def test_weights_need_a_loss_of_one_value_a_sample():
         (3, TypeError, "loss must be a torch loss, a function of .* or a name, got 3"),
     ],
 )
-def test_what_is_no_loss_is_refused(given, error, message):
+def test_a_value_that_is_not_a_loss_is_rejected(given, error, message):
     with pytest.raises(error, match=message):
         Loss(given)
 
 
-def test_a_loss_that_gives_no_tensor_is_refused():
+def test_a_loss_that_does_not_return_a_tensor_is_rejected():
     with pytest.raises(TypeError, match="loss must return a tensor, got float"):
         Loss(lambda outputs, targets: 1.0)(t(VALUES), t(VALUES))

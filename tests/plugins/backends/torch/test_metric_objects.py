@@ -1,4 +1,4 @@
-"""Metrics with update, compute and reset: their value is that of the whole epoch."""
+"""Metrics with update, compute and reset cover the whole epoch."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def new(kind="f1"):
 
 
 class MeanClass:
-    """The mean class that was predicted; keeps a list of numbers."""
+    """Mean of the predicted classes; keeps a list of numbers."""
 
     def __init__(self):
         self.reset()
@@ -38,7 +38,7 @@ class MeanClass:
 
 
 def of_outputs(kind, parts):
-    """Return the metric of several batches, by hand."""
+    """Return the metric of several batches, computed by hand."""
     metric = new(kind)
     for outputs, y in parts:
         metric.update(outputs, y)
@@ -46,7 +46,7 @@ def of_outputs(kind, parts):
 
 
 class Keeps(Callback):
-    """Keeps outputs by hand, and the logs of each batch unread."""
+    """Keeps copies of outputs, and the logs of each batch unread."""
 
     def __init__(self):
         self.logs, self.alone = [], []
@@ -57,7 +57,7 @@ class Keeps(Callback):
 
 
 @pytest.mark.parametrize("kind", ["f1", "auroc", "sum of two", "of lists"])
-def test_logs_are_those_of_update_and_compute_also_if_read_late(kind, data, new_module):
+def test_logs_equal_update_and_compute_also_if_read_late(kind, data, new_module):
     x, y = map(torch.from_numpy, data)
     module, seen = new_module(), []
     module.register_forward_hook(lambda _, __, outputs: seen.append(outputs.detach().clone()))
@@ -84,7 +84,7 @@ def test_logs_are_those_of_update_and_compute_also_if_read_late(kind, data, new_
         assert logs["m"] == pytest.approx(of_outputs(kind, parts[: number + 1]), rel=1e-6)
 
 
-def test_an_epoch_resumed_in_its_middle_has_the_metric_of_all_of_it(data, new_model, tmp_path):
+def test_an_epoch_resumed_halfway_has_the_metric_of_the_whole_epoch(data, new_model, tmp_path):
     from onstage.callbacks import BackupAndRestore
 
     class Fails(Callback):
@@ -104,7 +104,7 @@ def test_an_epoch_resumed_in_its_middle_has_the_metric_of_all_of_it(data, new_mo
     assert resumed.history == whole.history
 
 
-def test_a_collection_is_its_metrics_by_name(data, new_model):
+def test_a_collection_logs_each_of_its_metrics_by_name(data, new_model):
     collection = torchmetrics.MetricCollection({"f1": new("f1"), "auroc": new("auroc")})
 
     history = new_model(metrics=collection).fit(*data, epochs=1, verbose=0)
@@ -112,7 +112,7 @@ def test_a_collection_is_its_metrics_by_name(data, new_model):
     assert set(history.history) == {"loss", "f1", "auroc"}
 
 
-def test_which_way_is_better_is_told_by_the_metric(new_model):
+def test_the_metric_determines_the_better_direction(new_model):
     model = new_model(metrics=[torchmetrics.MeanSquaredError(), new("f1")])
 
     assert dict(model.metric_directions()) == {
@@ -122,26 +122,26 @@ def test_which_way_is_better_is_told_by_the_metric(new_model):
     }
 
 
-def test_the_users_own_object_stays_as_it_is(data, new_model):
+def test_the_users_object_is_not_changed(data, new_model):
     metric = new("f1")
     new_model(metrics=[metric]).fit(*data, epochs=1, verbose=0)
 
     assert not metric.update_called
 
 
-def test_a_metric_of_several_numbers_is_refused(data, new_model):
+def test_a_metric_of_several_numbers_is_rejected(data, new_model):
     matrix = torchmetrics.classification.MulticlassConfusionMatrix(3)
 
     with pytest.raises(ValueError, match=r"Matrix' must compute one number, got \(3, 3\)"):
         new_model(metrics=[matrix]).fit(*data, epochs=1, verbose=0)
 
 
-def test_it_is_refused_where_weights_must_count(new_model):
+def test_it_is_rejected_as_a_weighted_metric(new_model):
     with pytest.raises(TypeError, match="weighted_metrics must take sample weights, got MulticlassF1Score"):
         new_model(weighted_metrics=[new("f1")])
 
 
-def test_any_object_with_the_three_methods_will_do(data, new_model):
+def test_any_object_with_the_three_methods_is_accepted(data, new_model):
     class Largest:
         def __init__(self):
             self.reset()

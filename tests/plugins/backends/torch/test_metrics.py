@@ -57,7 +57,7 @@ def name_of(metric):
 
 
 def both(metric, batches, weighted):
-    """Give what tensors and what arrays come to."""
+    """Return the results on tensors and on arrays."""
     measure = KernelMetric(metric, None, weighted=weighted)
     accumulator = TorchMetricAccumulator([measure], CPU)
     on_device = TorchMetricAccumulator([KernelMetric(metric, None, weighted=weighted)], CPU)
@@ -89,7 +89,7 @@ def rows(rng, n):
 @pytest.mark.parametrize("metric", ONE_HOT, ids=name_of)
 @settings(max_examples=8, deadline=None)
 @given(seed=seeds, sizes=sizes)
-def test_one_hot_targets_come_to_what_the_core_says(metric, weighted, seed, sizes):
+def test_with_one_hot_targets_the_result_is_the_core_s(metric, weighted, seed, sizes):
     def targets(rng, n):
         return np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, n)]
 
@@ -102,7 +102,7 @@ def test_one_hot_targets_come_to_what_the_core_says(metric, weighted, seed, size
 @pytest.mark.parametrize("metric", SPARSE, ids=name_of)
 @settings(max_examples=8, deadline=None)
 @given(seed=seeds, sizes=sizes, column=st.booleans())
-def test_class_numbers_come_to_what_the_core_says(metric, weighted, seed, sizes, column):
+def test_with_class_numbers_the_result_is_the_core_s(metric, weighted, seed, sizes, column):
     def targets(rng, n):
         numbers = rng.integers(0, CLASSES, n)
         return numbers[:, None] if column else numbers
@@ -116,7 +116,7 @@ def test_class_numbers_come_to_what_the_core_says(metric, weighted, seed, sizes,
 @pytest.mark.parametrize("metric", BINARY, ids=name_of)
 @settings(max_examples=8, deadline=None)
 @given(seed=seeds, sizes=sizes, column=st.booleans())
-def test_a_single_output_comes_to_what_the_core_says(metric, weighted, seed, sizes, column):
+def test_with_a_single_output_the_result_is_the_core_s(metric, weighted, seed, sizes, column):
     def targets(rng, n):
         return rng.integers(0, 2, (n, 1) if column else n)
 
@@ -128,7 +128,7 @@ def test_a_single_output_comes_to_what_the_core_says(metric, weighted, seed, siz
     assert ours == [pytest.approx(theirs, rel=1e-6, abs=1e-7)] * 2
 
 
-def test_outputs_that_are_no_number_count_as_in_the_core():
+def test_nan_outputs_count_as_in_the_core():
     bad = np.full((3, CLASSES), np.nan, np.float32)
     targets = np.eye(CLASSES, dtype=np.float32)[:3]
 
@@ -144,7 +144,7 @@ def one_batch(metric, outputs, targets, loss=None, weighted=False, weights=None)
     return accumulator.logs()[measure.name]
 
 
-def test_logits_count_as_the_probabilities_that_the_loss_makes_of_them():
+def test_logits_count_as_the_probabilities_that_the_loss_computes():
     logits = torch.tensor([[-0.1], [0.2], [0.4], [-3.0]])
     targets = torch.tensor([[0.0], [1.0], [1.0], [1.0]])
     with_logits = Loss(nn.BCEWithLogitsLoss())
@@ -157,7 +157,7 @@ def test_logits_count_as_the_probabilities_that_the_loss_makes_of_them():
     assert one_batch("precision", logits.log_softmax(-1), targets, Loss("nll_loss")) == 0.75
 
 
-def test_classes_on_axis_1_are_torchs_layout_where_the_loss_is_torchs():
+def test_classes_are_on_axis_1_if_the_loss_is_torchs():
     outputs = torch.zeros(2, 3, 4)  # n, classes, places
     outputs[:, 2, :] = 1
     targets = torch.full((2, 4), 2)
@@ -166,7 +166,7 @@ def test_classes_on_axis_1_are_torchs_layout_where_the_loss_is_torchs():
     assert one_batch("accuracy", outputs, targets, Loss(nn.CrossEntropyLoss())) == 7 / 8
 
 
-def test_a_function_gives_one_value_a_sample_or_their_mean():
+def test_a_function_returns_one_value_a_sample_or_their_mean():
     outputs, targets = torch.arange(6.0).reshape(3, 2), torch.zeros(3, 2)
 
     def each(outputs, targets):
@@ -183,7 +183,7 @@ def test_a_function_gives_one_value_a_sample_or_their_mean():
         one_batch(mean, outputs, targets, weighted=True, weights=torch.ones(3))
 
 
-def test_a_metric_of_the_users_own_is_measured_by_its_numpy_code():
+def test_a_metric_class_of_the_user_runs_its_numpy_code():
     class Largest(core.MeanMetric):
         direction = "max"
 
@@ -208,7 +208,7 @@ def test_names_and_directions_are_known_before_the_first_batch():
     ]
 
 
-def test_a_name_that_is_unknown_is_refused():
+def test_an_unknown_name_is_rejected():
     with pytest.raises(ValueError, match="did you mean 'accuracy'"):
         make_metrics(["acuracy"], None, None)
 

@@ -1,4 +1,4 @@
-"""On a device nothing is read back: tensors without data say so at once."""
+"""Steps do not read from the device: on the meta device, reading is an error."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def model():
 BATCH = (torch.rand(10, 6), F.one_hot(torch.arange(10) % 3, 3).float(), None)
 
 
-def test_steps_and_their_logs_read_nothing_from_the_device(model):
+def test_steps_and_unread_logs_do_not_wait_for_the_device(model):
     accumulator = model.new_accumulator()
 
     for _ in range(4):
@@ -45,8 +45,8 @@ def test_steps_and_their_logs_read_nothing_from_the_device(model):
             read_later["loss"]
 
 
-def test_logs_keep_the_sums_of_their_moment(new_model, data):
-    # What a device does, on the CPU: sums stay tensors.
+def test_logs_keep_their_values_when_more_batches_come(new_model, data):
+    # As on a device, but on the CPU: sums stay tensors.
     model = new_model()
     accumulator = model.new_accumulator()
     accumulator._on_host = False

@@ -14,7 +14,7 @@ pytest.importorskip("torch.distributed", reason="torch was built without distrib
 
 PROGRAMS = Path(__file__).parent / "processes"
 A_WHILE = 240
-"""Seconds after which a launch is ended: many times what it takes."""
+"""Seconds after which a launch is killed: many times its usual duration."""
 
 
 def launch(program, world, folder, *arguments, options=()):
@@ -28,7 +28,7 @@ def launch(program, world, folder, *arguments, options=()):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What the same program came to with 1, 2 and 4 processes."""
+    """Results of the same program with 1, 2 and 4 processes."""
     folder = tmp_path_factory.mktemp("equal")
     found = {}
     for world in (1, 2, 4):
@@ -75,19 +75,19 @@ def test_parameters_of_a_loss_are_learnt_together(world, results):
 
 
 @pytest.mark.parametrize("world", [2, 4])
-def test_statistics_of_a_normalisation_are_the_same_everywhere(world, results):
+def test_statistics_of_a_normalization_are_the_same_in_all_processes(world, results):
     assert results[world]["averaged_statistics"]["same"]
 
 
 @pytest.mark.parametrize("world", [2, 4])
-def test_a_stop_that_one_process_asks_for_ends_all_at_the_same_batch(world, results):
+def test_a_stop_requested_in_one_process_ends_all_at_the_same_batch(world, results):
     last = f"process {world - 1} asked to stop"
 
     after_epoch = results[world]["stops after an epoch"]
     after_batch = results[world]["stops after a batch"]
     where_agreed = results[world]["stops where agreed"]
 
-    # 10 batches an epoch: without agree_every they agree when it ends.
+    # 10 batches an epoch: without agree_every the processes agree when it ends.
     assert (after_epoch["epochs"], after_epoch["batches"]) == (1, [10] * world)
     assert (after_batch["epochs"], after_batch["batches"]) == (1, [10] * world)
     assert (where_agreed["epochs"], where_agreed["batches"]) == (1, [3] * world)
@@ -95,13 +95,13 @@ def test_a_stop_that_one_process_asks_for_ends_all_at_the_same_batch(world, resu
 
 
 @pytest.mark.parametrize("world", [2, 4])
-def test_a_loss_that_is_no_number_in_one_process_ends_all(world, results):
+def test_a_nan_loss_in_one_process_ends_all(world, results):
     assert results[1]["diverges_in_one"]["batches"] == [1]
     assert results[world]["diverges_in_one"]["batches"] == [2] * world
 
 
 @pytest.mark.parametrize("world", [2, 4])
-def test_callbacks_of_rank_zero_run_once_and_the_others_everywhere(world, results):
+def test_callbacks_of_rank_zero_run_once_and_others_in_every_process(world, results):
     together, alone = results[world]["callbacks"], results[1]["callbacks"]
 
     assert together["plugins"] == alone["plugins"]
@@ -113,7 +113,7 @@ def test_callbacks_of_rank_zero_run_once_and_the_others_everywhere(world, result
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux alone")
 @pytest.mark.parametrize("whose", ["the model's group", "the program's group"])
 def test_no_thread_of_the_group_outlives_the_program(whose, tmp_path):
-    """One that has a tensor to give back would abort the process: no interpreter is left."""
+    """A thread that releases a tensor after the interpreter has ended would abort the process."""
     done = launch("leaves.py", 2, tmp_path, whose)
 
     assert done.returncode == 0, done.stderr
@@ -123,7 +123,7 @@ def test_no_thread_of_the_group_outlives_the_program(whose, tmp_path):
         assert "pt_gloo_runloop" not in after
 
 
-def test_an_error_in_one_process_ends_all_within_seconds_and_is_shown(tmp_path):
+def test_an_error_in_one_process_is_shown_and_ends_all_within_seconds(tmp_path):
     done = launch("fails.py", 2, tmp_path)
     seconds = time.time() - float((tmp_path / "raised").read_text())
 
@@ -133,12 +133,12 @@ def test_an_error_in_one_process_ends_all_within_seconds_and_is_shown(tmp_path):
     first = (tmp_path / "error-1").read_text()
     assert first.startswith("ValueError: this shard is damaged | raised by callback Fails")
     other = tmp_path / "error-0"
-    # Process 0 sees its neighbour go, unless torchrun was quicker to end it.
+    # Process 0 sees its neighbour end, unless torchrun ended it first.
     if other.exists():
         assert "the first error was in process 1 of 2: ValueError: this shard is damaged" in other.read_text()
 
 
-def test_a_killed_process_is_started_again_and_all_end_with_the_same_bits(tmp_path):
+def test_after_a_killed_process_is_restarted_all_end_with_the_same_bits(tmp_path):
     whole = launch("elastic.py", 2, tmp_path / "whole")
     killed = launch("elastic.py", 2, tmp_path / "killed", "kill", options=["--max-restarts=1"])
 
@@ -161,7 +161,7 @@ def test_a_killed_process_is_started_again_and_all_end_with_the_same_bits(tmp_pa
     assert not (tmp_path / "killed" / "backup").exists()
 
 
-def test_the_example_prints_once_what_one_process_would(tmp_path):
+def test_the_example_prints_the_result_of_one_process_once(tmp_path):
     example = Path(__file__).parents[4] / "examples/torch_distributed.py"
     printed = {}
     for world in (1, 2):

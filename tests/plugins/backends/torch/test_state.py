@@ -1,4 +1,4 @@
-"""A resumed training is the one that was not interrupted, to the bit."""
+"""A resumed training equals the uninterrupted one, to the bit."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,11 @@ EPOCHS, STEPS = 3, 4
 
 
 class Killed(Exception):
-    """Stands for the end of a process: nothing of it is kept but the file."""
+    """Stands for the end of a process: only the file is kept."""
 
 
 class SaveAndDie(Callback):
-    """Writes the run's state after so many batches, and raises."""
+    """Writes the run's state after a number of batches, and raises."""
 
     def __init__(self, path, batches):
         self.path, self.left = path, batches
@@ -97,7 +97,7 @@ def same_bits(one, other):
 
 @pytest.mark.parametrize("kind", ["arrays", "loader"])
 @pytest.mark.parametrize("name", MODELS)
-def test_resumed_after_any_batch_it_ends_with_the_same_bits(name, kind, data, new_model, tmp_path):
+def test_a_training_resumed_after_any_batch_ends_with_the_same_bits(name, kind, data, new_model, tmp_path):
     options = MODELS[name]
     whole, history = fit(new_model, data, options, kind=kind)
 
@@ -113,7 +113,7 @@ def test_resumed_after_any_batch_it_ends_with_the_same_bits(name, kind, data, ne
 
 @pytest.mark.parametrize("kind", ["arrays", "loader"])
 @pytest.mark.parametrize("epochs", [1, 2])
-def test_resumed_after_an_epoch_it_ends_with_the_same_bits(epochs, kind, data, new_model, tmp_path):
+def test_a_training_resumed_after_an_epoch_ends_with_the_same_bits(epochs, kind, data, new_model, tmp_path):
     options = MODELS["nested schedulers"]
     whole, history = fit(new_model, data, options, kind=kind)
 
@@ -135,7 +135,7 @@ def test_a_seed_makes_a_training_repeatable(data, new_model):
     assert histories[0] == histories[1]
 
 
-def test_a_saved_model_is_loaded_to_the_bit(data, new_model, tmp_path):
+def test_a_saved_model_is_restored_to_the_bit(data, new_model, tmp_path):
     model = new_model(optimizer=adam, use_ema=True)
     model.fit(*data, epochs=2, verbose=0)
     model.save(tmp_path / "model.safetensors")
@@ -172,7 +172,7 @@ def test_weights_are_read_from_files_of_either_kind(new_model, tmp_path):
         assert same_bits(model, other)
 
 
-def test_an_existing_file_is_kept_where_it_must_not_be_replaced(new_model, tmp_path):
+def test_an_existing_file_is_kept_without_overwrite(new_model, tmp_path):
     (tmp_path / "model").write_text("mine")
 
     with pytest.raises(FileExistsError, match=r"model' exists; pass overwrite=True to replace it"):
@@ -197,7 +197,7 @@ def test_bfloat16_weights_survive_as_float32(tmp_path):
 
 
 def changed(state, *path, to):
-    """Copy a state with one place changed."""
+    """Return a copy of a state with one value changed."""
     state = {**state}
     inner = state
     for key in path[:-1]:
@@ -232,7 +232,7 @@ def changed(state, *path, to):
         (lambda s: changed(s, "updates", "waiting", to=3), "fewer than accumulate=1 pending batches, got 3"),
     ],
 )
-def test_a_state_that_does_not_fit_is_named_and_changes_nothing(change, message, data, new_model):
+def test_a_state_that_does_not_fit_is_rejected_and_changes_nothing(change, message, data, new_model):
     model = new_model(use_ema=True)
     model.train_on_batch(*data)
     before = model.state_dict()
@@ -244,12 +244,12 @@ def test_a_state_that_does_not_fit_is_named_and_changes_nothing(change, message,
     np.testing.assert_equal(after, before)
 
 
-def test_the_state_of_another_optimizer_is_refused(data, new_model):
+def test_the_state_of_another_optimizer_is_rejected(data, new_model):
     with pytest.raises(StateError, match=r"of another optimizer than SGD: they differ in .*betas"):
         new_model().load_state_dict(new_model(optimizer=adam).state_dict())
 
 
-def test_weights_of_another_number_or_shape_are_refused_whole(new_model):
+def test_weights_of_another_number_or_shape_are_rejected_as_a_whole(new_model):
     model = new_model()
     weights = model.get_weights()
 
@@ -260,7 +260,7 @@ def test_weights_of_another_number_or_shape_are_refused_whole(new_model):
     assert all((a == b).all() for a, b in zip(model.get_weights(), weights, strict=True))
 
 
-def test_weights_that_were_given_out_are_copies(new_model):
+def test_returned_weights_are_copies(new_model):
     model = new_model()
     weights = model.get_weights()
 
@@ -283,7 +283,7 @@ def test_rates_of_several_groups_keep_their_proportion():
     assert [group["lr"] for group in view.optimizer.param_groups] == [1.0, 4.0]
 
 
-def test_a_group_that_was_added_has_a_rate_too():
+def test_an_added_group_has_a_rate_too():
     first, second = nn.Linear(2, 2), nn.Linear(2, 2)
     optimizer = torch.optim.SGD(first.parameters(), 0.5)
     view = TorchModel.view(nn.Sequential(first, second), optimizer)
@@ -296,6 +296,6 @@ def test_a_group_that_was_added_has_a_rate_too():
 
 
 @pytest.mark.parametrize("rate", [-1.0, float("nan")])
-def test_a_rate_that_is_none_is_refused(rate, new_model):
+def test_an_invalid_rate_is_rejected(rate, new_model):
     with pytest.raises(ValueError, match="learning_rate must be a number >= 0"):
         new_model().learning_rate = rate

@@ -1,4 +1,4 @@
-"""Steps are those of a plain torch loop: the oracle is written out in each test."""
+"""Steps equal those of a plain torch loop, written out in each test."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def assert_same(one, other, **tolerance):
         np.testing.assert_allclose(a, b, **(tolerance or {"rtol": 0, "atol": 0}))
 
 
-def test_fit_gives_the_weights_of_a_plain_loop_to_the_bit(data, new_model, new_module):
+def test_fit_ends_with_the_weights_of_a_plain_loop_to_the_bit(data, new_model, new_module):
     batches = batches_of(data, 16)
     model = new_model()
 
@@ -60,7 +60,7 @@ def test_logs_are_means_over_samples_from_before_each_update(data, new_model, ne
     assert history.history["accuracy"] == [correct / 40]
 
 
-def test_evaluation_draws_nothing_and_leaves_the_modes_as_they_were(data, new_model):
+def test_evaluation_draws_no_random_numbers_and_restores_the_modes(data, new_model):
     model = new_model(dropout=0.5)
     model.module[0].eval()  # the user has frozen this one
 
@@ -81,7 +81,7 @@ def test_a_frozen_part_stays_frozen_in_a_training_with_validation(data):
     assert module[0].num_batches_tracked.item() == 0
 
 
-def test_predict_gives_the_outputs_of_evaluation_mode(data, new_model):
+def test_predict_returns_the_outputs_of_evaluation_mode(data, new_model):
     model = new_model(dropout=0.5)
 
     outputs = model.predict(data[0], batch_size=7, verbose=0)
@@ -94,7 +94,7 @@ def test_predict_gives_the_outputs_of_evaluation_mode(data, new_model):
 
 
 def test_accumulated_batches_make_the_step_of_the_joined_batch(data, new_model):
-    # 10 + 10 + 10 and 10: the last step takes what is left.
+    # 10 + 10 + 10 and 10: the last step has the remaining batch.
     accumulated = new_model(accumulate=3)
     accumulated.fit(batches_of(data, 10), epochs=2, verbose=0)
 
@@ -117,7 +117,7 @@ def test_every_sample_of_unequal_batches_counts_the_same_in_a_step(data, new_mod
     assert_same(weights_of(accumulated.module), weights_of(joined.module), rtol=1e-5, atol=1e-7)
 
 
-def test_gradients_longer_than_the_limit_are_shortened(data, new_model, new_module):
+def test_gradients_above_the_norm_limit_are_scaled_down(data, new_model, new_module):
     model = new_model(clip_grad_norm=0.01)
     batch = batches_of(data, 40)
 
@@ -132,7 +132,7 @@ def test_gradients_longer_than_the_limit_are_shortened(data, new_model, new_modu
 
 
 @pytest.mark.parametrize(("on", "rates"), [("epoch", [0.8, 0.4, 0.2]), ("batch", [0.2, 0.05, 0.0125])])
-def test_a_scheduler_steps_where_it_was_told(data, new_model, on, rates):
+def test_a_scheduler_steps_after_batches_or_epochs_as_set(data, new_model, on, rates):
     seen = []
 
     class Sees:
@@ -150,14 +150,14 @@ def test_a_scheduler_steps_where_it_was_told(data, new_model, on, rates):
     assert seen == rates
 
 
-def test_no_callback_can_set_the_rate_under_a_scheduler(new_model):
+def test_no_callback_can_set_the_rate_with_a_scheduler(new_model):
     model = new_model(scheduler=lambda o: torch.optim.lr_scheduler.StepLR(o, 1))
 
     with pytest.raises(TypeError, match=r"learning_rate follows StepLR and cannot be set to 0\.5"):
         model.learning_rate = 0.5
 
 
-def test_the_average_follows_its_formula_and_ends_the_training(data, new_model):
+def test_the_average_follows_its_formula_and_replaces_the_weights_at_the_end(data, new_model):
     model = new_model(use_ema=True, ema_momentum=0.75)
     steps = []
 
@@ -173,7 +173,7 @@ def test_the_average_follows_its_formula_and_ends_the_training(data, new_model):
     assert_same(weights_of(model.module), average, rtol=1e-5, atol=1e-6)
 
 
-def test_swapping_twice_gives_the_weights_back(data, new_model):
+def test_swapping_twice_restores_the_weights(data, new_model):
     model = new_model(use_ema=True)
     model.train_on_batch(*data)
     model.train_on_batch(*data)
@@ -188,7 +188,7 @@ def test_swapping_twice_gives_the_weights_back(data, new_model):
     assert any((a != o).any() for a, o in zip(average, own, strict=True))
 
 
-def test_bfloat16_steps_are_those_of_autocast(data, new_model, new_module):
+def test_bfloat16_steps_equal_those_of_autocast(data, new_model, new_module):
     x, y = batches_of(data, 40)[0]
     model = new_model(amp="bfloat16")
 
@@ -214,7 +214,7 @@ def test_float16_scales_the_loss_and_saves_the_scale(data, new_model):
 
 
 @pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # torch's own, on import
-def test_a_compiled_module_learns_what_a_plain_one_does(data, new_model):
+def test_a_compiled_module_learns_the_same_as_a_plain_one(data, new_model):
     compiled, plain = new_model(compile=True), new_model()
 
     histories = [each.fit(batches_of(data, 20), epochs=2, verbose=0).history for each in (compiled, plain)]
@@ -234,7 +234,7 @@ def test_one_batch_can_be_trained_and_measured_without_stages(data, new_model):
     assert after["loss"] < before["loss"]
 
 
-def test_several_inputs_reach_the_module_as_arguments(data):
+def test_several_inputs_are_passed_to_the_module_as_arguments(data):
     class Adds(nn.Module):
         def __init__(self):
             super().__init__()
@@ -257,7 +257,7 @@ def test_several_inputs_reach_the_module_as_arguments(data):
     assert by_name.predict({"left": x, "right": x}, verbose=0).shape == (40, 3)
 
 
-def test_outputs_that_are_a_dict_are_joined_part_by_part(data):
+def test_dict_outputs_are_joined_key_by_key(data):
     class Two(nn.Module):
         def __init__(self):
             super().__init__()

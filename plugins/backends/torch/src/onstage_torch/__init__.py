@@ -1,8 +1,8 @@
-"""Any torch.nn.Module under onstage's callbacks.
+"""Train any torch.nn.Module with onstage's callbacks.
 
-`TorchModel` gives a module ``fit``, ``evaluate`` and ``predict``, on one device
-or, under ``torchrun``, in many processes. ``TorchModel.view(module, optimizer)``
-gives a loop of one's own what callbacks ask of a model.
+`TorchModel` adds ``fit``, ``evaluate`` and ``predict`` to a module, on one
+device or, with ``torchrun``, in many processes. ``TorchModel.view(module,
+optimizer)`` is the model for callbacks in a training loop of your own.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ model = TorchModel(
 
 
 class Dies(Callback):
-    """As when the machine goes: nothing is torn down."""
+    """Kills the process as if the machine failed: nothing is torn down."""
 
     def on_train_batch_end(self, batch):
         first = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"

@@ -1,4 +1,4 @@
-"""Fits of several kinds, alone or under torchrun; rank 0 writes what came of them.
+"""Fits of several kinds, alone or with torchrun; rank 0 writes the results.
 
 Usage: equal.py FOLDER; the joined batches are the same for any number of processes.
 """
@@ -31,7 +31,7 @@ X[np.arange(145), Y] += 2
 
 
 def module(seed=0):
-    # Each process its own weights: the first one's must win.
+    # Different weights in each process: the first one's are used.
     torch.manual_seed(seed + 100 * RANK)
     return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
 
@@ -69,7 +69,7 @@ def weighted():
 
 
 def unfrozen(**options):
-    """The first layer trains in the second fit only, and from the middle of it on."""
+    """Train the first layer only in the second fit, from its second epoch on."""
     net = module()
     net[0].requires_grad_(False)
     made = TorchModel(
@@ -87,7 +87,7 @@ def unfrozen(**options):
 
 
 def reduced(loss, **options):
-    """Means over other things than samples: the targets of class 2 are ignored, or the loss is a sum."""
+    """Fit with a loss that is not a mean over samples: targets of class 2 are ignored, or it is a sum."""
     made = TorchModel(module(), lambda p: torch.optim.SGD(p, 0.02), loss, device="cpu", **options)
     history = made.fit(X, Y, batch_size=16, epochs=2, seed=5, verbose=0)
     return made, {"history": {name: each for name, each in history.history.items() if name != "loss"}}
@@ -96,7 +96,7 @@ def reduced(loss, **options):
 class Temperature(nn.Module):
     def __init__(self):
         super().__init__()
-        # Each process its own: the first one's must win.
+        # A different value in each process: the first one's is used.
         self.log = nn.Parameter(torch.full((), 0.1 + RANK))
 
     def forward(self, outputs, targets):
@@ -111,7 +111,7 @@ def learnt_loss():
 
 
 def averaged_statistics():
-    """Buffers are the first process's, everywhere, when a validation begins."""
+    """Return whether all processes have the first one's buffers after training."""
     torch.manual_seed(RANK)
     net = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 3))
     made = TorchModel(net, torch.optim.SGD, "cross_entropy", device="cpu")
@@ -123,7 +123,7 @@ def averaged_statistics():
 
 
 class AsksOn(Callback):
-    """Asks for the end in one process alone."""
+    """Requests a stop in one process only."""
 
     def __init__(self, rank, stage):
         self._rank = rank
@@ -159,7 +159,7 @@ def stops(stage, agree_every=None):
 
 
 def diverges_in_one():
-    """One process has a sample that is no number; all of them end."""
+    """Fit with a NaN sample in one process; all of them end."""
     x = X.copy()
     if RANK == WORLD - 1:
         x[RANK] = math.nan
@@ -186,7 +186,7 @@ def callbacks():
         seed=5,
         verbose=0,
     )
-    # Written before fit returned anywhere: every process can read it now.
+    # Written before fit returned in any process: every process can read it now.
     readable = (FOLDER / "model.safetensors").exists()
     return made, {
         "plugins": [each["name"] for each in history.plugins],
@@ -197,7 +197,7 @@ def callbacks():
 
 
 def everywhere(value):
-    """List what each process has."""
+    """Return the value of each process."""
     gathered = [None] * WORLD
     if WORLD == 1:
         return [value]

@@ -1,6 +1,6 @@
-"""One process raises in the middle of an epoch; the others would wait for it for ever.
+"""One process raises within an epoch; the others would wait for it forever.
 
-Usage: fails.py FOLDER; each process writes what came out of its fit.
+Usage: fails.py FOLDER; each process writes the result of its fit.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A model that lives as long as the program; each process writes the threads it had.
+"""A model that lives until the program ends; each process writes its threads.
 
 Usage: leaves.py FOLDER "the model's group"|"the program's group"
 """
