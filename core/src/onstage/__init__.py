@@ -1,8 +1,8 @@
 """onstage: training callbacks as plugins.
 
-A trainer calls one hook at each stage of training through pluggy; a callback is
-a plugin; installing a package adds one. The same plugin runs in the built-in
-numpy trainer, on PyTorch, and in a loop of your own.
+A trainer calls one pluggy hook at each stage of training. A callback is a
+plugin, and installing a package adds one. The same plugin runs in the built-in
+numpy trainer, on PyTorch, and in a custom training loop.
 
 Start reading at `onstage.hookspecs`, the contract.
 """
@@ -83,7 +83,7 @@ __all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: a plugin needs no numpy layers."""
+    """Import a public name when it is first used: most plugins need no numpy layers."""
     if name in _MODULES:
         return import_module(f"onstage.{name}")
     if name in _HOMES:

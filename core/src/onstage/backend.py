@@ -1,4 +1,4 @@
-"""Backend: the steps that a kind of model fills in, for `trainer.Trainer` to loop over."""
+"""Backend: the steps of a model that `onstage.Trainer` loops over."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from onstage.model import Batch, Direction, MetricAccumulator
 
 
 class Backend:
-    """What a model must compute, and may decide, for a `Trainer`.
+    """Base class of `onstage.Trainer`: the methods that a backend implements.
 
-    A backend gives the steps of the `Model` protocol, and may override
-    `make_batches` (what data it takes), `prepare` (what it checks before the
+    A backend implements the steps of `onstage.Model` and may override
+    `make_batches` (the data it accepts), `prepare` (its checks before the
     first stage) and `join_outputs`.
     """
 
@@ -26,47 +26,48 @@ class Backend:
     history: History | None = None
 
     def new_accumulator(self) -> MetricAccumulator:
-        """Make empty totals for one stage."""
+        """Make an empty accumulator for one stage."""
         raise NotImplementedError
 
     def train_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        """Forward, backward, update; adds the metrics from before the update."""
+        """Run forward, backward and update; accumulate the metrics before the update."""
         raise NotImplementedError
 
     def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        """Forward without training behaviour; adds the metrics."""
+        """Run forward in inference mode and accumulate the metrics."""
         raise NotImplementedError
 
     def predict_step(self, batch: Batch) -> Any:
-        """Give the outputs of a batch, an array that the caller may keep."""
+        """Return the outputs of a batch as a new array."""
         raise NotImplementedError
 
     def metric_directions(self) -> Mapping[str, Direction | None]:
-        """Name the metrics in log order, and whether down or up is better."""
+        """Map metric names, in log order, to their direction of improvement."""
         raise NotImplementedError
 
     def prepare(self, batches: Any, *, mode: str) -> None:
-        """Build the model for this data, and refuse what doesn't fit.
+        """Build the model for this data. Raise if the data does not fit.
 
-        Called before the first stage fires.
+        Called before the first stage fires; mode is ``"train"``,
+        ``"validation"``, ``"test"`` or ``"predict"``.
         """
 
     def reseed(self, seed: int) -> np.random.Generator:
-        """Set the model's randomness; gives the generator that shuffles."""
+        """Seed the randomness of the model; return the generator for shuffling."""
         return np.random.default_rng(seed)
 
     def shuffle_rng(self) -> np.random.Generator:
-        """Give the generator that shuffles when ``fit`` got no seed."""
+        """Return the generator for shuffling when ``fit`` has no seed."""
         return np.random.default_rng()
 
     def make_batches(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
-        """Turn data into batches; the options are those of `data.as_batches`."""
+        """Make batches of data, with the options of `onstage.data.as_batches`."""
         if options.get("shuffle") and options.get("rng") is None:
             options["rng"] = self.shuffle_rng()
         return batching.as_batches(x, y, sample_weight, **options)
 
     def join_outputs(self, outputs: list[Any]) -> Any:
-        """Join the outputs of the batches of a prediction."""
+        """Join the outputs of the batches of a prediction to one array."""
         return np.concatenate(outputs)
 
     # -- one batch, no stages
@@ -79,17 +80,21 @@ class Backend:
         class_weight: Mapping[Any, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """Train on one batch; no callback hears of it."""
+        """Train on one batch, without firing stages.
+
+        Return the loss, or a list of loss and metrics, or with return_dict a
+        dict; computed before the update.
+        """
         return self._one_batch(self.train_step, "train", x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Measure one batch; no callback hears of it."""
+        """Evaluate one batch, without firing stages; return as `train_on_batch`."""
         return self._one_batch(self.test_step, "test", x, y, sample_weight, None, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
-        """Compute the outputs for one batch; no callback hears of it."""
+        """Return the outputs for one batch, without firing stages."""
         batches = self.make_batches(x, batch_size=len(x))
         self.prepare(batches, mode="predict")
         return self.predict_step(next(iter(batches)))

@@ -1,7 +1,7 @@
-"""RunContext: the run as callbacks and hosts see it.
+"""RunContext: the interface of a run for callbacks and adapters.
 
-`onstage.Run` is one. An adapter for another trainer hands its own to the
-callbacks: it must have everything that is here.
+`onstage.Run` implements it. An adapter for another trainer passes its own
+object to the callbacks, with every member of the protocol.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 
 
 class PluginRegistry(Protocol):
-    """The plugins of a run; `onstage.Bus` is one."""
+    """The plugins of a run; implemented by `onstage.Bus`."""
 
     def register(self, plugin: object, name: str | None = None) -> str | None:
-        """Register a plugin; it is called before the earlier ones."""
+        """Register a plugin to be called before all others; return its name."""
         ...
 
     def unregister(self, plugin: object | None = None, name: str | None = None) -> Any:
-        """Remove a plugin."""
+        """Remove a plugin and return it."""
         ...
 
     def is_registered(self, plugin: object) -> bool:
-        """Return whether a plugin takes part."""
+        """Return whether a plugin is registered."""
         ...
 
     def get_name(self, plugin: object) -> str | None:
-        """Return the name of a plugin, or None if it doesn't take part."""
+        """Return the name of a plugin, or None if it is not registered."""
         ...
 
     def plugins(self) -> list[tuple[str, object]]:
-        """Return names and plugins, first called first."""
+        """Return names and plugins in call order."""
         ...
 
     def implementations(self, stage: str) -> Sequence[HookImpl]:
-        """Return the implementations of a stage, in the order of the calls."""
+        """Return the implementations of a stage in call order."""
         ...
 
 
 class RunContext(Protocol):
-    """The run as callbacks and hosts see it: read it, stop it, save it."""
+    """A run: its position and data, and the ways to stop and to save it."""
 
     @property
     def model(self) -> Any:
@@ -66,32 +66,32 @@ class RunContext(Protocol):
 
     @property
     def metric_names(self) -> Sequence[str] | None:
-        """The names in the logs of on_epoch_end; None if unknown."""
+        """Names in the logs of on_epoch_end; None if unknown."""
         ...
 
     @property
     def epoch(self) -> int | None:
-        """The current epoch, from 0; None outside."""
+        """Number of the current epoch, from 0; None outside an epoch."""
         ...
 
     @property
     def batch(self) -> int | None:
-        """The current batch, from 0; None outside."""
+        """Number of the current batch, from 0; None outside a batch."""
         ...
 
     @property
     def batch_data(self) -> Any:
-        """The data of the current batch; its arrays may be reused for the next one."""
+        """Data of the current batch; its arrays may be reused for the next one."""
         ...
 
     @property
     def batch_logs(self) -> Logs:
-        """The current batch's own values; its running means are in ``logs``."""
+        """Values of the current batch alone; ``logs`` holds the running means."""
         ...
 
     @property
     def rank(self) -> int:
-        """The rank of this process among several; 0 if there is one."""
+        """Rank of this process; 0 if there is only one."""
         ...
 
     @property
@@ -106,42 +106,42 @@ class RunContext(Protocol):
 
     @property
     def stopping(self) -> bool:
-        """Whether the end of the training was requested."""
+        """Whether a stop of the training was requested."""
         ...
 
     @property
     def stop_reason(self) -> str | None:
-        """The reason of the first `stop`; None until then."""
+        """Reason given to the first `stop`; None until then."""
         ...
 
     @property
     def stopped_by(self) -> str | None:
-        """The name of the callback that stopped the training; None until then."""
+        """Name of the callback that stopped the training, or None."""
         ...
 
     @property
     def interruption(self) -> Interrupted | None:
-        """The exception that a received signal will raise after this batch, or None."""
+        """Exception that a received signal will raise after this batch, or None."""
         ...
 
     def stop(self, reason: str, by: object | None = None) -> None:
-        """End the training: no further batch or epoch, but every end fires."""
+        """Stop the training: run no further batch or epoch, fire all end stages."""
         ...
 
     def stop_on_signal(self, *signums: int) -> None:
-        """Let a signal end the run after the current batch."""
+        """End the run after the current batch when a signal is received."""
         ...
 
     def emit(self, stage: str, **arguments: Any) -> Any:
-        """Fire a stage that a plugin package added."""
+        """Fire a stage that a plugin added."""
         ...
 
     def where(self) -> str:
-        """Return the place for messages: ``", epoch 3, batch 7"``."""
+        """Return the position for messages: ``", epoch 3, batch 7"``."""
         ...
 
     def state_dict(self) -> State:
-        """Copy everything that a resumed run needs."""
+        """Return a copy of the state that a resumed run needs."""
         ...
 
     def load_state_dict(self, state: State) -> None:

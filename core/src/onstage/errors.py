@@ -1,4 +1,4 @@
-"""The errors of onstage, and the did-you-mean in their messages."""
+"""Errors and warnings of onstage, and the suggestion in their messages."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 
 class OnstageError(Exception):
-    """The base of errors that are onstage's own (files, plugins, settings)."""
+    """Base class of the errors about files, plugins and settings."""
 
 
 class StateError(OnstageError, ValueError):
-    """A state file is damaged, of another kind, or does not fit."""
+    """A saved state is damaged, of another kind, or does not fit."""
 
 
 class PluginError(OnstageError):
@@ -22,12 +22,13 @@ class SettingsError(OnstageError, ValueError):
 
 
 class Interrupted(SystemExit):
-    """A signal has ended a run; see `Run.stop_on_signal`.
+    """A signal ended a run; see `onstage.Run.stop_on_signal`.
 
     Parameters
     ----------
     signum
-        The signal. Uncaught, the program exits with 128 + signum, as shells have it.
+        The signal. Uncaught, the program exits with 128 + signum, the
+        convention of shells.
     """
 
     def __init__(self, signum: int) -> None:
@@ -36,12 +37,12 @@ class Interrupted(SystemExit):
 
 
 class OnstageWarning(UserWarning):
-    """Something was worked around; training goes on."""
+    """A problem that does not stop the training."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Give ``"; did you mean 'x'?"`` for the closest known name, or ``""``."""
-    from difflib import get_close_matches  # imported late: most runs have no error
+    """Return ``"; did you mean 'x'?"`` for the closest known name, or ``""``."""
+    from difflib import get_close_matches  # imported late: most runs raise no error
 
     close = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,26 +1,43 @@
 """The contract: every stage of training, its arguments, its order.
 
-A callback is any object that has some of these methods. It names only the
-arguments that it wants. ``epoch`` and ``batch`` count from 0. ``logs`` is one
-dict for all callbacks of the event: what one adds, the later ones and the
-History see; the trainer never reads it back. ``run`` is a `onstage.context.RunContext`: the `onstage.Run`.
+A callback is any object with methods named after stages. A method declares
+only the arguments that it uses:
 
-One call of ``fit``::
+>>> class LossPrinter:
+...     def on_epoch_end(self, epoch, logs):
+...         print(epoch, logs["loss"])
+
+``epoch`` and ``batch`` count from 0. ``logs`` maps metric names to values; the
+callbacks of an event share one dict, so that an entry that one adds is visible
+to those after it and to the History. The trainer never reads it back. ``run``
+is the `onstage.Run`, or the `onstage.context.RunContext` of another trainer.
+
+``fit`` fires, with the numbers and logs shown::
 
     on_train_begin {}
       on_epoch_begin e {}
         on_train_batch_begin b {}            or on_batch_begin
           on_optimizer_step_begin b gradients
         on_train_batch_end   b {loss, …}     or on_batch_end
-        on_test_begin {}                     only where there is validation
+        on_test_begin {}                     only with validation
           on_test_batch_begin b {}
           on_test_batch_end   b {loss, …}
         on_test_end {loss, …}
       on_epoch_end e {loss, …, val_loss, …}
-    on_train_end {the last epoch's logs}
+    on_train_end {logs of the last epoch}
     on_teardown                              always, once, in reverse order
 
-``evaluate`` fires the test stages alone, ``predict`` the predict stages.
+``evaluate`` fires only the test stages, ``predict`` only the predict stages,
+then on_teardown. After an exception, only on_exception and on_teardown fire.
+
+Callbacks are called in list order. `hookimpl` changes that as in pluggy:
+
+>>> class LastPrinter:
+...     @hookimpl(trylast=True)
+...     def on_epoch_end(self, epoch, logs):
+...         print("sees every entry of", sorted(logs))
+
+`hookspec` marks a stage of your own: see `onstage.Callback.hookspecs`.
 """
 
 from __future__ import annotations
@@ -38,28 +55,30 @@ if TYPE_CHECKING:
 PROJECT = "onstage"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
+"""Marks a method as the specification of a stage."""
+
 hookimpl = pluggy.HookimplMarker(PROJECT)
-"""Marks a method as a hook; needed only for ``tryfirst``, ``trylast``, ``wrapper``."""
+"""Marks a stage method; needed only for ``tryfirst``, ``trylast``, ``wrapper``, ``specname``."""
 
 
 class Stages:
-    """The hook specifications, in the order in which a training meets them.
+    """The hook specifications, in the order in which a training fires them.
 
-    The defaults are what an implementation gets when a program that calls
-    ``bus.hook`` by hand leaves the argument out.
+    An implementation receives the default of an argument that a direct call
+    of ``bus.hook`` omits.
     """
 
     @hookspec
     def on_train_begin(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire once before the first epoch; logs is ``{}``.
 
-        Settings are final, the model is built, ``model`` and ``params`` are
-        set. State of an earlier run is reset here.
+        Settings are final, the model is built, and ``model`` and ``params`` are
+        set. Reset the state of an earlier run here.
         """
 
     @hookspec
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
-        """Fire before an epoch's first batch; logs is ``{}``.
+        """Fire before the first batch of an epoch; logs is ``{}``.
 
         The learning rate may be changed here.
         """
@@ -68,52 +87,53 @@ class Stages:
     def on_train_batch_begin(
         self, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> None:
-        """Fire before a training step; its data is at ``run.batch_data``."""
+        """Fire before a training step on ``run.batch_data``; logs is ``{}``."""
 
     @hookspec
     def on_batch_begin(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
-        """Fire as on_train_batch_begin, whose other name this is.
+        """Fire as on_train_batch_begin: another name of the same stage.
 
-        Of a callback that has both, only that one is called.
+        If a callback has both methods, only on_train_batch_begin is called.
         """
 
     @hookspec
     def on_optimizer_step_begin(
         self, batch: int, gradients: Sequence[Any], run: RunContext | None = None
     ) -> None:
-        """Fire between backward and update, if a callback acts in it.
+        """Fire between backward and update, if a callback implements it.
 
-        gradients are those of the trainable weights, in their order: live
-        arrays or tensors, so that a change in place changes the update; None
-        for a weight without one. Batches that are accumulated make one step;
-        a step that a loss scaler skips fires nothing.
+        gradients are those of the trainable weights, in their order, None for
+        a weight without one. They are live arrays or tensors: changing them in
+        place changes the update. Gradient accumulation fires once for each
+        update; a step that a loss scaler skips fires nothing. A model that
+        cannot provide gradients is refused when training begins.
         """
 
     @hookspec
     def on_train_batch_end(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire after a training step.
 
-        logs holds the sample-weighted running means since the epoch began,
-        computed before each batch's update; the batch's own values are at
-        ``run.batch_logs``.
+        logs holds the sample-weighted running means since the epoch began, of
+        values computed before each update; ``run.batch_logs`` holds the
+        values of this batch alone.
         """
 
     @hookspec
     def on_batch_end(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
-        """Fire as on_train_batch_end, whose other name this is.
+        """Fire as on_train_batch_end: another name of the same stage.
 
-        Of a callback that has both, only that one is called.
+        If a callback has both methods, only on_train_batch_end is called.
         """
 
     @hookspec
     def on_test_begin(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
-        """Fire before an evaluation, or the validation of an epoch; logs is ``{}``."""
+        """Fire before an evaluation or a validation; logs is ``{}``."""
 
     @hookspec
     def on_test_batch_begin(
         self, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> None:
-        """Fire before a batch of an evaluation or validation; logs is ``{}``."""
+        """Fire before a test batch; logs is ``{}``."""
 
     @hookspec
     def on_test_batch_end(self, batch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
@@ -121,22 +141,22 @@ class Stages:
 
     @hookspec
     def on_test_end(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
-        """Fire after an evaluation or validation, with its metrics."""
+        """Fire after an evaluation or a validation, with its metrics."""
 
     @hookspec
     def on_epoch_end(self, epoch: int, logs: Logs | None = None, run: RunContext | None = None) -> None:
         """Fire after an epoch and its validation.
 
-        logs holds the epoch's metrics, and those of the validation under
-        ``val_`` names in epochs that had one. Fires also for an epoch that was
-        stopped in the middle.
+        logs holds the metrics of the epoch and, if it had a validation, those
+        of the validation under ``val_`` names. An epoch that was stopped early
+        fires it too.
         """
 
     @hookspec
     def on_train_end(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
-        """Fire once after the last epoch, with that epoch's logs.
+        """Fire once after the last epoch, with the trainer's logs of that epoch.
 
-        Not after an exception: then on_exception comes instead.
+        After an exception, on_exception fires instead.
         """
 
     @hookspec
@@ -147,13 +167,13 @@ class Stages:
     def on_predict_batch_begin(
         self, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> None:
-        """Fire before a batch of a prediction; logs is ``{}``."""
+        """Fire before a prediction batch; logs is ``{}``."""
 
     @hookspec
     def on_predict_batch_end(
         self, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> None:
-        """Fire after a batch of a prediction; ``logs["outputs"]`` are its outputs."""
+        """Fire after a prediction batch; ``logs["outputs"]`` holds its outputs."""
 
     @hookspec
     def on_predict_end(self, logs: Logs | None = None, run: RunContext | None = None) -> None:
@@ -161,22 +181,22 @@ class Stages:
 
     @hookspec
     def on_exception(self, exception: BaseException, run: RunContext | None = None) -> None:
-        """Fire when anything in the run has raised, Ctrl-C included.
+        """Fire after an exception in the run, Ctrl-C included.
 
-        An error raised here becomes a note on the first one, which is the one
-        that comes out. Wrappers are refused.
+        The exception propagates; an error raised here becomes a note on it.
+        Wrappers are refused.
         """
 
     @hookspec
     def on_teardown(self, run: RunContext | None = None) -> None:
-        """Fire last, once, however the run ended, in reverse order.
+        """Fire last, once, however the run ended, in reverse call order.
 
         Close files and threads here. Wrappers are refused.
         """
 
 
 ALIASES = {"on_batch_begin": "on_train_batch_begin", "on_batch_end": "on_train_batch_end"}
-"""Keras's second names: a method of one is a method of the other stage."""
+"""Keras's alternative names, and the stages that they stand for."""
 
 STAGES: tuple[str, ...] = tuple(name for name in vars(Stages) if name.startswith("on_"))
-"""The names of all stages, in the order of `Stages`."""
+"""Names of all stages, in the order of `Stages`."""

@@ -1,4 +1,4 @@
-"""The logs of one event: a dict whose values are computed when first read, and its scalars."""
+"""Logs: the metrics of one event, computed when a callback first reads them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from numbers import Integral
 from typing import Any, TypeAlias
 
 Logs: TypeAlias = dict[str, Any]
-"""Metric name to value; Python floats, but for predict's ``outputs``."""
+"""Metric name to value: Python floats, except for predict's ``outputs``."""
 
 
 class LazyLogs(dict[str, Any]):
-    """A dict that asks for its values at the first look.
+    """A dict whose values are computed when they are first read.
 
-    A callback that redraws twenty times a second receives logs a thousand
-    times a second. The trainer hands over a cheap snapshot, and only a
-    callback that looks pays for turning arrays (or device tensors) into floats.
+    A callback that redraws twenty times a second receives logs a thousand times
+    a second. The trainer passes a cheap snapshot, and only reading it costs the
+    conversion of arrays, or of tensors on a device, to floats.
 
     Parameters
     ----------
     read
-        Gives the values; called at most once. It must give those of the event
-        even when it is called later.
+        Returns the values; called at most once. If it is called later, it must
+        still return the values of the event.
     """
 
     __slots__ = ("_read",)
 
     def __init__(self, read: Callable[[], dict[str, Any]]) -> None:
-        # json's C encoder takes a dict whose real size is 0 for empty, without asking.
+        # json's C encoder reads the size of the underlying dict: with 0 it would write {}.
         super().__init__(loss=None)
         self._read: Callable[[], dict[str, Any]] | None = read
 
@@ -49,7 +49,7 @@ class LazyLogs(dict[str, Any]):
     __hash__ = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy as a plain dict."""
+        """Pickle and copy as a plain dict, with the values computed."""
         return dict, (dict(self.items()),)
 
 
@@ -65,8 +65,8 @@ def _materializing(name: str) -> Callable[..., Any]:
     return method
 
 
-# Every method of dict that reads or changes the content. __iter__ and keys are
-# among them, so that dict(logs), {**logs} and json.dumps see the values too.
+# Every dict method that reads or changes the content, including __iter__ and
+# keys, which dict(logs), {**logs} and json.dumps call.
 for _name in (
     *("__getitem__", "__setitem__", "__delitem__", "__iter__", "__len__", "__contains__", "__reversed__"),
     *("__repr__", "__or__", "__ror__", "__ior__"),
@@ -76,12 +76,12 @@ for _name in (
 
 
 def off_graph(value: Any) -> Any:
-    """Return a tensor without the graph that it was computed by; others as they are."""
+    """Detach a tensor from its graph; return other values unchanged."""
     return value.detach() if hasattr(value, "detach") else value
 
 
 def as_number(value: Any) -> Any:
-    """Give the Python float of a scalar of any library; others as they are."""
+    """Convert a scalar of any library to float; return other values unchanged."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -89,7 +89,7 @@ def as_number(value: Any) -> Any:
 
 
 def read_scalars(logs: Logs) -> Logs:
-    """Turn scalars of array libraries into Python's floats; leave all else."""
+    """Convert scalars of array libraries in the logs to float; keep other values."""
     return {
         name: as_number(off_graph(value))
         if getattr(value, "ndim", None) == 0 and not isinstance(value, Integral)

@@ -1,14 +1,15 @@
-"""Model: what the trainer and the callbacks may ask of a model.
+"""Model: the interface between trainer, callbacks and a backend.
 
-The contract is at the level of a step, never of an array operation, so that
-any backend can fill it in: `nn.Sequential` in numpy, `onstage_torch.TorchModel`
-around a torch module. `trainer.Trainer` adds ``fit``, ``evaluate`` and
-``predict`` to whatever fills it in.
+It consists of whole training steps, not of array operations, so that any
+backend can implement it: `onstage.Sequential` in numpy,
+`onstage_torch.TorchModel` around a torch module. `onstage.Trainer` adds
+``fit``, ``evaluate`` and ``predict``. What only some backends offer is in the
+``Supports…`` protocols; a model offers it if it has the method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -20,100 +21,109 @@ Array: TypeAlias = NDArray[Any]
 """A numpy array of any dtype."""
 
 Batch: TypeAlias = tuple[Any, Any, Any]
-"""``(x, y, sample_weight)``; y and sample_weight are None where there is none."""
+"""``(x, y, sample_weight)``; y and sample_weight may be None."""
 
 State: TypeAlias = dict[str, Any]
 """A tree of dict, list, str, int, float, bool, None and numpy arrays.
 
-What ``state_dict()`` returns everywhere, and what `storage` writes and reads.
+``state_dict()`` returns one, and `onstage.state.storage` writes and reads it.
 """
 
 Direction: TypeAlias = Literal["min", "max"]
+"""Whether a metric is better when it is lower or when it is higher."""
 
 
 class MetricAccumulator(Protocol):
     """The metrics of one stage, accumulated batch by batch.
 
-    One object per open stage (an epoch's training, a validation, an
-    evaluate), so that an ``evaluate`` called inside a callback does not
-    disturb the training's running means. Steps add to it; nothing is turned
-    into Python floats until somebody reads.
+    Each open stage (the training of an epoch, a validation, an evaluation) has
+    its own, so that ``evaluate`` in a callback does not change the running
+    means of the training. Steps add to it. Values become Python floats only
+    when they are read.
     """
 
     def logs(self) -> Logs:
-        """Give a fresh dict of the metrics since the stage began, loss first.
+        """Return a new dict of the metrics since the stage began, loss first.
 
-        Sample-weighted means, or the metric's own aggregate. A backend whose
-        values lie on a device gives `logs.LazyLogs` over a snapshot, so
-        that the step does not wait for values that nobody looks at.
+        Values are sample-weighted means, or a metric's own aggregate. A backend
+        whose values are on a device returns `onstage.logs.LazyLogs` over a
+        snapshot, so that a step does not wait for values that are never read.
         """
         ...
 
     def batch_logs(self) -> dict[str, float]:
-        """Give the last batch's own values; valid until the next step."""
+        """Return the values of the last batch alone; valid until the next step."""
         ...
 
-    # A backend may add `finish(self) -> None`: called once when the stage's last
-    # batch is over, before its end fires, and not after an error. There several
-    # processes make one of their metrics.
-
     def state_dict(self) -> State:
-        """Give what a resumed run needs to continue in mid-epoch."""
+        """Return the state that a run resumed within an epoch needs."""
         ...
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore a state of `state_dict`."""
+        ...
+
+
+class SupportsFinish(Protocol):
+    """An accumulator that acts when its stage is complete."""
+
+    def finish(self) -> None:
+        """Combine the metrics of several processes.
+
+        Called once, after the last batch and before the end of the stage
+        fires; not after an error.
+        """
         ...
 
 
 @runtime_checkable
 class Model(Protocol):
-    """The whole contract between trainer, callbacks and a backend."""
+    """The interface that every backend implements."""
 
     stop_training: bool
-    """Set it to stop: the remaining batches are skipped, the ends still fire."""
+    """Set it to stop: the remaining batches are skipped, all end stages fire."""
 
     learning_rate: float
-    """The optimizer's rate now. Setting it raises TypeError under a schedule."""
+    """Current rate of the optimizer. Setting it raises TypeError under a schedule."""
 
     def new_accumulator(self) -> MetricAccumulator:
-        """Make empty totals for one stage."""
+        """Make an empty accumulator for one stage."""
         ...
 
     def train_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        """Forward, backward, update; adds the metrics from before the update."""
+        """Run forward, backward and update; accumulate the metrics before the update."""
         ...
 
     def test_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
-        """Forward without training behaviour; adds the metrics."""
+        """Run forward in inference mode and accumulate the metrics."""
         ...
 
     def predict_step(self, batch: Batch) -> Any:
-        """Give the outputs of a batch, an array that the caller may keep."""
+        """Return the outputs of a batch as a new array."""
         ...
 
     def metric_directions(self) -> Mapping[str, Direction | None]:
-        """Name the metrics in log order, and whether down or up is better.
+        """Map metric names, in log order, to their direction of improvement.
 
-        ``{"loss": "min", "accuracy": "max", "my_function": None}``: None where
-        it cannot be known.
+        ``{"loss": "min", "accuracy": "max", "my_function": None}``: None if it
+        is unknown.
         """
         ...
 
     def get_weights(self) -> list[Array]:
-        """Copy the weights, trained ones and statistics, in layer order."""
+        """Return copies of all weights, trained or not, in layer order."""
         ...
 
     def set_weights(self, weights: Sequence[Array]) -> None:
-        """Replace the weights; raises ValueError when a shape differs."""
+        """Replace the weights. Raise ValueError if a shape differs."""
         ...
 
     def state_dict(self) -> State:
-        """Copy weights, optimizer slots, averages and random states."""
+        """Return copies of weights, optimizer slots, averages and random states."""
         ...
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` gave, to the bit; all of it or nothing."""
+        """Restore a state of `state_dict` to the bit; all of it or, on error, nothing."""
         ...
 
     def finalize_weights(self) -> None:
@@ -121,17 +131,56 @@ class Model(Protocol):
         ...
 
     def save(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
-        """Write the whole model: configuration, weights, optimizer."""
+        """Write configuration, weights and optimizer to a file."""
         ...
 
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
-        """Write the weights alone."""
+        """Write the weights to a file."""
         ...
 
-    # A backend may add `set_gradient_callback(self, function) -> None`: `function(gradients)` is
-    # called between backward and update with those of the trainable weights, in their order, live;
-    # None ends it. Without it callbacks can't act in on_optimizer_step_begin.
-    # It may add `snapshot(self, weights_only: bool = False) -> State`, what `save`,
-    # or `save_weights`, writes; and `weights_view(self) -> list[Array]`, what `get_weights`
-    # copies. Their arrays may be the model's own: who reads them while the training goes
-    # on copies them before, into memory that it keeps, with `onstage.state.copy_state`.
+
+@runtime_checkable
+class SupportsGradients(Protocol):
+    """A model on which callbacks can implement on_optimizer_step_begin."""
+
+    def set_gradient_callback(self, function: Callable[[Sequence[Any]], None] | None) -> None:
+        """Call a function with the gradients before each update; None for none.
+
+        They are those of the trainable weights, in their order, and may be
+        changed in place.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsSnapshot(Protocol):
+    """A model whose saved state can be read without a copy.
+
+    The arrays may be the model's own. To use them while the training goes on,
+    copy them with `onstage.state.copy_state`.
+    """
+
+    def snapshot(self, weights_only: bool = False) -> State:
+        """Return the state that ``save``, or ``save_weights``, writes."""
+        ...
+
+
+@runtime_checkable
+class SupportsWeightsView(Protocol):
+    """A model whose weights can be read without a copy; see `SupportsSnapshot`."""
+
+    def weights_view(self) -> list[Array]:
+        """Return the arrays that ``get_weights`` copies."""
+        ...
+
+
+@runtime_checkable
+class SupportsStopAgreement(Protocol):
+    """A model that is trained by several processes."""
+
+    def agree_on_stop(self) -> str | None:
+        """Share requests to stop between the processes; return the reason, if any.
+
+        Called by every process between epochs.
+        """
+        ...

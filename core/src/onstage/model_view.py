@@ -1,4 +1,4 @@
-"""ModelView: a few functions of a loop of one's own, as callbacks see a model."""
+"""ModelView: the model of a custom training loop, as callbacks see it."""
 
 from __future__ import annotations
 
@@ -19,42 +19,54 @@ StrPath = str | PathLike[str]
 
 
 class ModelView:
-    """What callbacks may ask of a model, made of functions that you have.
+    """A model for callbacks, made of functions of a custom training loop.
 
-    Give what your callbacks need, and no more: a callback that needs something
-    that isn't given is refused when the run starts, with the function's name.
+    Pass only the functions that your callbacks need. If a callback needs
+    another one, the run raises TypeError when it starts and names it.
 
     Parameters
     ----------
     get_weights
-        Gives the weights: arrays of any library, in a fixed order.
+        Returns the weights: arrays of any library, in a fixed order.
     set_weights
-        Takes a list of numpy arrays in that order, to go on from.
+        Receives numpy arrays in that order, and replaces the weights by them.
     get_learning_rate
-        Gives the rate now.
+        Returns the current rate.
     set_learning_rate
-        Takes the rate of the steps to come. Without it the rate counts as one
-        that follows a schedule.
+        Receives the rate of the following steps. Without it, the rate is
+        taken to follow a schedule and cannot be set.
     get_state
-        Gives all that a resumed training needs, weights and optimizer and random
-        states: a tree of dicts (keys are str), lists, numbers, text and arrays.
+        Returns the state that a resumed training needs (weights, optimizer,
+        random states): a tree of dicts with str keys, lists, numbers, text and
+        arrays of any library.
     set_state
-        Takes such a tree, with numpy arrays.
+        Receives such a tree, with numpy arrays.
     metric_directions
-        Metric to ``"min"`` or ``"max"``, for callbacks with ``mode="auto"``
-        whose metric's name doesn't tell.
+        Metric name to ``"min"`` or ``"max"``; needed for callbacks with
+        ``mode="auto"`` if the name does not tell.
 
     Attributes
     ----------
     stop_training
-        Set by a callback that wants the end; the `Run` looks at it.
+        Set by callbacks to stop; the `onstage.Run` reads it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a function is not callable, or set_learning_rate has no get_learning_rate.
 
     Examples
     --------
-    >>> weights = [np.zeros(3)]
-    >>> view = ModelView(get_weights=lambda: weights, set_weights=lambda new: weights.__setitem__(0, new[0]))
-    >>> hasattr(view, "set_weights"), hasattr(view, "learning_rate")
-    (True, False)
+    >>> weights = {"kernel": np.zeros(3)}
+    >>> view = ModelView(
+    ...     get_weights=weights.values,
+    ...     set_weights=lambda new: weights.update(kernel=new[0]),
+    ... )
+    >>> view.set_weights([np.ones(3)])
+    >>> view.get_weights()
+    [array([1., 1., 1.])]
+    >>> hasattr(view, "learning_rate")
+    False
     """
 
     def __init__(
@@ -84,7 +96,7 @@ class ModelView:
             raise ValueError("get_learning_rate must be given beside set_learning_rate, got None")
         self._get_learning_rate, self._set_learning_rate = get_learning_rate, set_learning_rate
         self._directions = dict(metric_directions or {})
-        # Set on the object, so that hasattr() tells what there is.
+        # Set on the object, so that hasattr() is False for missing functions.
         if get_weights is not None:
             self.weights_view = partial(_arrays, get_weights)
             self.get_weights = partial(_copied, get_weights)
@@ -104,7 +116,7 @@ class ModelView:
 
     @property
     def learning_rate(self) -> float:
-        """The rate now; setting it raises TypeError where it follows a schedule."""
+        """Current rate. Setting it raises TypeError without set_learning_rate."""
         if self._get_learning_rate is None:
             raise AttributeError("learning_rate needs ModelView(get_learning_rate=…), which was not given")
         return float(self._get_learning_rate())
@@ -119,16 +131,16 @@ class ModelView:
         self._set_learning_rate(float(rate))
 
     def _snapshot(self, weights_only: bool = False) -> State:
-        """Give what ``save``, or ``save_weights``, writes; arrays of its owner's are not copied."""
+        """Return the state that ``save``, or ``save_weights``, writes; arrays are not copied."""
         return {"weights": self.weights_view()} if weights_only else self._state_view()
 
     def metric_directions(self) -> Mapping[str, Direction | None]:
-        """Tell which way each metric is better, as far as that was given."""
+        """Return the direction of improvement of the metrics that were given one."""
         return dict(self._directions)
 
 
 def _save(content: Callable[[], State], filepath: StrPath, overwrite: bool = True) -> None:
-    """Write a file, atomically; raises FileExistsError where it must not be replaced."""
+    """Write a file atomically. Raise FileExistsError if it exists and overwrite is False."""
     if not overwrite and Path(filepath).exists():
         raise FileExistsError(f"filepath {str(filepath)!r} exists; pass overwrite=True to replace it")
     storage.save(filepath, content())
@@ -150,7 +162,7 @@ def _weights_in(filepath: StrPath) -> list[Array]:
 
 
 def _plain(tree: Any) -> Any:
-    """Turn arrays of any library, anywhere in a tree, into numpy's."""
+    """Convert the arrays of any library in a tree to numpy arrays."""
     if isinstance(tree, Mapping):
         return {key: _plain(item) for key, item in tree.items()}
     if isinstance(tree, (list, tuple)):

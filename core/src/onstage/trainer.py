@@ -1,7 +1,6 @@
-"""fit, evaluate and predict: the loops, over any Model, on a Run.
+"""Trainer: fit, evaluate and predict, written on the loops of a Run.
 
-`Trainer` is a base class: what fills in the steps of `onstage.model.Model`
-gets these methods. Names, order and defaults of the arguments are Keras's.
+Names, order and defaults of the arguments are Keras's.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from onstage.validation import validate_int, validate_optional_int
 
 
 class Trainer(Backend):
-    """The training methods of a model.
+    """Base class of models: adds fit, evaluate and predict to the steps of a backend.
 
-    A backend fills in what `Backend` has.
+    See `onstage.backend.Backend` for the methods to implement.
     """
 
     # -- training
@@ -48,7 +47,7 @@ class Trainer(Backend):
         seed: int | None = None,
         profile: bool | None = None,
     ) -> History:
-        """Train, and tell the callbacks of every stage.
+        """Train for a number of epochs, and fire every stage.
 
         Parameters
         ----------
@@ -56,54 +55,61 @@ class Trainer(Backend):
             Arrays with one row per sample (numpy, memmap, lists of numbers), or
             x alone: an iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``.
         batch_size
-            Samples of a step, for arrays; the last may be smaller. None is
+            Samples per step, for arrays; the last batch may be smaller. None:
             ``ceil(n / steps_per_epoch)``, or 32 without `steps_per_epoch`.
-        epochs
-            The index after the last epoch: with ``initial_epoch=2, epochs=5``
-            three epochs run.
+        epochs, initial_epoch
+            Index after the last epoch, and the first epoch:
+            ``initial_epoch=2, epochs=5`` runs three epochs.
         verbose
-            0 silent, 1 a progress bar, 2 a line an epoch, "auto": a bar on a
-            terminal and lines elsewhere.
+            0: silent; 1: a progress bar; 2: a line per epoch; "auto": a bar in
+            a terminal, lines elsewhere.
         callbacks
             Instances, names of installed callbacks, ``{"name": {option: value}}``.
         validation_split
-            The last part of the arrays, in (0, 1), is kept for validation.
+            Fraction of the arrays, in (0, 1), taken from their end for validation.
         validation_data
             ``(x, y)``, ``(x, y, sample_weight)`` or an iterable of batches;
-            wins over validation_split.
+            overrides validation_split.
         shuffle
-            Shuffle the rows of arrays before each epoch.
+            Whether to shuffle the rows of arrays before each epoch.
         class_weight
-            Class to weight; a class that is missing counts 1.
+            Class to weight; 1 for a class that is missing.
         sample_weight
             Shape ``(n,)``.
-        initial_epoch
-            The first epoch.
         steps_per_epoch, validation_steps
-            Batches of an epoch and of a validation; needed for endless iterables.
-            Arrays without a batch size are cut into that many. With a batch
-            size the next epoch goes on where the last one stopped, while
-            each validation begins with the first batch.
+            Batches per epoch and per validation; required for endless iterables.
+            Without a batch size, arrays are divided into that many batches.
+            With one, each epoch continues where the previous one stopped;
+            each validation starts at the first batch.
         validation_batch_size
-            None is `batch_size`; if that is None too, as there, with
-            `validation_steps`.
+            None: `batch_size`; if that is None too, computed from
+            `validation_steps` in the same way.
         validation_freq
-            Validate every so many epochs, or in the epochs of a list, from 1.
+            Validate every that many epochs, or after the epochs in a list,
+            counted from 1.
         seed
-            Makes shuffling and dropout repeatable to the bit; None goes on
-            with the model's own randomness.
+            Makes weights that are not built yet, shuffling and dropout
+            repeatable to the bit. None continues the model's random state.
         profile
-            Print what each callback cost.
+            Whether to print the time that each callback took.
 
         Returns
         -------
         History
-            Also at ``self.history``.
+            The record of the training; also ``self.history``.
 
         Raises
         ------
         ValueError, TypeError
-            Before the first stage fires, when an argument or the data doesn't fit.
+            If an argument or the data does not fit; raised before any stage fires.
+
+        Examples
+        --------
+        >>> from onstage import Sequential, layers, optimizers
+        >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+        >>> model.compile(optimizers.SGD(0.25), "mse")
+        >>> model.fit([[1.0], [1.0]], [[2.0], [2.0]], epochs=3, verbose=0).history
+        {'loss': [4.0, 1.0, 0.25]}
         """
         validate_int("epochs", epochs, 0)
         validate_int("initial_epoch", initial_epoch, 0)
@@ -168,26 +174,34 @@ class Trainer(Backend):
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
-        """Measure loss and metrics on data.
+        """Compute loss and metrics on data, and fire the test stages.
 
         Parameters
         ----------
         x, y, sample_weight, callbacks, verbose
             As in `fit`.
         batch_size
-            Samples of a batch, for arrays. None is ``ceil(n / steps)``, or 32
+            Samples per batch, for arrays. None: ``ceil(n / steps)``, or 32
             without `steps`.
         steps
-            Batches to measure; None for all. Arrays without a batch size are
-            cut into that many, so that all of them are measured.
+            Number of batches; None for all. Without a batch size, arrays are
+            divided into that many batches, so that every row counts.
         return_dict
-            Return a dict.
+            Whether to return a dict.
 
         Returns
         -------
         dict, list or float
-            With return_dict a dict; else a list in the order of
-            `metrics_names`, or the loss alone when there are no metrics.
+            A dict with return_dict; else a list in the order of
+            `metrics_names`, or the loss if there are no metrics.
+
+        Examples
+        --------
+        >>> from onstage import Sequential, layers
+        >>> model = Sequential([layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(loss="mse", metrics=["mae"])
+        >>> model.evaluate([[1.0], [1.0]], [[1.0], [3.0]], verbose=0, return_dict=True)
+        {'loss': 5.0, 'mae': 2.0}
         """
         validate_optional_int("steps", steps, 1)
         batches = self.make_batches(x, y, sample_weight, batch_size=batch_size, steps=steps)
@@ -208,23 +222,26 @@ class Trainer(Backend):
         steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:
-        """Compute the outputs for data, batch by batch.
+        """Compute the outputs for data, and fire the predict stages.
 
         Parameters
         ----------
         x, callbacks, verbose
             As in `fit`.
-        batch_size
-            Samples of a batch, for arrays. None is ``ceil(n / steps)``, or 32
-            without `steps`.
-        steps
-            Batches to compute; None for all. Arrays without a batch size are
-            cut into that many, so that no row is left out.
+        batch_size, steps
+            As in `evaluate`.
 
         Returns
         -------
         array
             Shape ``(n, …)``.
+
+        Examples
+        --------
+        >>> from onstage import Sequential, layers
+        >>> model = Sequential([layers.Dense(1, kernel_initializer="ones")])
+        >>> model.predict([[1.0, 2.0], [3.0, 4.0]], verbose=0).tolist()
+        [[3.0], [7.0]]
         """
         validate_optional_int("steps", steps, 1)
         batches = self.make_batches(x, batch_size=batch_size, steps=steps)
@@ -270,7 +287,7 @@ class Trainer(Backend):
 
 
 def _validation_epochs(validation_freq: Any) -> Callable[[int], bool]:
-    """Say for an epoch, from 0, whether validation is due after it."""
+    """Return the function that tells if an epoch, from 0, ends with a validation."""
     if isinstance(validation_freq, (int, np.integer)) and not isinstance(validation_freq, bool):
         validate_int("validation_freq", validation_freq, 1)
         return lambda epoch: (epoch + 1) % int(validation_freq) == 0

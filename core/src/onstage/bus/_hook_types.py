@@ -1,7 +1,8 @@
 """The types of ``bus.hook``: one method for each stage, arguments by keyword.
 
-A wrong stage or argument in ``bus.hook.on_epoch_end(epoch=0, logs={})`` is then
-found by a type checker. A test holds it to `hookspecs.Stages`.
+They let a type checker find a wrong stage or argument in
+``bus.hook.on_epoch_end(epoch=0, logs={})``. A test compares them with
+`onstage.hookspecs.Stages`, which documents the stages.
 """
 
 from __future__ import annotations
@@ -16,102 +17,102 @@ if TYPE_CHECKING:
 
 
 class HookCalls(Protocol):
-    """Calls of the stages; each gives the results of the implementations that had one."""
+    """Calls of the stages; each returns the results of its implementations except None."""
 
     def on_train_begin(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
-        """Call what fires once before the first epoch; logs is ``{}``."""
+        """Call the stage before the first epoch."""
         ...
 
     def on_epoch_begin(
         self, *, epoch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires before an epoch's first batch; logs is ``{}``."""
+        """Call the stage before the first batch of an epoch."""
         ...
 
     def on_train_batch_begin(
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires before a training step; its data is at ``run.batch_data``."""
+        """Call the stage before a training step."""
         ...
 
     def on_batch_begin(
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call on_train_batch_begin, whose other name this is."""
+        """Call on_train_batch_begin under its other name."""
         ...
 
     def on_optimizer_step_begin(
         self, *, batch: int, gradients: Sequence[Any], run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires between backward and update."""
+        """Call the stage between backward and update."""
         ...
 
     def on_train_batch_end(
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires after a training step."""
+        """Call the stage after a training step."""
         ...
 
     def on_batch_end(
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call on_train_batch_end, whose other name this is."""
+        """Call on_train_batch_end under its other name."""
         ...
 
     def on_test_begin(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
-        """Call what fires before an evaluation, or the validation of an epoch; logs is ``{}``."""
+        """Call the stage before an evaluation or a validation."""
         ...
 
     def on_test_batch_begin(
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires before a batch of an evaluation or validation; logs is ``{}``."""
+        """Call the stage before a test batch."""
         ...
 
     def on_test_batch_end(
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires after a test batch; logs holds running means without a ``val_`` prefix."""
+        """Call the stage after a test batch."""
         ...
 
     def on_test_end(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
-        """Call what fires after an evaluation or validation, with its metrics."""
+        """Call the stage after an evaluation or a validation."""
         ...
 
     def on_epoch_end(
         self, *, epoch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires after an epoch and its validation."""
+        """Call the stage after an epoch and its validation."""
         ...
 
     def on_train_end(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
-        """Call what fires once after the last epoch, with that epoch's logs."""
+        """Call the stage after the last epoch."""
         ...
 
     def on_predict_begin(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
-        """Call what fires before a prediction; logs is ``{}``."""
+        """Call the stage before a prediction."""
         ...
 
     def on_predict_batch_begin(
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires before a batch of a prediction; logs is ``{}``."""
+        """Call the stage before a prediction batch."""
         ...
 
     def on_predict_batch_end(
         self, *, batch: int, logs: Logs | None = None, run: RunContext | None = None
     ) -> list[object]:
-        """Call what fires after a batch of a prediction; ``logs["outputs"]`` are its outputs."""
+        """Call the stage after a prediction batch."""
         ...
 
     def on_predict_end(self, *, logs: Logs | None = None, run: RunContext | None = None) -> list[object]:
-        """Call what fires after a prediction; logs is ``{}``."""
+        """Call the stage after a prediction."""
         ...
 
     def on_exception(self, *, exception: BaseException, run: RunContext | None = None) -> list[object]:
-        """Call what fires when anything in the run has raised, Ctrl-C included."""
+        """Call the stage after an exception."""
         ...
 
     def on_teardown(self, *, run: RunContext | None = None) -> list[object]:
-        """Call what fires last, once, however the run ended, in reverse order."""
+        """Call the stage at the end of a run, in call order."""
         ...

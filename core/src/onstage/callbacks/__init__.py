@@ -1,8 +1,7 @@
-"""Every installed callback by the name of its class, third parties' included.
+"""Every installed callback by the name of its class, also those of third parties.
 
 ``from onstage.callbacks import EarlyStopping`` finds the class among the entry
-points and imports its package, and no other. `Callback` and `History`, which
-are onstage's own, are here too.
+points and imports only its package. `Callback` and `History` are here too.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _CORE = {"Callback": "onstage.callbacks._base", "History": "onstage.callbacks._h
 
 
 def _names() -> list[str]:
-    from onstage.registry import _discovery  # imported late: `onstage.Callback` needs no list of plugins
+    from onstage.registry import _discovery  # imported late: `onstage.Callback` does not need it
 
     plugins = _discovery.installed()
     return sorted({*_CORE, *(plugin.attribute for plugin in plugins if plugin.attribute.isidentifier())})
@@ -33,12 +32,12 @@ def __getattr__(name: str) -> Any:
     from onstage.registry import _discovery
 
     if name not in _names():
-        _discovery.refresh()  # it may have been installed since
+        _discovery.refresh()  # it may have been installed in the meantime
     if name not in _names():
         message = f"no installed callback is called {name!r}{did_you_mean(name, _names())}"
         raise _missing(sys._getframe(1), f"{message} (installed: {', '.join(_names())})")
     plugin = _discovery.find(name)
-    if plugin.attribute != name:  # an entry point has the name of another's class
+    if plugin.attribute != name:  # the entry point of another class has this name
         raise PluginError(
             f"{name!r} is both an entry point ({plugin.label}) and a class; use callback({name!r})"
         )
@@ -47,7 +46,7 @@ def __getattr__(name: str) -> Any:
 
 def _missing(caller: Any, message: str) -> Exception:
     # `from onstage.callbacks import Typo` replaces an AttributeError by an
-    # ImportError of its own without the did-you-mean; hasattr needs the AttributeError.
+    # ImportError without the suggestion; hasattr needs an AttributeError.
     import dis
 
     importing = dis.opname[caller.f_code.co_code[caller.f_lasti]] == "IMPORT_FROM"

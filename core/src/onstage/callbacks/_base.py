@@ -1,7 +1,7 @@
 """Callback: the optional base class of callbacks.
 
-Any object with stage methods works. The base gives `model`, `params` and `run`,
-a `stop` that says who asked, and ``super().on_…()`` that is always there.
+Any object with stage methods works. The base class adds `model`, `params` and
+`run`, a `stop` that records the callback, and a ``super().on_…()`` for every stage.
 """
 
 from __future__ import annotations
@@ -17,41 +17,77 @@ Params = dict[str, Any]
 
 
 class Callback:
-    """Base of callbacks; override the stages that you want, see `hookspecs`.
+    """Base class of callbacks: override the stages you need.
 
-    A method names only the arguments that it uses:
-    ``def on_epoch_end(self, epoch, logs)`` and ``def on_epoch_end(self, logs)``
-    are both fine. What is merely inherited from here is never called.
+    See `onstage.hookspecs` for the stages. A method declares only the arguments
+    that it uses: ``def on_epoch_end(self, epoch, logs)`` and
+    ``def on_epoch_end(self, logs)`` both work. Methods that are not overridden
+    are never called.
 
     Attributes
     ----------
     model
-        The model being trained, or None where the run has none.
+        The model being trained; None in a run without one.
     params
-        ``{"verbose", "epochs", "steps", "batch_size", "samples"}``, None where unknown.
+        ``{"verbose", "epochs", "steps", "batch_size", "samples"}``, None if unknown.
     run
-        The `Run` that this callback takes part in.
+        The current run: an `onstage.Run`, or that of another trainer.
     on_error
-        ``"raise"``: an error here ends the training. ``"disable"``: it becomes
-        a warning, and the run goes on without this callback.
+        ``"raise"``: an error in this callback ends the training. ``"disable"``:
+        it becomes a warning, and the run continues without this callback.
     ranks
-        In a run of several processes: called on rank ``"zero"`` only, or on ``"all"``.
+        In a run of several processes, call it on rank ``"zero"`` only or on ``"all"``.
     before, after
         Names of callbacks (entry point or class) that this one must precede or follow.
     adds_logs
-        The names that this callback adds to the logs; None where that is not
-        declared. Lets a misspelt ``monitor`` be refused before training.
+        Names that this callback adds to the logs, None if undeclared. If all
+        callbacks declare them, a misspelt ``monitor`` is refused before training.
     hookspecs
-        Stages of its own that this callback brings: a class of methods marked
-        with ``@onstage.hookspec``. Other callbacks act in them by name, and
+        Stages that this callback adds: a class of methods marked with
+        ``@onstage.hookspec``. Other callbacks implement them by name, and
         ``run.emit`` fires them.
     skips
-        Names of stages that this object does not act in, although its class
-        does: options leave out a costly stage. Read when it is registered.
+        Names of stages in which this object is not called, although its class
+        implements them, such as a costly one that an option turns off. Read at
+        registration.
     needs
-        Attributes of the model that this callback can't do without, such as
-        ``("get_weights", "set_weights")``; may be set on the object, by its
-        options. A run whose model lacks one is refused when it starts.
+        Attributes of the model that this callback requires, such as
+        ``("get_weights", "set_weights")``; options may set it on the object. A
+        run whose model lacks one raises TypeError when it starts.
+
+    Examples
+    --------
+    >>> from onstage import Callback, hookspec
+    >>> from onstage.testing import replay
+    >>> class Target(Callback):
+    ...     def __init__(self, loss):
+    ...         self.loss = loss
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         if logs["loss"] <= self.loss:
+    ...             self.stop(f"loss {logs['loss']} reached")
+    >>> result = replay(Target(0.5), [{"loss": 0.9}, {"loss": 0.4}, {"loss": 0.3}])
+    >>> result.epochs_run, result.stop_reason
+    (2, 'loss 0.4 reached')
+
+    A callback that adds a stage of its own, and one that implements it:
+
+    >>> class Stages:
+    ...     @hookspec
+    ...     def on_record(self, epoch, run=None):
+    ...         "Fire when the loss is the lowest so far."
+    >>> class Records(Callback):
+    ...     hookspecs = Stages
+    ...     best = float("inf")
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         if logs["loss"] < self.best:
+    ...             self.best = logs["loss"]
+    ...             self.run.emit("on_record", epoch=epoch)
+    >>> class Prints:
+    ...     def on_record(self, epoch):
+    ...         print("record in epoch", epoch)
+    >>> _ = replay([Records(), Prints()], [{"loss": 0.9}, {"loss": 0.4}])
+    record in epoch 0
+    record in epoch 1
     """
 
     on_error: Literal["raise", "disable"] = "raise"
@@ -68,22 +104,22 @@ class Callback:
     run: RunContext | None = None
 
     def set_model(self, model: Any) -> None:
-        """Receive the model, before any stage."""
+        """Set the model; called before any stage."""
         self.model = model
 
     def set_params(self, params: Params) -> None:
-        """Receive the training's parameters, before any stage."""
+        """Set the parameters of the training; called before any stage."""
         self.params = params
 
     def set_run(self, run: RunContext | None) -> None:
-        """Receive the run, before any stage; None when it is over."""
+        """Set the run; called before any stage."""
         self.run = run
 
     def stop(self, reason: str) -> None:
-        """Ask for the end of the training; History records reason and asker.
+        """Stop the training; History records the reason and this callback.
 
-        The batches left in this epoch are skipped; validation, on_epoch_end and
-        on_train_end still fire.
+        The remaining batches of the epoch are skipped; its validation,
+        on_epoch_end and on_train_end still fire.
         """
         if self.run is not None:
             self.run.stop(reason, by=self)
@@ -91,18 +127,18 @@ class Callback:
             self.model.stop_training = True
 
     def state_dict(self) -> State:
-        """Give what a resumed run needs; see `onstage.model.State`."""
+        """Return the state that a resumed run needs; see `onstage.model.State`."""
         return {}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from what `state_dict` gave; called after on_train_begin."""
+        """Restore a state of `state_dict`; called after on_train_begin."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle the settings and the state, not the run or the model."""
+        """Pickle all attributes except the run and the model."""
         return {name: value for name, value in vars(self).items() if name not in ("run", "model")}
 
-    # Any, Any: the one signature that lets a subclass name just the arguments
-    # that it uses and still pass a strict type check.
+    # Any, Any: the only signature that lets a subclass declare any of the
+    # arguments and still pass a strict type check.
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
         """Act before the first epoch: ``(logs)``."""
 
@@ -131,10 +167,10 @@ class Callback:
         """Act after a training batch: ``(batch, logs)``."""
 
     def on_test_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Act before an evaluation or validation: ``(logs)``."""
+        """Act before an evaluation or a validation: ``(logs)``."""
 
     def on_test_end(self, *args: Any, **kwargs: Any) -> None:
-        """Act after an evaluation or validation: ``(logs)``."""
+        """Act after an evaluation or a validation: ``(logs)``."""
 
     def on_test_batch_begin(self, *args: Any, **kwargs: Any) -> None:
         """Act before a test batch: ``(batch, logs)``."""
@@ -149,19 +185,19 @@ class Callback:
         """Act after a prediction: ``(logs)``."""
 
     def on_predict_batch_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Act before a batch of a prediction: ``(batch, logs)``."""
+        """Act before a prediction batch: ``(batch, logs)``."""
 
     def on_predict_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        """Act after a batch of a prediction: ``(batch, logs)``, with ``outputs``."""
+        """Act after a prediction batch: ``(batch, logs)``, with ``logs["outputs"]``."""
 
     def on_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Act when something has raised: ``(exception)``."""
+        """Act after an exception: ``(exception)``."""
 
     def on_teardown(self, *args: Any, **kwargs: Any) -> None:
-        """Close what is open; always called, once, last."""
+        """Close files and threads; always called, once, last."""
 
 
-# As Keras marks its own: a method that is merely inherited from here is no implementation.
+# The mark that Keras uses too: an inherited default does not implement its stage.
 for _name, _method in tuple(vars(Callback).items()):
     if _name.startswith("on_") and callable(_method):
         _method._is_default = True

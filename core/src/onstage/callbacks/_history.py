@@ -1,4 +1,4 @@
-"""History: the record of a run, the last callback but the progress bar."""
+"""History: the record of a run; called last, except for the progress bar."""
 
 from __future__ import annotations
 
@@ -14,25 +14,36 @@ from onstage.validation import validate_state
 
 
 class History(Callback):
-    """What ``fit`` returns: every metric of every epoch, and how it ended.
+    """The metrics of every epoch, and how the training ended; ``fit`` returns it.
 
     Attributes
     ----------
     history
         Metric name to the list of its values, one for each epoch that had it.
     epoch
-        The epochs that ran, counted from 0.
+        Numbers of the epochs that ran, from 0.
     epochs_of
         Metric name to the epochs of its values: shorter than `epoch` for
         validation metrics under ``validation_freq``.
     stop_reason, stopped_by
-        Why training was stopped before its last epoch and by which callback;
-        None when nobody asked.
+        Reason for a stop before the last epoch, and the callback that asked
+        for it; None without.
     plugins
-        The callbacks that took part, in order: dicts of ``name``,
+        The callbacks of the run in call order: dicts of ``name``,
         ``distribution``, ``version``, ``options``.
     disabled
-        Names of the callbacks that failed and were taken out on the way.
+        Names of the callbacks that failed and were removed.
+
+    Examples
+    --------
+    >>> from onstage import Run
+    >>> with Run(epochs=2) as run:
+    ...     for epoch in run.epochs():
+    ...         run.log(loss=1 / (epoch + 1))
+    >>> run.history
+    <History: 2 epochs of loss>
+    >>> run.history.history
+    {'loss': [1.0, 0.5]}
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ()
@@ -51,18 +62,21 @@ class History(Callback):
         self.disabled: list[str] = []
 
     def on_train_begin(self) -> None:
-        """Forget an earlier run: one History never mixes two."""
+        """Clear the record of an earlier run."""
         self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Append the epoch's values, those that other callbacks added too."""
+        """Append the values of the epoch, including those that callbacks added."""
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(as_number(value))
             self.epochs_of.setdefault(name, []).append(epoch)
 
     def state_dict(self) -> State:
-        """Give the whole record, numbers as arrays: a backup in each epoch of a long run writes it all."""
+        """Return the record of metrics, numbers as arrays.
+
+        A backup in each epoch of a long run writes all of it: as arrays it is small.
+        """
         return {
             "history": {name: _packed(values, float) for name, values in self.history.items()},
             "epoch": _packed(self.epoch, int),
@@ -70,7 +84,7 @@ class History(Callback):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Continue an earlier record."""
+        """Continue the record of an earlier run."""
         history, epoch, epochs_of = validate_state(
             state, history=dict, epoch=(list, np.ndarray), epochs_of=dict
         )
@@ -82,10 +96,10 @@ class History(Callback):
         self.history, self.epoch, self.epochs_of = unpacked
 
     def plot(self, target: Any = None) -> list[Any]:
-        """Draw metrics, validation and learning rate; see `onstage.reporting._plot.plot`.
+        """Draw metrics, validation and learning rate; return the matplotlib axes.
 
         ``history.plot("training.png")`` writes a picture, ``history.plot(axes)``
-        draws into matplotlib axes of yours. Needs ``pip install 'onstage[plot]'``.
+        draws into existing matplotlib axes. Requires ``pip install 'onstage[plot]'``.
         """
         from onstage.reporting._plot import plot
 
@@ -98,7 +112,7 @@ class History(Callback):
 
 
 def _packed(values: list[Any], kind: type[float] | type[int]) -> list[Any] | Array:
-    """Give an array of Python's numbers of one type; a copied list of anything else."""
+    """Convert Python numbers of one type to an array; copy any other list."""
     return np.array(values, kind) if set(map(type, values)) == {kind} else list(values)
 
 

@@ -1,4 +1,4 @@
-"""Whether a callback may set the learning rate: asked before the first step."""
+"""Check that a callback can set the learning rate."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ if TYPE_CHECKING:
 
 
 def check_settable(callback: Callback) -> None:
-    """Refuse a model whose learning rate can't be set.
+    """Raise TypeError if the learning rate of the model cannot be set.
 
-    To be called in on_train_begin, so that an optimizer with a schedule and a
-    callback that sets the rate are refused together, not when it first acts.
+    Call it in on_train_begin, so that an optimizer with a schedule is refused
+    before training and not when the callback first sets the rate.
 
     Raises
     ------
     TypeError
-        The model has no ``learning_rate``, or its optimizer follows a schedule.
+        If the model has no ``learning_rate``, or its optimizer follows a schedule.
     """
     who, model = type(callback).__name__, callback.model
     if not hasattr(model, "learning_rate"):

@@ -1,4 +1,4 @@
-"""Monitor: a metric that a callback watches, and whether it has improved."""
+"""Monitor: a metric that a callback watches, and whether it improved."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _BETTER_LOW = (
     *("false_positives", "false_negatives"),
 )
 
-# Whoever acts in one of these may add to the logs of an epoch.
+# A callback that implements one of these may add to the logs of an epoch.
 _ADDING_STAGES = ("on_epoch_begin", "on_test_begin", "on_test_end", "on_epoch_end")
 
 
 class Monitor:
-    """A metric that a callback watches, and what counts as better.
+    """A metric that a callback watches, and the definition of an improvement.
 
     A callback makes one in its constructor and calls `resolve` in
     on_train_begin; `read` and `improved` work from then on.
@@ -42,22 +42,40 @@ class Monitor:
     Parameters
     ----------
     name
-        Of the metric, as in the logs of on_epoch_end: ``"val_loss"``.
+        Name of the metric in the logs of on_epoch_end, such as ``"val_loss"``.
     mode
-        ``"min"``: lower is better; ``"max"``: higher; ``"auto"``: as the
-        metric says, or by its name.
+        ``"min"``: lower is better; ``"max"``: higher is better; ``"auto"``: by
+        the metric of the model, or by its name.
     min_delta
         A value must be better by more than this, >= 0.
 
     Attributes
     ----------
     direction
-        ``"min"`` or ``"max"``; None until that is known.
+        ``"min"`` or ``"max"``; None before `resolve`.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of a wrong kind or out of its range.
+        If an argument has a wrong type or is out of its range.
+
+    Examples
+    --------
+    >>> from onstage import Callback
+    >>> class Best(Callback):
+    ...     def __init__(self, monitor="val_loss"):
+    ...         self.monitor, self.best = Monitor(monitor), None
+    ...     def on_train_begin(self):
+    ...         self.monitor.resolve(self)
+    ...     def on_epoch_end(self, logs):
+    ...         value = self.monitor.read(logs)
+    ...         if value is not None and self.monitor.improved(value, self.best):
+    ...             self.best = value
+    >>> from onstage.testing import replay
+    >>> best = Best("accuracy")
+    >>> _ = replay(best, [{"accuracy": 0.7}, {"accuracy": 0.9}, {"accuracy": 0.8}])
+    >>> best.best
+    0.9
     """
 
     def __init__(self, name: str, mode: str = "auto", min_delta: float = 0.0) -> None:
@@ -72,18 +90,18 @@ class Monitor:
         self._warned = False
 
     def resolve(self, callback: Callback) -> None:
-        """Settle the direction, and refuse a metric that will not come.
+        """Determine the direction, and raise if the metric will not be logged.
 
         Parameters
         ----------
         callback
-            The one that watches; its ``run`` and ``model`` may be None.
+            The callback that watches; its ``run`` and ``model`` may be None.
 
         Raises
         ------
         ValueError
-            All names that the logs will have are known and this is none of
-            them; or whether down or up is better can't be told.
+            If the names in the logs are known and do not include this one, or
+            if the direction cannot be determined.
         """
         self._who = type(callback).__name__
         self._warned = False
@@ -97,16 +115,16 @@ class Monitor:
         if self.direction is None:
             raise ValueError(
                 f"mode must be 'min' or 'max' for monitor {self.name!r}: "
-                "whether it is better low or high can't be told from its name"
+                "its name does not tell whether lower or higher is better"
             )
 
     def _remedy(self, names: tuple[str, ...]) -> str:
         if self.name.startswith("val_") and self.name.removeprefix("val_") in names:
             return "; val_ metrics need validation_data or validation_split"
-        return f"{did_you_mean(self.name, names)} (a callback that adds a name says so in adds_logs)"
+        return f"{did_you_mean(self.name, names)} (a callback that adds a name must list it in adds_logs)"
 
     def direction_for(self, model: Any) -> Direction | None:
-        """Say which way is better: by the mode, the model's metrics, the name."""
+        """Return the direction: by the mode, else the model's metrics, else the name."""
         if self.mode != "auto":
             return "max" if self.mode == "max" else "min"
         base = self.name.removeprefix("val_")
@@ -114,13 +132,13 @@ class Monitor:
         return known.get(base) or _direction_of_name(base)
 
     def read(self, logs: Logs | None) -> float | None:
-        """Give the metric's value in these logs; None where there is none.
+        """Return the value of the metric in the logs; None if there is none.
 
         Warns
         -----
         OnstageWarning
-            Once in a training, when it is missing and nobody knew that it
-            comes in other epochs; or is not a number.
+            Once per training: if the value is missing, unless the metric is
+            known to be logged in other epochs, or if it is not a number.
         """
         value = (logs or {}).get(self.name)
         if value is None:
@@ -133,15 +151,15 @@ class Monitor:
             self._warn(f"which is not a number but {type(value).__name__}")
             return None
 
-    def _warn(self, what: str) -> None:
+    def _warn(self, problem: str) -> None:
         if not self._warned:
             self._warned = True
-            warnings.warn(f"{self._who} watches {self.name!r}, {what}", OnstageWarning, stacklevel=4)
+            warnings.warn(f"{self._who} watches {self.name!r}, {problem}", OnstageWarning, stacklevel=4)
 
     def improved(self, value: float, best: float | None) -> bool:
-        """Whether a value is better than the best so far by more than min_delta.
+        """Return whether a value is better than the best by more than min_delta.
 
-        A NaN never is; any other value is better than None.
+        NaN is never better; any other value is better than None.
         """
         if math.isnan(value):
             return False
@@ -153,18 +171,18 @@ class Monitor:
 
 
 def expected_log_names(run: RunContext, asking: object) -> tuple[str, ...] | None:
-    """Name what the logs of on_epoch_end will hold, where that is known.
+    """Return the names that the logs of on_epoch_end will hold, if known.
 
     Parameters
     ----------
     asking
-        The callback that wants to know: what it adds itself is left out.
+        The callback that asks; names that it adds itself are left out.
 
     Returns
     -------
     tuple of str, or None
-        None where the run doesn't know its metrics, or a callback that doesn't
-        declare ``adds_logs`` might add some.
+        None if the run does not know its metrics, or if a callback that could
+        add some does not declare ``adds_logs``.
     """
     if run.metric_names is None:
         return None
