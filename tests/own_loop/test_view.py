@@ -26,7 +26,7 @@ class Foreign:
 
 
 def test_a_view_has_only_the_attributes_whose_functions_were_given():
-    view = ModelView(get_weights=lambda: [], get_learning_rate=lambda: 0.1)
+    view = ModelView(get_weights=list, get_learning_rate=lambda: 0.1)
 
     present = [name for name in ("get_weights", "save_weights", "learning_rate") if hasattr(view, name)]
     absent = [
@@ -131,8 +131,8 @@ ACCESSORS = {
     "get_weights": "get_weights=",
 }
 WITHOUT = {
-    "set_weights": ModelView(get_weights=lambda: []),
-    "finalize_weights": ModelView(get_weights=lambda: [], set_weights=print),
+    "set_weights": ModelView(get_weights=list),
+    "finalize_weights": ModelView(get_weights=list, set_weights=print),
 }
 
 

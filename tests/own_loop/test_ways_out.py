@@ -58,14 +58,15 @@ def test_break_from_the_epochs_ends_the_training(line, batches):
 def test_return_from_the_batches_ends_epoch_and_training(line, batches):
     closes = Closes()
 
-    def search():
-        with Run(callbacks=[closes], epochs=9) as run:
+    def train_one_batch(run):
+        with run:
             for _ in run.epochs():
                 for x, y in run.batches(batches):
                     run.log(loss=line.step(x, y))
-                    return run
+                    return
 
-    run = search()
+    run = Run(callbacks=[closes], epochs=9)
+    train_one_batch(run)
 
     assert closes.seen == ["train begin", "epoch 0 end", "train end", "teardown"]
     assert len(run.history.history["loss"]) == 1

@@ -422,6 +422,7 @@ def test_the_tests_that_new_writes_pass(plugin_site, tmp_path):
     assert "3 passed" in ran.stdout
 
 
+@pytest.mark.slow
 def test_the_package_that_new_writes_passes_mypy_and_ruff(plugin_site, tmp_path):
     call("new", "BestValue", "--folder", str(tmp_path))
     package = tmp_path / "onstage-best-value"

@@ -145,6 +145,7 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("new_models", [False, True], ids=["one model", "a new model each"])
 def test_a_thousand_trainings_leave_nothing_behind(new_models):

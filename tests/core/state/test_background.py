@@ -312,8 +312,7 @@ def test_an_error_ends_the_training_at_a_later_stage_and_names_the_callback(tmp_
         pytest.raises(OSError, match="gone") as caught,
         Run(callbacks=[Archive(tmp_path / "gone")], epochs=1000) as run,
     ):
-        for epoch in run.epochs():
-            epochs.append(epoch)
+        epochs.extend(run.epochs())
 
     assert len(epochs) < 1000
     assert "background thread 'some-work'" in caught.value.__notes__[0]

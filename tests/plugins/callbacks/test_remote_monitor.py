@@ -492,10 +492,11 @@ def test_eight_trainings_in_threads_keep_their_order(server):
 def test_a_forked_child_neither_sends_nor_hangs(server):
     class Forks(Callback):
         def on_train_batch_end(self, batch):
-            if batch == 1 and (child := os.fork()) == 0:
+            if batch != 1:
+                return
+            if (child := os.fork()) == 0:
                 raise SystemExit(7)
-            elif batch == 1:
-                self.code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            self.code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     forks, parent = Forks(), os.getpid()
     try:

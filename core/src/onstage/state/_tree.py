@@ -110,20 +110,10 @@ def encode(value: Any, path: tuple[str, ...], arrays: dict[str, Array]) -> Any:
                 return list(value)  # Fast path for the history of a long run: many numbers.
             return [encode(item, (*path, str(i)), arrays) for i, item in enumerate(value)]
         case np.ndarray():
-            name = "/".join(path).encode(errors="backslashreplace").decode()
-            while name in arrays or name == "__metadata__":
-                name += "+"
+            name = _free_name("/".join(path), arrays)
             arrays[name] = _plain(value, path)
             return {"$tensor": name}
-    at = "/".join(path)
-    if isinstance(value, int):
-        raise ValueError(
-            f"state must hold integers of at most {MAX_INT_BITS} bits, got {value.bit_length()} at {at!r}"
-        )
-    raise TypeError(
-        "state must hold dicts, lists, str, int, float, bool, None and numpy arrays, "
-        f"got {type(value).__name__} at {at!r}"
-    )
+    raise _refusal(value, "/".join(path))
 
 
 def _encode_key(key: object, path: tuple[str, ...]) -> str:
@@ -143,6 +133,24 @@ def _plain(array: Array, path: tuple[str, ...]) -> Array:
             f"state must hold arrays of bool, integers or floats of at most 64 bits, got {got} at {at!r}"
         )
     return np.asarray(array, dtype=DTYPES[code], order="C")
+
+
+def _free_name(at: str, arrays: dict[str, Array]) -> str:
+    name = at.encode(errors="backslashreplace").decode()
+    while name in arrays or name == "__metadata__":
+        name += "+"
+    return name
+
+
+def _refusal(value: object, at: str) -> Exception:
+    if isinstance(value, int):
+        return ValueError(
+            f"state must hold integers of at most {MAX_INT_BITS} bits, got {value.bit_length()} at {at!r}"
+        )
+    return TypeError(
+        "state must hold dicts, lists, str, int, float, bool, None and numpy arrays, "
+        f"got {type(value).__name__} at {at!r}"
+    )
 
 
 def _is_masked(array: Array) -> bool:

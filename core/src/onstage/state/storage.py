@@ -168,8 +168,7 @@ def _read(file: BufferedReader) -> State:
     for entry in entries:
         array = arrays[entry.name] = _empty(entry)
         content = array.reshape(-1).view(np.uint8)
-        if file.readinto(content.data) != content.size:
-            raise CorruptFile("it was cut short while it was read")
+        _fill(content, file)
         digest.update(content.data)
         if entry.dtype == "|b1" and content.max(initial=0) > 1:
             raise CorruptFile(f"array {entry.name!r} holds bytes that are not booleans")
@@ -189,6 +188,11 @@ def _empty(entry: _Entry) -> Array:
         return np.empty(entry.shape, entry.dtype)
     except ValueError:  # An empty array may still claim axes beyond the address space.
         raise CorruptFile(f"array {entry.name[:80]!r} has an impossible shape") from None
+
+
+def _fill(content: Array, file: BufferedReader) -> None:
+    if file.readinto(content.data) != content.size:
+        raise CorruptFile("it was cut short while it was read")
 
 
 def _parse(text: str | bytes) -> Any:

@@ -116,11 +116,6 @@ class SparseCategoricalCrossentropy(Crossentropy):
             np.copyto(buffer, labels, casting="unsafe")
             return buffer
 
-        def check(labels: Array) -> None:
-            low, high = labels.min(), labels.max()
-            if low < 0 or high >= classes:
-                raise ValueError(f"y must hold class numbers in [0, {classes}), got {low} to {high}")
-
         softmax = find_softmax(predictions, last, self.from_logits)
         if softmax is None:
             numbers = np.arange(classes).reshape(-1, *[1] * buffer.ndim)
@@ -128,7 +123,7 @@ class SparseCategoricalCrossentropy(Crossentropy):
 
             def take(y: Array) -> Array:
                 labels = labels_of(y)
-                check(labels)
+                _check_labels(labels, classes)
                 np.copyto(one_hot, numbers == labels)
                 return one_hot
 
@@ -159,7 +154,9 @@ class SparseCategoricalCrossentropy(Crossentropy):
                 np.multiply(probabilities, weights, probabilities)
             return probabilities
 
-        return BoundLoss(values, forward, backward, skips_last, lambda y: check(labels_of(y)))
+        return BoundLoss(
+            values, forward, backward, skips_last, lambda y: _check_labels(labels_of(y), classes)
+        )
 
 
 def find_softmax(
@@ -182,6 +179,12 @@ def find_softmax(
     if last is not None and isinstance(last.logits, LogSoftmax):
         return predictions, last.logits, None, True
     return None
+
+
+def _check_labels(labels: Array, classes: int) -> None:
+    low, high = labels.min(), labels.max()
+    if low < 0 or high >= classes:
+        raise ValueError(f"y must hold class numbers in [0, {classes}), got {low} to {high}")
 
 
 def _bind_clipped(predictions: Array, take: Callable[[Array], Array]) -> BoundLoss:

@@ -185,9 +185,7 @@ class Optimizer:
         rate = self.learning_rate
         constants = self.constants(rate)
         if constants != self._latest:
-            self._latest = constants
-            for constant, value in zip(self._constants, constants, strict=True):
-                constant[()] = value
+            self._set_constants(constants)
         if self._clip is not None:
             self._clip(gradients, buffers.trained, buffers.spans)
         if self.weight_decay:
@@ -199,9 +197,17 @@ class Optimizer:
             if self._average is not None:
                 self._average.update(block.part, block.scratch, self.iterations)
         if self._average is not None:
-            for block in buffers.frozen_blocks:
-                self._average.follow(block.part, block.scratch, self.iterations)
+            self._follow_frozen(self._average, buffers)
         self.iterations += 1
+
+    def _set_constants(self, values: tuple[float, ...]) -> None:
+        self._latest = values
+        for constant, value in zip(self._constants, values, strict=True):
+            constant[()] = value
+
+    def _follow_frozen(self, average: MovingAverage, buffers: BlockedBuffers) -> None:
+        for block in buffers.frozen_blocks:
+            average.follow(block.part, block.scratch, self.iterations)
 
     @property
     def learning_rate(self) -> float:
