@@ -196,18 +196,18 @@ class Optimizer:
             self.update(block, self._constants)
             if self._average is not None:
                 self._average.update(block.part, block.scratch, self.iterations)
-        if self._average is not None:
-            self._follow_frozen(self._average, buffers)
+        self._follow_frozen(buffers)
         self.iterations += 1
+
+    def _follow_frozen(self, buffers: BlockedBuffers) -> None:
+        if self._average is not None:
+            for block in buffers.frozen_blocks:
+                self._average.follow(block.part, block.scratch, self.iterations)
 
     def _set_constants(self, values: tuple[float, ...]) -> None:
         self._latest = values
         for constant, value in zip(self._constants, values, strict=True):
             constant[()] = value
-
-    def _follow_frozen(self, average: MovingAverage, buffers: BlockedBuffers) -> None:
-        for block in buffers.frozen_blocks:
-            average.follow(block.part, block.scratch, self.iterations)
 
     @property
     def learning_rate(self) -> float:
@@ -238,9 +238,7 @@ class Optimizer:
             self._average.finalize(self._require_built().spans)
 
     def swap_ema_average(self) -> None:
-        """Swap the weights and their average, in place.
-
-        Does nothing before the first step.
+        """Swap the weights and their average, in place; do nothing before the first step.
 
         Raises
         ------
@@ -248,10 +246,7 @@ class Optimizer:
             If the optimizer keeps no average.
         """
         if not self.use_ema:
-            raise ValueError(
-                f"use_ema must be True to swap the weights with their average, got False; make "
-                f"the optimizer {self.name} with use_ema=True"
-            )
+            raise ValueError(f"use_ema must be True to swap the average, got {self.name} without it")
         if self._average is not None and self.iterations:
             self._average.swap(self._require_built().spans)
 

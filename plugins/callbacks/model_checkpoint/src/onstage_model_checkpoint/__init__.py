@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +24,7 @@ from onstage.validation import (
     validate_state,
     validate_verbosity,
 )
+from onstage_model_checkpoint.save_freq import parse_save_freq
 from onstage_model_checkpoint.template import Template, Values
 
 __all__ = ["ModelCheckpoint"]
@@ -119,7 +119,7 @@ class ModelCheckpoint(Callback):
         self.save_weights_only = validate_bool("save_weights_only", save_weights_only)
         self.mode = mode
         self.save_freq = save_freq
-        self._epochs, self._batches = _frequency(save_freq)
+        self._epochs, self._batches = parse_save_freq(save_freq)
         if "batch" in self._template.fields and not self._batches:
             raise ValueError("filepath must have {batch} only if save_freq is a number of batches")
         self.best = validate_optional_float("initial_value_threshold", initial_value_threshold)
@@ -286,17 +286,3 @@ def _delete(path: Path) -> bool:
 
 def _shown(value: float | None) -> str:
     return "None" if value is None else f"{value:.5f}"
-
-
-def _frequency(save_freq: Any) -> tuple[int, int]:
-    """Return the epochs and the batches between two saves, one of them 0."""
-    if isinstance(save_freq, int) and not isinstance(save_freq, bool):
-        return 0, validate_int("save_freq", save_freq, 1)
-    if save_freq == "epoch":
-        return 1, 0
-    match = re.fullmatch(r"([1-9]\d*) epochs?", save_freq) if isinstance(save_freq, str) else None
-    if match is None:
-        raise ValueError(
-            f"save_freq must be 'epoch', '5 epochs' or a number of batches >= 1, got {save_freq!r}"
-        )
-    return int(match[1]), 0

@@ -1,0 +1,21 @@
+"""When a checkpoint is due."""
+
+from __future__ import annotations
+
+import re
+
+from onstage.validation import validate_int
+
+
+def parse_save_freq(save_freq: object) -> tuple[int, int]:
+    """Return the epochs and the batches between two saves, one of them 0."""
+    if isinstance(save_freq, int) and not isinstance(save_freq, bool):
+        return 0, validate_int("save_freq", save_freq, 1)
+    if save_freq == "epoch":
+        return 1, 0
+    match = re.fullmatch(r"([1-9]\d*) epochs?", save_freq) if isinstance(save_freq, str) else None
+    if match is None:
+        raise ValueError(
+            f"save_freq must be 'epoch', '5 epochs' or a number of batches >= 1, got {save_freq!r}"
+        )
+    return int(match[1]), 0
