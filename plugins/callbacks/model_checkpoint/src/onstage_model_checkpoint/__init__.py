@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from onstage import Callback, Logs
 from onstage.callbacks.monitor import Monitor
