@@ -1,4 +1,4 @@
-"""The event bus: `Bus` on pluggy, the compiler of its stages, and what counts as a plugin."""
+"""The event bus: `Bus` on pluggy, its compiled stages, and the checks of plugins."""
 
 from onstage.bus._manager import Bus
 

@@ -1,10 +1,9 @@
-"""The compiled call of one stage.
+"""Compile the calls of one stage into one function.
 
 pluggy builds a dict of arguments and a list of results at every call, which
-costs about ten times the calls themselves. The set of callbacks hardly ever
-changes during a run, so each stage is compiled once into a function that calls
-the bound methods one after the other. What such a function can't do (wrappers,
-call monitors) goes through pluggy.
+costs about ten times the calls themselves. Callbacks rarely change during a
+run, so each stage is compiled once into a function that calls the bound
+methods in order. Wrappers and call monitors still go through pluggy.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from pluggy import HookImpl
 
 
 class Emit(Protocol):
-    """Calls the implementations of one stage; arguments by position, in spec order."""
+    """The compiled call of a stage; takes its arguments by position."""
 
     reads_logs: bool
-    """False when no implementation names ``logs``: they need not be built."""
+    """Whether an implementation declares ``logs``; if not, they need not be computed."""
 
     def __call__(self, *args: Any) -> None:
-        """Call them all, in order."""
+        """Call all implementations in order."""
 
 
 Failed = Callable[[HookImpl, BaseException], bool]
-"""Receives the error of an implementation; returns True if the others go on."""
+"""Receives the error of an implementation; returns True if the other ones are still called."""
 
 _FIRST_CALL_LINE = 5
 _numbers = count()
@@ -38,17 +37,17 @@ _numbers = count()
 
 @lru_cache(maxsize=512)
 def _builder(stage: str, spec: tuple[str, ...], calls: tuple[tuple[str, str], ...]) -> Callable[..., Any]:
-    """Write the function of a stage, one call to a line.
+    """Write and compile the function of a stage, with one call per line.
 
-    The line in a traceback then tells which call failed, so that nothing is
-    counted while all goes well. The source is in `linecache`: tracebacks show
-    it. Each stage has code of its own, since CPython caches call targets per
-    code object, and stages that share one would defeat that cache.
+    The line number in a traceback tells which call failed, so that no counter
+    is needed. Tracebacks show the source, which is in `linecache`. Each stage
+    has its own code: CPython caches call targets per code object, and stages
+    that share one would defeat that cache.
 
     Parameters
     ----------
     calls
-        A name for each method, unique, and its arguments.
+        A unique name for each method, and its arguments as source.
     """
     lines = "".join(f"            {name}({given})\n" for name, given in calls)
     source = f"""def build(methods, failed):
@@ -80,9 +79,9 @@ def compile_stage(
     Parameters
     ----------
     impls
-        In the order of the calls; no wrappers among them.
+        In call order, without wrappers.
     spec
-        Names of the stage's arguments; the callable takes them by position.
+        Names of the arguments of the stage, which the callable takes by position.
     failed
         Called with an implementation and its error.
     wrap
@@ -91,7 +90,7 @@ def compile_stage(
     Returns
     -------
     Emit or None
-        None if there is nothing to call.
+        None if there is no implementation.
     """
     if not impls:
         return None
@@ -114,16 +113,16 @@ def compile_stage(
 
 
 def _identifier(impl: HookImpl, number: int) -> str:
-    """Return a name for a plugin's method in the source: ``EarlyStopping_0``."""
+    """Return the name of a plugin's method in the source: ``EarlyStopping_0``."""
     name = re.sub(r"\W", "_", type(impl.plugin).__name__)
     return f"{name}_{number}"
 
 
 def arguments(impl: HookImpl, spec: tuple[str, ...]) -> tuple[str, ...]:
-    """Write the arguments of a call: ``("epoch", "logs")``, ``("logs=logs",)``.
+    """Return the arguments of a call as source: ``("epoch", "logs")``, ``("logs=logs",)``.
 
-    Those with a default are given too where the stage offers them; behind one
-    that it doesn't offer, by keyword.
+    Arguments with a default are passed too if the stage offers them; after one
+    that it does not offer, by keyword.
     """
     given = list(impl.argnames)
     skipped = False

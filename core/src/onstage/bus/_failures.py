@@ -1,4 +1,4 @@
-"""What an error in a plugin leads to: a note that names it, or the run goes on without it."""
+"""Handle the error of a plugin: note its name on the error, or remove the plugin."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from onstage.errors import OnstageWarning
 
 
 class FailingRegistry(PluginRegistry, Protocol):
-    """The plugins of a run, and the names of those that were taken out."""
+    """The plugins of a run, and the names of those that were removed."""
 
     run: RunContext | None
     disabled: list[str]
 
 
 class Failures:
-    """Decides, by the policy of a plugin, what its error does."""
+    """Handles errors by the policy of each plugin, see `onstage.Callback.on_error`."""
 
     def __init__(self, plugins: FailingRegistry) -> None:
         self._plugins = plugins
 
     def handle(self, stage: str, impl: HookImpl, error: BaseException) -> bool:
-        """Note who failed; True when that plugin was taken out instead."""
+        """Note on the error who raised it; or remove the plugin and return True."""
         if isinstance(error, Exception) and _validation.error_policy(impl) == "disable":
             self._disable(stage, impl, error)
             return True
@@ -37,7 +37,7 @@ class Failures:
 
     @contextmanager
     def noted(self, stage: str) -> Iterator[None]:
-        """Note on an error that comes through pluggy who raised it."""
+        """Note on an error of a call through pluggy who raised it."""
         try:
             yield
         except BaseException as error:
@@ -54,7 +54,7 @@ class Failures:
         *,
         backwards: bool = False,
     ) -> BaseException | None:
-        """Call every implementation, whatever the others raise; see `Bus.call_each_catching`."""
+        """Call every implementation even if others raise; see `Bus.call_each_catching`."""
         impls = self._plugins.implementations(stage)
         for impl in reversed(impls) if backwards else impls:
             try:
@@ -68,7 +68,7 @@ class Failures:
         return error
 
     def _disable(self, stage: str, impl: HookImpl, error: Exception) -> None:
-        """Go on without a plugin that failed, with one warning that names it."""
+        """Warn that a plugin failed, tear it down and remove it."""
         warnings.warn(
             f"{_validation.describe(impl)} failed in {self._where(stage)} and takes no further part: "
             f"{type(error).__name__}: {error}",

@@ -1,8 +1,8 @@
-"""Bus: the plugins of one run, in order, on a pluggy PluginManager.
+"""Bus: the plugins of one run in call order, on a pluggy PluginManager.
 
-To pluggy's users it is a PluginManager: ``register``, ``unregister``,
-``bus.hook.on_epoch_end(epoch=0, logs={…})``, wrappers, monitoring. To the
-`Run` it offers `stages`: each stage compiled into one callable, or None.
+All of pluggy's interface works: ``register``, ``unregister``,
+``bus.hook.on_epoch_end(epoch=0, logs={…})``, wrappers, monitoring. The `Run`
+uses `Bus.stages`: each stage compiled to one callable, or None.
 """
 
 from __future__ import annotations
@@ -25,21 +25,23 @@ if TYPE_CHECKING:
 
 
 class Bus(pluggy.PluginManager):
-    """A pluggy PluginManager with onstage's stages, that compiles its calls.
+    """A pluggy PluginManager with onstage's stages and compiled calls.
 
     Parameters
     ----------
     plugins
-        Registered in list order: the first is called first.
+        Plugins in call order.
     instrument
         Wraps every method that is called, to trace or to time it.
 
     Attributes
     ----------
     stages
-        Each stage under its name, compiled: a callable, or None.
+        Compiled stages by name: a callable, or None if no plugin implements it.
+    run
+        The run that fires the stages, for messages; None without.
     disabled
-        Names of the plugins that failed and were taken out.
+        Names of the plugins that failed and were removed.
 
     Examples
     --------
@@ -53,7 +55,7 @@ class Bus(pluggy.PluginManager):
     """
 
     if TYPE_CHECKING:
-        hook: HookCalls  # type: ignore[assignment, misc]  # pluggy's relay, with the stages spelt out
+        hook: HookCalls  # type: ignore[assignment, misc]  # pluggy's relay, with typed stages
 
     def __init__(self, plugins: Iterable[object] = (), *, instrument: Instrument | None = None) -> None:
         super().__init__(PROJECT)
@@ -71,23 +73,27 @@ class Bus(pluggy.PluginManager):
         plugins = list(plugins)
         for plugin in plugins:
             self._add_stages_of(plugin)
-        # Reversed: pluggy calls the last registered first, users expect list order.
+        # Reversed: pluggy calls the last registered first.
         named = _validation.unique_names(plugins)
         for name, plugin in reversed(named):
             self.register(plugin, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle plugins, their names and order, and stages; not run, monitors, instrument."""
+        """Pickle plugins with their names and order, and stages; not run, monitors or instrument."""
         return _rebuilt, (self._specifications[1:], self.plugins(), self.disabled)
 
     def register(self, plugin: object, name: str | None = None) -> str | None:
         """Register a plugin; as in pluggy, it is called before the earlier ones.
 
+        Return its name, or None if the name is blocked.
+
         Raises
         ------
         TypeError
-            It is a class, has no stage, a misspelt stage, or a stage with an
-            argument that isn't offered; the message has the closest name.
+            If the plugin is a class or implements no stage, or if the name of
+            a stage or of an argument is unknown; the message has the closest.
+        ValueError
+            If the plugin or its name is already registered.
         """
         if plugin is None:
             return None
@@ -100,18 +106,24 @@ class Bus(pluggy.PluginManager):
             self.stages.invalidate()
 
     def unregister(self, plugin: object | None = None, name: str | None = None) -> Any:
-        """Take a plugin out; a call that is under way still reaches it."""
+        """Remove a plugin and return it; a call in progress still reaches it."""
         gone = super().unregister(plugin, name)
         self.stages.invalidate()
         return gone
 
     def get_hookcallers(self, plugin: object) -> list[pluggy.HookCaller] | None:
-        """Return the hook callers of a plugin, each once whatever its names."""
+        """Return the hook callers of a plugin, each once even if it has two names."""
         found = super().get_hookcallers(plugin)
         return None if found is None else list(dict.fromkeys(found))
 
     def add_hookspecs(self, module_or_class: Any) -> None:
-        """Add stages of a plugin's own; emitted with ``run.emit("on_my_stage", …)``."""
+        """Add stages, to be fired by ``run.emit("on_my_stage", …)``.
+
+        Parameters
+        ----------
+        module_or_class
+            Has methods marked with ``@onstage.hookspec``.
+        """
         super().add_hookspecs(module_or_class)
         self._specifications.append(module_or_class)
         callers: dict[str, Any] = vars(self.hook)
@@ -120,20 +132,20 @@ class Bus(pluggy.PluginManager):
         self.stages.invalidate()
 
     def _add_stages_of(self, plugin: object) -> None:
-        """Add the stages that a plugin brings, before anybody who acts in them is looked at."""
+        """Add the stages that a plugin brings, before plugins that implement them are checked."""
         stages = getattr(plugin, "hookspecs", None)
         if stages is not None and stages not in self._specifications:
             self.add_hookspecs(stages)
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> HookspecOpts | None:
-        """Read what ``@hookspec`` says; pluggy's own way is slow for a class."""
+        """Return the options of ``@hookspec``; pluggy's own lookup is slow for a class."""
         if module_or_class is not Stages:
             return super().parse_hookspec_opts(module_or_class, name)
         opts: HookspecOpts | None = getattr(vars(Stages).get(name), f"{PROJECT}_spec", None)
         return opts
 
     def add_hookcall_monitoring(self, before: Any, after: Any) -> Callable[[], None]:
-        """Watch every call; until the returned function is called, pluggy does them all."""
+        """Watch every call until the returned function is called; pluggy makes them meanwhile."""
         undo = super().add_hookcall_monitoring(before, after)
         self._monitors += 1
         self.stages.invalidate()
@@ -147,11 +159,11 @@ class Bus(pluggy.PluginManager):
 
     @property
     def monitored(self) -> bool:
-        """Whether somebody watches the calls."""
+        """Whether calls are being monitored."""
         return self._monitors > 0
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> HookimplOpts | None:
-        """Take a method with a stage's name for an implementation, marked or not."""
+        """Return the options of a method that implements a stage, marked or not; else None."""
         if self._registering is not None:
             return self._registering.get(name)
         if not _validation.implements(plugin, name, self.is_stage):
@@ -159,40 +171,40 @@ class Bus(pluggy.PluginManager):
         return super().parse_hookimpl_opts(plugin, name) or _validation.default_hookimpl_opts()
 
     def is_stage(self, name: str) -> bool:
-        """Whether a hook of this name has a specification."""
+        """Return whether a hook of this name has a specification."""
         return name in self._stage_names
 
     def stage_names(self) -> list[str]:
-        """Name the stages, those that plugins added last."""
+        """Return the names of the stages; those that plugins added are last."""
         return list(self._stage_names)
 
     def implementations(self, stage: str) -> list[HookImpl]:
-        """Give the implementations of a stage, in the order of the calls."""
+        """Return the implementations of a stage in call order."""
         caller: pluggy.HookCaller = getattr(self.hook, stage)
         return caller.get_hookimpls()[::-1]
 
     def plugins(self) -> list[tuple[str, object]]:
-        """Give names and plugins, first called first."""
+        """Return names and plugins in call order."""
         return [(name, plugin) for name, plugin in self.list_name_plugin() if plugin is not None][::-1]
 
     def argnames(self, stage: str) -> tuple[str, ...]:
-        """Name the arguments of a stage, in the order of its specification."""
+        """Return the arguments of a stage in the order of its specification."""
         spec = getattr(self.hook, stage).spec
         return (*spec.argnames, *spec.kwargnames)
 
     def compiled(self, stage: str) -> Emit | None:
-        """Return the compiled call of a stage; None if no plugin acts in it."""
+        """Return the compiled call of a stage; None if no plugin implements it."""
         emit: Emit | None = getattr(self.stages, stage)
         return emit
 
     def fire(self, stage: str, *args: Any) -> None:
-        """Call a stage, its arguments by position."""
+        """Call a stage with arguments by position."""
         emit = self.compiled(stage)
         if emit is not None:
             emit(*args)
 
     def emit(self, stage: str, run: RunContext, arguments: dict[str, Any]) -> None:
-        """Call a stage by name, with named arguments; ``run`` is added where it is offered."""
+        """Call a stage with arguments by name; add ``run`` if the stage offers it."""
         if "run" in self.argnames(stage):
             arguments = {"run": run, **arguments}
         with self._failures.noted(stage):
@@ -206,16 +218,16 @@ class Bus(pluggy.PluginManager):
         *,
         backwards: bool = False,
     ) -> BaseException | None:
-        """Call every implementation, whatever the others raise.
+        """Call every implementation even if others raise; return the first error.
 
-        The first error is returned, `error` counting as the first where there
-        is one; each later one becomes a note on it.
+        `error`, if not None, counts as the first. Each later error becomes a
+        note on the first.
         """
         return self._failures.call_each(stage, arguments, error, backwards=backwards)
 
 
 def _rebuilt(specifications: list[Any], plugins: list[tuple[str, object]], disabled: list[str]) -> Bus:
-    """Make a bus again, in the process that unpickles it."""
+    """Make the bus again when it is unpickled."""
     bus = Bus()
     for specification in specifications:
         bus.add_hookspecs(specification)

@@ -1,4 +1,4 @@
-"""The stages of a bus, each compiled into one callable at its first look."""
+"""The compiled stages of a bus, each compiled when it is first looked up."""
 
 from __future__ import annotations
 
@@ -13,34 +13,33 @@ from onstage.bus._compiler import Emit, compile_stage
 from onstage.bus._failures import Failures
 
 Instrument = Callable[[str, str, Callable[..., Any]], Callable[..., Any]]
-"""``(stage, plugin name, method) -> method``: wraps what is called, to time it."""
+"""``(stage, plugin name, method) -> method``: wraps a method to trace or time it."""
 
 
 class Hooks(Protocol):
-    """The implementations of the stages, as `onstage.Bus` has them."""
+    """The implementations of the stages; implemented by `onstage.Bus`."""
 
     hook: Any
 
     @property
     def monitored(self) -> bool:
-        """Whether somebody watches the calls: then pluggy does them all."""
+        """Whether calls are being monitored; pluggy then makes them."""
         ...
 
     def argnames(self, stage: str) -> tuple[str, ...]:
-        """Return the arguments of a stage, in the order of its specification."""
+        """Return the arguments of a stage in the order of its specification."""
         ...
 
     def implementations(self, stage: str) -> list[HookImpl]:
-        """Return the implementations of a stage, in the order of the calls."""
+        """Return the implementations of a stage in call order."""
         ...
 
 
 class _LazyCompiled:
-    """Compiles a stage when its name is first looked up, and leaves it in the instance.
+    """Compiles a stage when its name is first looked up, and stores it on the instance.
 
-    A ``__getattr__`` would do the same, and take the interpreter's fast lookup
-    of attributes from the class: it would double what a stage without
-    callbacks costs.
+    A ``__getattr__`` would do the same, but turn off CPython's fast attribute
+    lookup for the class and double the cost of a stage without callbacks.
     """
 
     def __init__(self, name: str) -> None:
@@ -53,9 +52,10 @@ class _LazyCompiled:
 
 
 class CompiledStages:
-    """A stage's name as an attribute gives its compiled call, or None.
+    """The compiled stages, as attributes: a callable, or None without callbacks.
 
-    Compiled at the first look; a change of the registry forgets them all.
+    They are compiled at the first lookup, and again after each change of the
+    registry.
     """
 
     def __init__(self, hooks: Hooks, failures: Failures, instrument: Instrument | None) -> None:
@@ -65,13 +65,13 @@ class CompiledStages:
 
     @classmethod
     def offer(cls, names: Iterable[str]) -> None:
-        """Let stages be looked up; those that a bus doesn't have fail there."""
+        """Make stages available as attributes; AttributeError on a bus without them."""
         for name in names:
             if name not in cls.__dict__:
                 setattr(cls, name, _LazyCompiled(name))
 
     def compile(self, name: str) -> Emit | None:
-        """Compile a stage; its arguments go by position, in the order of the specification."""
+        """Compile a stage; return None if it has no implementation."""
         caller: pluggy.HookCaller = getattr(self._hooks.hook, name)
         spec = self._hooks.argnames(name)
         impls = self._hooks.implementations(name)
@@ -96,6 +96,6 @@ class CompiledStages:
         return self._instrument(stage, impl.plugin_name, impl.function)
 
     def invalidate(self) -> None:
-        """Compile anew at the next look."""
+        """Drop all compiled stages."""
         for name in [name for name in vars(self) if not name.startswith("_")]:
             delattr(self, name)

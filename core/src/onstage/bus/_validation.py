@@ -1,4 +1,4 @@
-"""What counts as a plugin, and the messages for what doesn't."""
+"""Check plugins at registration, and name them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onstage.hookspecs import ALIASES
 
 
 class StageRegistry(Protocol):
-    """The stages and the names that are taken, as `onstage.Bus` knows them."""
+    """The stages, and the names in use; implemented by `onstage.Bus`."""
 
     def stage_names(self) -> list[str]:
         """Return the names of the stages."""
@@ -25,7 +25,7 @@ class StageRegistry(Protocol):
         ...
 
     def argnames(self, stage: str) -> tuple[str, ...]:
-        """Return the arguments of a stage, in the order of its specification."""
+        """Return the arguments of a stage in the order of its specification."""
         ...
 
     def has_plugin(self, name: str) -> bool:
@@ -34,10 +34,10 @@ class StageRegistry(Protocol):
 
 
 def implements(plugin: object, name: str, is_stage: Callable[[str], bool]) -> bool:
-    """Whether an attribute of a plugin implements a stage.
+    """Return whether an attribute of a plugin implements a stage.
 
-    Looked up without running properties. A base class's method that is marked as
-    a default to be overridden, as ours and Keras's are, does not count.
+    Properties are not evaluated. A method that its base class marks as a
+    default, as ours and Keras's do, does not count.
     """
     return _is_implementation(name, inspect.getattr_static(plugin, name, None), is_stage)
 
@@ -51,7 +51,7 @@ def _is_implementation(name: str, found: object, is_stage: Callable[[str], bool]
 
 
 def _marks(found: object) -> dict[str, Any]:
-    """Give what ``@hookimpl(…)`` says, ``{}`` for a method without it."""
+    """Return the options of ``@hookimpl(…)``, ``{}`` for a method without it."""
     if isinstance(found, (staticmethod, classmethod)) and not hasattr(found, "onstage_impl"):
         found = found.__func__
     marks = getattr(found, "onstage_impl", None)
@@ -59,10 +59,10 @@ def _marks(found: object) -> dict[str, Any]:
 
 
 def _attributes(plugin: object) -> dict[str, object]:
-    """Give the attributes by name, as inspect.getattr_static gives each.
+    """Return the attributes by name, as inspect.getattr_static does, except object's.
 
-    In one merge: that function goes through all base classes for every name,
-    which would be most of what starting a run costs. Without those of object.
+    One merge: that function searches all base classes for every name, which
+    would be most of the time that a run takes to start.
     """
     if isinstance(plugin, types.ModuleType):
         return vars(plugin)
@@ -77,7 +77,7 @@ def _attributes(plugin: object) -> dict[str, object]:
 
 
 def default_hookimpl_opts() -> HookimplOpts:
-    """Give pluggy's options of a method that no ``@hookimpl`` marks."""
+    """Return pluggy's options for a method without ``@hookimpl``."""
     return {
         "wrapper": False,
         "hookwrapper": False,
@@ -89,12 +89,14 @@ def default_hookimpl_opts() -> HookimplOpts:
 
 
 def implementations(plugin: object, bus: StageRegistry) -> dict[str, HookimplOpts]:
-    """Give pluggy's options of each method that implements a stage, by its name.
+    """Return pluggy's options of each method that implements a stage, by its name.
+
+    No method of the plugin is called.
 
     Raises
     ------
     TypeError
-        It can't be a plugin: see `Bus.register`. Nothing of it was called.
+        If it cannot be a plugin; see `Bus.register`.
     """
     if isinstance(plugin, type):
         raise TypeError(
@@ -108,7 +110,7 @@ def implementations(plugin: object, bus: StageRegistry) -> dict[str, HookimplOpt
         _check_hookable(name, found, label)
     # A module may hold any function; a class with an on_… method means a stage.
     if not isinstance(plugin, types.ModuleType):
-        _refuse_misspelt(attributes, label, bus)
+        _reject_misspelt(attributes, label, bus)
     if not stages and not hasattr(plugin, "set_model"):
         raise TypeError(
             f"a callback must have methods named after stages (on_epoch_end, …), got {plugin!r}; "
@@ -123,7 +125,7 @@ def implementations(plugin: object, bus: StageRegistry) -> dict[str, HookimplOpt
 
 
 def _with_one_name(options: dict[str, Any]) -> dict[str, HookimplOpts]:
-    """Register aliases under their stage; leave out one beside a method of the stage itself."""
+    """Register aliases under their stage; drop an alias if the stage's own method exists."""
     targets = {name: opts["specname"] or name for name, opts in options.items()}
     kept: dict[str, HookimplOpts] = {}
     for name, target in targets.items():
@@ -154,7 +156,7 @@ def _check_hookable(name: str, found: object, label: str) -> None:
         )
 
 
-def _refuse_misspelt(attributes: dict[str, object], label: str, bus: StageRegistry) -> None:
+def _reject_misspelt(attributes: dict[str, object], label: str, bus: StageRegistry) -> None:
     for name, found in attributes.items():
         if not name.startswith("on_") or bus.is_stage(name):
             continue
@@ -162,7 +164,7 @@ def _refuse_misspelt(attributes: dict[str, object], label: str, bus: StageRegist
             continue
         raise TypeError(
             f"{label}.{name} is not a stage{did_you_mean(name, bus.stage_names())} "
-            "(a method that is no stage must not begin with 'on_')"
+            "(only the names of stages may begin with 'on_')"
         )
 
 
@@ -172,8 +174,8 @@ def _check_arguments(plugin: object, name: str, opts: HookimplOpts, label: str, 
     impl = HookImpl(plugin, label, getattr(plugin, name), opts)
     if not (impl.argnames or impl.kwargnames) and _takes_anything(impl.function):
         raise TypeError(
-            f"{label}.{name} takes *args or **kwargs, and is called with the arguments that it names; "
-            f"name those it wants of {', '.join(offered)}, or use functools.wraps in its decorator"
+            f"{label}.{name} must declare the arguments that it uses, got *args or **kwargs; "
+            f"name some of {', '.join(offered)}, or use functools.wraps in its decorator"
         )
     for argument in impl.argnames:
         if argument not in offered:
@@ -182,7 +184,7 @@ def _check_arguments(plugin: object, name: str, opts: HookimplOpts, label: str, 
                 f"{did_you_mean(argument, offered)}; it offers {', '.join(offered)}"
             )
     if stage in ("on_exception", "on_teardown") and (impl.wrapper or impl.hookwrapper):
-        raise TypeError(f"{label}.{name} must not be a wrapper: {stage} is called one by one, each isolated")
+        raise TypeError(f"{label}.{name} must not be a wrapper: {stage} calls each callback on its own")
 
 
 def _takes_anything(function: Callable[..., Any]) -> bool:
@@ -191,12 +193,12 @@ def _takes_anything(function: Callable[..., Any]) -> bool:
 
 
 def class_name(plugin: object) -> str:
-    """Name a plugin for people: its class, or the module's name."""
+    """Return the name of a plugin's class, or of a module."""
     return plugin.__name__ if isinstance(plugin, types.ModuleType) else type(plugin).__name__
 
 
 def free_name(plugin: object, bus: StageRegistry) -> str:
-    """Name a plugin after its class; ``EarlyStopping-2`` for a second one."""
+    """Return an unused name for a plugin: ``EarlyStopping``, ``EarlyStopping-2``."""
     name = base = class_name(plugin)
     number = 2
     while bus.has_plugin(name):
@@ -206,7 +208,7 @@ def free_name(plugin: object, bus: StageRegistry) -> str:
 
 
 def unique_names(plugins: Iterable[object]) -> list[tuple[str, object]]:
-    """Name plugins in list order, so that names don't depend on registration."""
+    """Name plugins in list order, independent of the order of registration."""
     seen: dict[str, int] = {}
     named = []
     for plugin in plugins:
@@ -217,7 +219,7 @@ def unique_names(plugins: Iterable[object]) -> list[tuple[str, object]]:
 
 
 def describe(impl: HookImpl) -> str:
-    """Name the plugin of an implementation, with its distribution and version."""
+    """Return the plugin's name, distribution and version for a message."""
     from onstage.registry._discovery import provenance  # imported late: it reads the installed packages
 
     _, distribution, version = provenance(impl.plugin)
@@ -226,16 +228,16 @@ def describe(impl: HookImpl) -> str:
 
 
 def error_policy(impl: HookImpl) -> str:
-    """Say what an error in a plugin does: ``"raise"`` or ``"disable"``."""
-    from onstage.registry._selection import error_policy  # imported late: the user's settings have a say
+    """Return the error policy of a plugin, by its class and the user's settings."""
+    from onstage.registry._selection import error_policy  # imported late: it reads the settings
 
     return error_policy(impl.plugin)
 
 
 def raised_by(error: BaseException, impls: Sequence[HookImpl]) -> HookImpl | None:
-    """Find the implementation in which an error was raised, by its traceback."""
+    """Return the implementation that raised an error, found by the traceback."""
     codes = {_code(impl.function): impl for impl in impls}
-    deepest = None  # a wrapper around the one that failed is in the traceback too
+    deepest = None  # the traceback also contains wrappers around the one that failed
     trace = error.__traceback__
     while trace is not None:
         impl = codes.get(trace.tb_frame.f_code)
