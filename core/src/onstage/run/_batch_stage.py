@@ -1,4 +1,4 @@
-"""BatchStage: the batches of one stage, as they open and close."""
+"""BatchStage: opens and closes the batches of one training, test or prediction."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ class BatchStage:
     Parameters
     ----------
     data
-        The source of the batches, whose place is saved; None if another
+        The source of the batches, whose position is saved; None if another
         program has it.
     accumulator
-        Adds up the metrics; `RunningMeans` for values that are logged.
+        Accumulates the metrics; `RunningMeans` for values that are logged.
 
     Attributes
     ----------
     batch
-        Number of the last batch that was opened; -1 before the first.
+        Number of the batch that was opened last; -1 before the first.
     is_open
         Whether that batch has not ended yet.
     closed
         Whether the stage has ended.
+    skip
+        Number of batches that a resumed run leaves out.
     """
 
     def __init__(
@@ -60,11 +62,11 @@ class BatchStage:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether this stage is to end early."""
+        """Whether a callback asked this stage to end early."""
         return bool(getattr(self.run.flags, self.stop_flag, False))
 
     def open_batch(self, data: Any) -> None:
-        """Fire the begin of the next batch."""
+        """Open the next batch and fire its begin stage."""
         run = self.run
         self.batch += 1
         run.batch = self.batch
@@ -75,19 +77,19 @@ class BatchStage:
             begin(self.batch, {}, run)
 
     def log(self, values: Logs, samples: float | None, *, running: bool = False) -> None:
-        """Keep values for the batch's end; a name that comes again replaces.
+        """Keep values for the end of the batch; the last value of a name counts.
 
         Parameters
         ----------
         running
-            Whether they are running means already.
+            Whether the values are already running means.
         """
         self._logged.update(values)
         self._samples = samples
         self._running = running
 
     def close_batch(self) -> None:
-        """Fire the end of the open batch."""
+        """Close the open batch: accumulate its values and fire its end stage."""
         self.is_open = False
         logged = self._logged
         if logged:
@@ -104,7 +106,7 @@ class BatchStage:
 
     def _accumulate(self, logged: Logs) -> None:
         if not isinstance(self.accumulator, RunningMeans):
-            raise RuntimeError("run.log must not be used in a loop whose metrics a model adds up")
+            raise RuntimeError("run.log must not be used in a loop whose model accumulates the metrics")
         if self._running:
             self.accumulator.replace(logged)
             self._running = False
@@ -114,7 +116,7 @@ class BatchStage:
         self._samples = None
 
     def close(self) -> None:
-        """Close the open batch, and the stage with it."""
+        """Close the open batch and the stage."""
         if self.closed:
             return
         if self.is_open:
@@ -125,15 +127,19 @@ class BatchStage:
         self._lifecycle.leave(self)
 
     def resume(self, state: State) -> None:
-        """Begin after the batches that are done."""
+        """Continue after the batches that a saved run has done.
+
+        Raises
+        ------
+        StateError
+            If the saved position in the data is ahead of those batches.
+        """
         self.batch = state["batch"] - 1
         if state["accumulator"] is not None:
             self.accumulator.load_state_dict(state["accumulator"])
         if state["data"] is not None and hasattr(self.data, "load_state_dict"):
             self.data.load_state_dict(state["data"])
             if state["data"].get("in_epoch", 0) > state["batch"]:
-                raise StateError(
-                    "the saved place in the data must not be ahead of the batches that were done"
-                )
+                raise StateError("the saved position in the data must not be ahead of the batches done")
         else:
             self.skip = state["batch"]

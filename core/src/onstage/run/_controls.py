@@ -1,4 +1,4 @@
-"""What callbacks may do with a run: look where it is, stop it, save it."""
+"""RunControls: the interface of a run for callbacks: read, stop, save and restore it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from onstage.logs import Logs
 from onstage.model import State
 from onstage.run._lifecycle import RunLifecycle
 
-if TYPE_CHECKING:  # imported when it is asked for: few runs heed a signal
+if TYPE_CHECKING:  # imported when needed: few runs handle signals
     from onstage.run._signals import SignalHandlers
 
 
 class RunControls:
-    """The part of a `Run` that callbacks use; a `onstage.context.RunContext`."""
+    """The part of a `Run` for callbacks; implements `onstage.context.RunContext`."""
 
     model: Any
     params: dict[str, Any]
@@ -41,13 +41,13 @@ class RunControls:
 
     @property
     def batch_logs(self) -> Logs:
-        """The current batch's own values; its running means are in ``logs``."""
+        """Values of the current batch alone; ``logs`` holds the running means."""
         loops = self._lifecycle.loops
         return loops[-1].accumulator.batch_logs() if loops else {}
 
     @property
     def epoch_logs(self) -> Logs:
-        """The logs of the last epoch that ended, with what callbacks added to them."""
+        """Logs of the last epoch that ended, with the values that callbacks added."""
         return dict(self._lifecycle.fired_logs)
 
     @property
@@ -57,18 +57,18 @@ class RunControls:
 
     @property
     def stopping(self) -> bool:
-        """Whether somebody has asked for the end."""
+        """Whether a stop of the training was requested."""
         return bool(self.flags.stop_training)
 
     def stop(self, reason: str, by: object | None = None) -> None:
-        """End the training: no further batch or epoch, but every end fires.
+        """Stop the training: run no further batch or epoch, fire all end stages.
 
         Parameters
         ----------
         reason
-            For people; History records it.
+            A sentence for the user; History records it. The first one counts.
         by
-            The callback that asks, for History; `Callback.stop` passes itself.
+            The callback that stops, for History; `Callback.stop` passes itself.
         """
         if not isinstance(reason, str) or not reason:
             raise ValueError(f"reason must be a non-empty string, got {reason!r}")
@@ -78,15 +78,15 @@ class RunControls:
         self.flags.stop_training = True
 
     def stop_on_signal(self, *signums: int) -> None:
-        """Have a signal end the run behind the next batch, or the epoch's end.
+        """End the run after the current batch when a signal is received.
 
-        A batch that is open is finished and its end fires; callbacks see
-        `interruption` there. Then `Interrupted` is raised: on_exception and
-        on_teardown fire, and no other end, as the epoch has none. A validation
-        is finished first, and then its epoch. When all is torn down the
-        handlers of before are put back, and the signal is raised once more: the
-        program ends as it would have ended at once without this. Where it goes
-        on, `Interrupted` comes out of the loop.
+        The open batch is finished and its end stage fires, in which callbacks
+        can read `interruption`. Then `Interrupted` is raised: on_exception and
+        on_teardown fire, but no end of the epoch or the training. During a
+        validation, the validation and its epoch are finished first. After
+        teardown the previous handlers are restored and the signal is raised
+        again, so that its default action (usually exit) applies. If a handler
+        lets the program continue, the loop raises `Interrupted`.
 
         Parameters
         ----------
@@ -96,9 +96,10 @@ class RunControls:
         Raises
         ------
         ValueError
-            One is no signal, or can't be caught.
+            If one is not a signal, or cannot be caught.
         RuntimeError
-            This isn't the main thread, or a handler is there that can't be put back.
+            If the run is over, this is not the main thread, or the present
+            handler could not be restored.
         """
         from onstage.run._signals import SignalHandlers
 
@@ -110,44 +111,52 @@ class RunControls:
             self._signal_handlers.add(signum)
 
     def emit(self, stage: str, **arguments: Any) -> None:
-        """Fire a stage that a plugin package added with ``bus.add_hookspecs``."""
+        """Fire a stage that a plugin added, see `onstage.Callback.hookspecs`."""
         if not self.bus.is_stage(stage):
             raise ValueError(f"stage must be one that bus.add_hookspecs added, got {stage!r}")
         self.bus.emit(stage, self, arguments)
 
     def where(self) -> str:
-        """Say where the run is: ``", epoch 3, batch 7"``."""
+        """Return the position for messages: ``", epoch 3, batch 7"``."""
         epoch = "" if self.epoch is None else f", epoch {self.epoch}"
         return epoch if self.batch is None else f"{epoch}, batch {self.batch}"
 
     # -- resume
 
     def state_dict(self, *, model: bool = True) -> State:
-        """Copy everything that a resumed run needs, to the bit.
+        """Return a copy of the state that a run needs to resume to the bit.
 
-        Call it in a stage that ends: in on_epoch_end that epoch counts as
-        done, in on_train_batch_end that batch. Only an implementation marked
-        ``trylast`` sees the final state of all other callbacks.
+        Call it in an end stage: in on_epoch_end that epoch counts as done, in
+        on_train_batch_end that batch. Mark the implementation ``trylast``, so
+        that all other callbacks have their final state.
 
         Parameters
         ----------
         model
-            False to leave the model out, if something else saves it.
+            Whether to include the state of the model; False if it is saved elsewhere.
+
+        Raises
+        ------
+        RuntimeError
+            If a training batch is open.
         """
         return self._lifecycle.state_dict(model=model)
 
     def load_state_dict(self, state: State) -> None:
-        """Continue where `state_dict` was taken.
+        """Continue from a state of `state_dict`.
 
-        To be called in on_train_begin or earlier. Model and callbacks are
-        restored where the saved run was: behind all on_train_begin, and for a
-        state from the middle of an epoch behind its on_epoch_begin too, so
-        that what those did is overwritten.
+        Call it in on_train_begin or earlier. Model and callbacks are restored
+        after all on_train_begin, or, for a state from within an epoch, after
+        all on_epoch_begin of that epoch: the changes of those stages are
+        overwritten.
 
         Raises
         ------
         StateError
-            It isn't a run's state; or, later, a part doesn't fit what it is for.
+            If it is not the state of a run; or later, if a part does not fit
+            the model or the callback.
+        RuntimeError
+            If the first epoch has begun.
         """
         if self.epoch is not None:
             raise RuntimeError("run.load_state_dict must be called before the first epoch")
@@ -156,7 +165,7 @@ class RunControls:
 
 
 def stop_flags(model: Any) -> Any:
-    """Give what carries ``stop_training``: the model, or a stand-in for it."""
+    """Return the object with ``stop_training``: the model, or a substitute."""
     try:
         model.stop_training = False
     except AttributeError:

@@ -1,4 +1,4 @@
-"""The two ways to drive a run: its loops are pulled, or another program pushes its stages."""
+"""DrivenRun: drive a run by its loops, or by begin and end of each stage."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class DrivenRun(RunControls):
     # -- pushed: another program has the loop
 
     def begin(self, stage: PushedStage, number: int | None = None, *, data: Any = None) -> None:
-        """Tell the run that a stage begins.
+        """Begin a stage, for a program that has its own loop.
 
-        Stages that must be open around it are opened, those that are open
-        beside it are closed.
+        Enclosing stages that are not open are opened, open stages beside it
+        are closed.
 
         Parameters
         ----------
@@ -33,16 +33,16 @@ class DrivenRun(RunControls):
             ``"train"``, ``"epoch"``, ``"train_batch"``, ``"test"``,
             ``"test_batch"``, ``"predict"`` or ``"predict_batch"``.
         number
-            Of the epoch or the batch, from 0; None for the next one.
+            Number of the epoch or batch, from 0; None for the next one.
         data
-            Of the batch, for ``run.batch_data``.
+            Data of the batch, for ``run.batch_data``.
 
         Raises
         ------
         ValueError
-            The stage is unknown.
+            If the stage is unknown.
         RuntimeError
-            The run is not open.
+            If the run is not open.
 
         Examples
         --------
@@ -66,30 +66,34 @@ class DrivenRun(RunControls):
         samples: float | None = None,
         running: bool = False,
     ) -> bool:
-        """Tell the run that a stage ends; stages inside it are closed.
+        """End a stage; open stages inside it are closed.
 
         Parameters
         ----------
+        stage
+            As in `begin`.
         logs
-            Of a batch: its values, averaged over the stage. Of an epoch, a
-            test or a prediction: added to its logs, or in their place.
+            For a batch: its values, which are averaged over the stage. For
+            other stages: values to add to their logs, replacing equal names.
         samples
-            How many samples the values of a batch are means over; None: the
-            length of its data.
+            Number of samples that the values of a batch are means of; None:
+            the length of its data.
         running
-            Whether the values of a batch are running means already.
+            Whether the values of a batch are already running means.
 
         Returns
         -------
         bool
-            Whether to go on; False if a callback has asked to stop.
+            Whether to continue; False if a callback asked to stop.
 
         Raises
         ------
-        ValueError, RuntimeError
-            The stage is unknown or not open.
+        ValueError
+            If the stage is unknown.
+        RuntimeError
+            If the stage, or the run, is not open.
         Interrupted
-            A signal of `stop_on_signal` was received: pass it to `close`.
+            If a signal of `stop_on_signal` was received; pass it to `close`.
         """
         self._check_open()
         return self._pushed.end(stage, logs or {}, samples, running)
@@ -98,10 +102,16 @@ class DrivenRun(RunControls):
         if not self._opened or self._over:
             raise RuntimeError("a Run must be open: use it in `with Run(…) as run:`, or call run.open()")
 
-    # -- pulled: the loops
+    # -- pulled: the loops of the run
 
     def epochs(self) -> EpochLoop:
-        """Iterate over the epochs that are left; opens the training."""
+        """Begin the training, and iterate over the numbers of the remaining epochs.
+
+        Raises
+        ------
+        RuntimeError
+            If the run is not open, or has trained before.
+        """
         self._open_training()
         return EpochLoop(self, self._lifecycle)
 
@@ -110,14 +120,19 @@ class DrivenRun(RunControls):
         self._lifecycle.open_training()
 
     def batches(self, data: Iterable[Any], accumulator: MetricAccumulator | None = None) -> BatchLoop:
-        """Iterate over training batches of an epoch.
+        """Iterate over the training batches of an epoch.
 
         Parameters
         ----------
         data
-            Gives whatever a step takes.
-        totals
-            Where a `Model` adds its metrics; None: what `log` is given is averaged.
+            Iterable of the arguments of a step, of any type.
+        accumulator
+            Accumulates the metrics of a `Model`; None averages the values of `log`.
+
+        Raises
+        ------
+        RuntimeError
+            If no epoch is open.
         """
         if not self._lifecycle.epoch_open:
             raise RuntimeError(
@@ -127,35 +142,43 @@ class DrivenRun(RunControls):
         return BatchLoop(self, self._lifecycle, "train", data, accumulator or RunningMeans())
 
     def steps(self, data: Iterable[Any]) -> StepLoop:
-        """Iterate over training batches without epochs: the whole is epoch 0."""
+        """Iterate over training batches without epochs; they all form one epoch."""
         self._open_training()
         self._lifecycle.open_epoch(self.initial_epoch)
         return StepLoop(self, self._lifecycle, "train", data, RunningMeans())
 
     def test_batches(self, data: Iterable[Any], accumulator: MetricAccumulator | None = None) -> BatchLoop:
-        """Iterate over batches of an evaluation; inside an epoch, its validation.
+        """Iterate over the batches of an evaluation or, in an epoch, a validation.
 
-        A training batch that is open is closed first: log it before.
+        This closes the open training batch: call its `log` before.
         """
         return BatchLoop(self, self._lifecycle, "test", data, accumulator or RunningMeans())
 
     def predict_batches(self, data: Iterable[Any]) -> BatchLoop:
-        """Iterate over batches of a prediction; log each one's ``outputs``."""
+        """Iterate over the batches of a prediction; `log` the ``outputs`` of each."""
         return BatchLoop(self, self._lifecycle, "predict", data, RunningMeans())
 
     def log(
         self, values: Mapping[str, Any] | None = None, /, *, samples: float | None = None, **named: Any
     ) -> None:
-        """Record values of the current batch, each the mean over its samples.
+        """Record values of the current batch, each a mean over its samples.
 
-        Outside a batch they go into the logs of the epoch as they are.
+        Outside a batch, the values are added unchanged to the logs of the epoch.
 
         Parameters
         ----------
         values, **named
-            Numbers or scalar tensors of any library; read when somebody looks.
+            Numbers, or scalar tensors of any library, which are converted only
+            if they are read.
         samples
-            How many samples they stand for; None: the length of the batch.
+            Number of samples that the values are means of; None: the length of
+            the batch.
+
+        Raises
+        ------
+        RuntimeError
+            If neither a batch nor an epoch is open, or if a model accumulates
+            the metrics.
         """
         given = {**(values or {}), **named}
         loops = self._lifecycle.loops

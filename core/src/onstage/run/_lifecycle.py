@@ -1,7 +1,7 @@
-"""RunLifecycle: which stages of a run are open, and the events as they open and close.
+"""RunLifecycle: the state machine of a run, which fires the stages.
 
-The loops of `onstage.run._loops` drive it; `Run` is its public face. Opening a stage
-closes what was left open below it, so that a ``break`` anywhere does no harm.
+The loops of `onstage.run._loops` and the calls of `onstage.run._pushed` drive it.
+Opening a stage closes the stages that a ``break`` left open.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Kind = Literal["train", "test", "predict"]
 
 
 class RunState(RunContext, Protocol):
-    """The run as its own parts see it: they move it from stage to stage."""
+    """The run with the attributes that its lifecycle and loops set."""
 
     bus: Bus
     history: History
@@ -35,7 +35,7 @@ class RunState(RunContext, Protocol):
 
 
 class OpenLoop(Protocol):
-    """A loop over batches, as the lifecycle opens and closes it."""
+    """A loop over batches; implemented by `onstage.run._batch_stage.BatchStage`."""
 
     kind: Kind
     batch: int
@@ -48,15 +48,15 @@ class OpenLoop(Protocol):
         ...
 
     def close_batch(self) -> None:
-        """Fire the end of the open batch."""
+        """Close the open batch and fire its end stage."""
         ...
 
     def close(self) -> None:
-        """Close the open batch and the loop's stage."""
+        """Close the open batch and the stage."""
         ...
 
     def resume(self, state: State) -> None:
-        """Begin after the batches that are done."""
+        """Continue after the batches that a saved run has done."""
         ...
 
 
@@ -66,16 +66,16 @@ class RunLifecycle:
     Attributes
     ----------
     is_training
-        Between on_train_begin and on_train_end.
+        Whether the run is between on_train_begin and on_train_end.
     epoch_open
-        Between on_epoch_begin and the end of on_epoch_end.
+        Whether the run is between on_epoch_begin and the end of on_epoch_end.
     epoch_logs
-        The logs of the open epoch besides its training metrics.
+        Logs of the open epoch other than its training metrics.
     last_logs, fired_logs
-        The logs of the last epoch that ended, and the dict that its callbacks
+        Logs of the last epoch that ended, and the dict that its callbacks
         received, with their changes.
     loops
-        The open loops over batches, the innermost last.
+        Open loops over batches, the innermost last.
     """
 
     def __init__(self, run: RunState) -> None:
@@ -98,7 +98,7 @@ class RunLifecycle:
         """Fire on_train_begin, once."""
         run = self._run
         if self._began:
-            raise RuntimeError("a Run trains once: make a new one for another training")
+            raise RuntimeError("a Run trains once; make a new one for another training")
         self._offer_gradients()
         self._began = self.is_training = True
         run.bus.fire("on_train_begin", {}, run)
@@ -116,7 +116,7 @@ class RunLifecycle:
         self._restore(in_epoch=True)
 
     def close_epoch(self) -> None:
-        """Close what is open in the epoch, and fire on_epoch_end."""
+        """Close the open loops, and fire on_epoch_end."""
         self.close_loops()
         if not self.epoch_open:
             return
@@ -129,7 +129,7 @@ class RunLifecycle:
         self.epoch_open = self._epoch_ending = False
 
     def close_training(self) -> None:
-        """Close what is open, and fire on_train_end."""
+        """Close the open epoch, and fire on_train_end."""
         if not self.is_training:
             return
         run = self._run
@@ -143,7 +143,7 @@ class RunLifecycle:
         run.bus.fire("on_train_end", dict(self.last_logs), run)
 
     def _offer_gradients(self) -> None:
-        """Let the model fire on_optimizer_step_begin, if a callback acts in it."""
+        """Let the model fire on_optimizer_step_begin, if a callback implements it."""
         run = self._run
         emit = run.bus.compiled("on_optimizer_step_begin")
         if emit is not None:
@@ -154,13 +154,13 @@ class RunLifecycle:
             self.withdraw_gradients()
 
     def withdraw_gradients(self) -> None:
-        """Take from the model what `_offer_gradients` gave it."""
+        """Remove the gradient callback from the model."""
         if self._gives_gradients:
             self._gives_gradients = False
             self._run.model.set_gradient_callback(None)
 
     def agree(self) -> None:
-        """Let the processes of a run, where the model knows of several, agree on a stop."""
+        """Let the processes of a run agree on a stop, if the model supports it."""
         run = self._run
         if hasattr(run.model, "agree_on_stop"):
             asked = run.model.agree_on_stop()
@@ -169,7 +169,7 @@ class RunLifecycle:
     # -- the loops over batches
 
     def enter(self, loop: OpenLoop) -> None:
-        """Open a loop: a validation inside the training's loop, any other alone."""
+        """Open a loop: a test or prediction inside the training loop, any other alone."""
         if loop.kind == "train":
             self.close_loops()
             self._enter_training(loop)
@@ -194,7 +194,7 @@ class RunLifecycle:
             loop.resume(state)
 
     def leave(self, loop: OpenLoop) -> None:
-        """Take a closed loop off, and fire the end of its stage."""
+        """Remove a closed loop, and fire the end of its stage."""
         run = self._run
         self.loops.remove(loop)
         if hasattr(loop.accumulator, "finish"):
@@ -211,17 +211,17 @@ class RunLifecycle:
             run.bus.fire("on_predict_end", {}, run)
 
     def close_loops(self, above: OpenLoop | None = None) -> None:
-        """Close loops that were left open, the innermost first."""
+        """Close the loops inside `above`, or all of them, the innermost first."""
         while self.loops and self.loops[-1] is not above:
             self.loops[-1].close()
 
     # -- resume
 
     def state_dict(self, *, model: bool = True) -> State:
-        """Copy place, model and callbacks; see `Run.state_dict`."""
+        """Return a copy of position, model and callbacks; see `Run.state_dict`."""
         run, loop = self._run, self._train_loop
         if loop is not None and loop.is_open:
-            raise RuntimeError("run.state_dict must be called in a stage that ends, not inside a batch")
+            raise RuntimeError("run.state_dict must be called in an end stage, not inside a batch")
         in_epoch = self.epoch_open and not self._epoch_ending
         return {
             "epoch": run.initial_epoch if run.epoch is None else run.epoch + (not in_epoch),
@@ -232,11 +232,11 @@ class RunLifecycle:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Keep a state until its place is reached; see `Run.load_state_dict`."""
+        """Keep a state until the run reaches its position; see `Run.load_state_dict`."""
         self._run.initial_epoch = _saved_state.validate(state)
         self._resume = state
 
     def _restore(self, *, in_epoch: bool) -> None:
-        """Restore model and callbacks if the saved run was here."""
+        """Restore model and callbacks if the state was saved at this kind of position."""
         if self._resume is not None and bool(self._resume["batch"]) is in_epoch:
             _saved_state.restore(self._run, self._resume)

@@ -1,9 +1,8 @@
-"""The iterators of a Run: they open a stage, and close it at the next turn.
+"""The iterators of a Run: each iteration closes one batch or epoch and opens the next.
 
-Objects and not generators: a generator cannot tell a ``break`` from an error.
-A stage that a ``break`` leaves open is closed by the next one that opens, or at
-the end of the ``with`` block; after an error nothing is closed, and
-on_exception fires.
+They are not generators, which cannot tell a ``break`` from an error. A stage
+that a ``break`` leaves open is closed when the next one opens, or at the end of
+the ``with`` block. After an error no stage is closed, and on_exception fires.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _NO_MORE = object()
 
 
 class BatchLoop(BatchStage):
-    """Iterates over the batches of a stage; opens and closes each as the loop turns."""
+    """Iterator over the batches of a stage; opens and closes each of them."""
 
     _batches: Iterator[Any] | None = None
 
@@ -37,13 +36,13 @@ class BatchLoop(BatchStage):
             raise StopIteration
         if self._lifecycle.loops[-1] is not self:
             self._lifecycle.close_loops(above=self)
-        # Read before the batch ends: a signal during its end counts for the next one.
+        # Read before the batch ends: a signal during its end stage counts for the next batch.
         interruption = run.interruption
         if self.is_open:
             self.close_batch()
             if interruption is not None and (self.kind == "train" or not run.is_training):
                 raise interruption
-        # As in Keras, one batch runs even if a begin stage has asked to stop.
+        # As in Keras, one batch runs even if a begin stage asked to stop.
         if self.batch >= 0 and getattr(run.flags, self.stop_flag, False):
             self.close()
             raise StopIteration
@@ -51,7 +50,7 @@ class BatchLoop(BatchStage):
         if data is _NO_MORE:
             self.close()
             raise StopIteration
-        # open_batch, written out: a call more would cost a bare loop a tenth.
+        # open_batch inlined: the call would slow an empty loop by a tenth.
         self.batch += 1
         run.batch = self.batch
         run.batch_data = data
@@ -63,7 +62,7 @@ class BatchLoop(BatchStage):
 
 
 class StepLoop(BatchLoop):
-    """Training batches without epochs: one epoch, opened and closed with the loop."""
+    """Iterator over training batches without epochs; closes its one epoch and the training."""
 
     def close(self) -> None:
         """Close the loop, its epoch and the training."""
@@ -73,7 +72,7 @@ class StepLoop(BatchLoop):
 
 
 class EpochLoop:
-    """The epochs of a training; the end of the loop ends the training."""
+    """Iterator over the epochs of a training; its end closes the training."""
 
     def __init__(self, run: RunState, lifecycle: RunLifecycle) -> None:
         self.run = run

@@ -1,4 +1,4 @@
-"""Pushed stages: another program has the loop, and tells the run of each stage."""
+"""PushedStages: begin and end stages for a program that has its own loop."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class PushedStages:
         return not open_stage.stop_requested
 
     def _close_above(self, kind: Kind, stage: str) -> BatchStage:
-        """Close what is open inside a stage, and return it."""
+        """Return the open stage of a kind, after closing the stages inside it."""
         found = self._open_stage(kind)
         if found is None:
             raise _not_open(stage)

@@ -1,4 +1,4 @@
-"""What a callback asks of a model, and a run without it: refused before it starts."""
+"""Check that the model has every attribute that the callbacks need."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ _ACCESSORS = {
     "save_weights": "get_weights=…",
     "snapshot": "get_state=…",
 }
-"""Attribute of a model to the argument of `onstage.ModelView` that gives it."""
+"""Attribute of a model to the argument of `onstage.ModelView` that provides it."""
 
 
 def check(plugins: Iterable[object], model: Any) -> None:
-    """Refuse a model that lacks what a callback lists in ``needs``.
+    """Raise TypeError if the model lacks an attribute that a callback needs.
 
-    Raises
-    ------
-    TypeError
-        Names the callback, what is missing, and the accessor that gives it.
+    The message names the callback, the attribute, and the argument of
+    `onstage.ModelView` that provides it.
     """
     for plugin in plugins:
         for need in getattr(plugin, "needs", ()):
@@ -35,13 +33,13 @@ def check(plugins: Iterable[object], model: Any) -> None:
 
 
 def check_gradients(impls: Sequence[HookImpl], model: Any) -> None:
-    """Raise TypeError if the model cannot hand its gradients to on_optimizer_step_begin."""
+    """Raise TypeError if the model has no gradients for on_optimizer_step_begin."""
     if not hasattr(model, "set_gradient_callback"):
         who = type(impls[0].plugin).__name__
         lacking = "a run without a model" if model is None else type(model).__name__
         raise TypeError(
             f"{who} acts in on_optimizer_step_begin and needs the gradients, which "
-            f"{lacking} does not give; train with fit, or pass TorchModel.view(module, optimizer) to the Run"
+            f"{lacking} does not have; train with fit, or pass TorchModel.view(module, optimizer) to the Run"
         )
 
 
@@ -52,6 +50,6 @@ def _message(who: str, need: str, model: Any) -> str:
         return f"{who} needs a model with {need}, got {lacking}"
     return (
         f"{who} needs a model with {need}, got {lacking}; "
-        f"in a loop of your own pass model=onstage.ModelView({accessor}) to the Run, "
+        f"in a custom loop, pass model=onstage.ModelView({accessor}) to the Run, "
         "or for torch TorchModel.view(module, optimizer)"
     )

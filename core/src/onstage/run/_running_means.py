@@ -1,4 +1,4 @@
-"""Running means of what a hand-written loop logs."""
+"""RunningMeans: the metrics of a custom loop, accumulated batch by batch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from onstage.model import State
 
 
 class RunningMeans:
-    """Sample-weighted means since a stage began, of values given batch by batch.
+    """Sample-weighted means of logged values since a stage began.
 
-    A value may be a number, a numpy scalar, or a tensor on a device: sums are
-    formed where the value is, and become floats when somebody reads them. A
-    text, an array or None is passed through, the last one wins.
+    A value may be a number, a numpy scalar, or a tensor on a device: sums stay
+    on the device and become floats when they are read. Text, arrays and None
+    have no mean: the last one is passed on.
 
-    Implements `onstage.model.Totals`.
+    Implements `onstage.model.MetricAccumulator`.
     """
 
     def __init__(self) -> None:
@@ -26,19 +26,19 @@ class RunningMeans:
         self._batch: Logs = {}
 
     def add(self, values: Mapping[str, Any], samples: float) -> None:
-        """Count one batch's values, each the mean over its samples."""
-        # Off their graph at once, or a kept loss keeps all that it was made of.
+        """Add the values of one batch, each a mean over its samples."""
+        # Detached at once: a kept loss would keep its whole graph in memory.
         self._batch = {name: off_graph(value) for name, value in values.items()}
         for name, value in self._batch.items():
             if value is None or isinstance(value, str) or getattr(value, "ndim", None):
                 self._others[name] = value
                 continue
             total, weight = self._sums.get(name, (0.0, 0.0))
-            # Not in place: a snapshot taken before keeps its own sum.
+            # Not in place: earlier snapshots share the old sum.
             self._sums[name] = (total + value * samples, weight + samples)
 
     def replace(self, values: Mapping[str, Any]) -> None:
-        """Take values that are means over the stage already."""
+        """Replace the means by values that are already means over the stage."""
         self._batch = {name: off_graph(value) for name, value in values.items()}
         for name, value in self._batch.items():
             if value is None or isinstance(value, str) or getattr(value, "ndim", None):
@@ -47,23 +47,23 @@ class RunningMeans:
                 self._sums[name] = (value, 1.0)
 
     def logs(self) -> Logs:
-        """Give the means so far; a snapshot, read when it is first looked at."""
+        """Return the means so far: a snapshot, computed when it is first read."""
         sums, others = dict(self._sums), dict(self._others)
         if not sums:
             return others
         return LazyLogs(lambda: {name: _mean(*pair) for name, pair in sums.items()} | others)
 
     def batch_logs(self) -> Logs:
-        """Give the last batch's own values."""
+        """Return the values of the last batch alone."""
         batch = self._batch
         return LazyLogs(lambda: {name: as_number(value) for name, value in batch.items()})
 
     def state_dict(self) -> State:
-        """Give the sums, for a run that is resumed in mid-epoch."""
+        """Return the sums, for a run that is resumed within an epoch."""
         return {name: [as_number(total), weight] for name, (total, weight) in self._sums.items()}
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` gave; raises StateError for anything else."""
+        """Restore a state of `state_dict`. Raise StateError if it is not one."""
         if not all(_is_pair(pair) for pair in state.values()):
             raise StateError("the saved means must be pairs of a sum and a weight")
         self._sums = {name: (total, weight) for name, (total, weight) in state.items()}
@@ -78,9 +78,10 @@ def _mean(total: Any, weight: float) -> Any:
 
 
 def sample_count(data: Any) -> int:
-    """Count the samples of a batch: the length of the first array in it.
+    """Return the number of samples in a batch: the length of its first array.
 
-    Looks into tuples, lists and dicts; 1 where there is nothing with a shape.
+    Arrays are searched in tuples, lists and dicts. Without one, it is the
+    length of a list, and else 1.
     """
     if isinstance(data, Mapping):
         data = tuple(data.values())

@@ -1,4 +1,4 @@
-"""The state of a run: what is saved beside its place, and how it is restored."""
+"""Save, validate and restore the states of the model and the callbacks of a run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from onstage.validation import validate_state
 
 
 def of_run(run: Any, *, model: bool) -> State:
-    """Copy the states of model and callbacks.
+    """Return copies of the states of model and callbacks.
 
     Parameters
     ----------
     model
-        False if the state of the model is saved elsewhere.
+        Whether to include the state of the model.
     """
     has_state = model and hasattr(run.model, "state_dict")
     return {
@@ -29,7 +29,7 @@ def of_run(run: Any, *, model: bool) -> State:
 
 
 def validate(state: State) -> int:
-    """Return the epoch of a saved run; raise StateError if it is no run's state."""
+    """Return the epoch of a saved run. Raise StateError if it is not the state of a run."""
     nothing = type(None)
     epoch, batch, accumulator, *_ = validate_state(
         state,
@@ -51,7 +51,7 @@ def restore(run: Any, state: State) -> None:
     Raises
     ------
     StateError
-        A callback cannot use its state.
+        If a callback cannot use its state.
     """
     if state["model"] is not None:
         run.model.load_state_dict(state["model"])
@@ -60,17 +60,17 @@ def restore(run: Any, state: State) -> None:
         plugin: Any = present.get(name)
         if plugin is not None:
             _restore_plugin(name, plugin, saved)
-        # On ranks other than 0 its ``ranks`` may leave it out.
+        # On ranks above 0 a callback may be missing because of its ``ranks``.
         elif isinstance(saved, dict) and saved and run.rank == 0:
-            _setup.warn(f"callback {name} of the saved run is not in this one: its state is left out")
+            _setup.warn(f"callback {name} of the saved run is not in this one; its state is left out")
 
 
 def _restore_plugin(name: str, plugin: Any, saved: State) -> None:
     try:
         plugin.load_state_dict(saved)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # A file may hold anything: the error is a fault of the file.
+        # A file may hold anything, so the error is a fault of the file.
         raise StateError(
             f"the saved state of callback {name} cannot be used: {type(error).__name__}: {error}; "
-            "resume with the callbacks of the saved run, or begin anew without its backup"
+            "resume with the callbacks of the saved run, or start again without its backup"
         ) from error

@@ -1,14 +1,6 @@
-"""Run: where a training is. The only thing that fires stages.
+"""Run: one training and its callbacks; the only class that fires stages.
 
-`trainer.Trainer.fit` is written on the public methods of this class, and a
-loop of your own uses the same ones::
-
-    with onstage.Run(model=model, callbacks=[EarlyStopping(), "csv_logger"], epochs=10) as run:
-        for epoch in run.epochs():
-            for x, y in run.batches(loader):
-                run.log(loss=step(x, y))
-            for x, y in run.test_batches(validation_loader):
-                run.log(loss=evaluate(x, y))
+`onstage.Trainer` is written on its public methods, which custom loops use too.
 """
 
 from __future__ import annotations
@@ -28,29 +20,30 @@ from onstage.run._pushed import PushedStages
 
 
 class Run(DrivenRun):
-    """One training, evaluation or prediction, and the callbacks in it.
+    """One training, evaluation or prediction, with its callbacks.
 
     Parameters
     ----------
     model
-        What callbacks get as ``self.model``; may be None in a loop of one's own.
+        ``self.model`` of the callbacks; may be None in a custom loop.
     callbacks
-        Instances, names of installed callbacks, ``{"name": {option: value}}``;
-        nested lists are fine.
+        Instances, names of installed callbacks, ``{"name": {option: value}}``,
+        or nested lists of these.
     epochs
-        The index after the last epoch, as in Keras; None: until somebody stops it.
+        Index after the last epoch, as in Keras; None: until a callback stops it.
     initial_epoch
-        The first epoch.
+        Number of the first epoch.
     steps, batch_size, samples
-        Of an epoch, for `params`; None where unknown.
+        Size of an epoch, for `params`; None if unknown.
     verbose
-        0 silent, 1 a progress bar, 2 a line per epoch, "auto" by the terminal.
+        0: silent; 1: a progress bar; 2: a line per epoch; "auto": depends on
+        the terminal.
     metric_names
-        All names that a model will put into the logs of on_epoch_end, where
-        that is known: a misspelt ``monitor`` is then refused before the first step.
+        All names that the model adds to the logs of on_epoch_end, None if
+        unknown. With them, a misspelt ``monitor`` is refused before training.
     profile
-        Print at the end what each callback cost, stage by stage; None: as set
-        in the environment or the project's settings.
+        Whether to print at the end the time that each callback took in each
+        stage; None: by the environment or the project's settings.
 
     Attributes
     ----------
@@ -59,23 +52,39 @@ class Run(DrivenRun):
     history
         The `History` of this run.
     params
-        What callbacks get as ``self.params``.
+        ``self.params`` of the callbacks.
     epoch, batch
-        Where the run is, from 0; None outside.
+        Numbers of the current epoch and batch, from 0; None outside.
     batch_data
-        What the data gave for the current batch. Its arrays may be reused for
-        the next one: copy what you keep.
+        Data of the current batch. Its arrays may be reused for the next batch:
+        copy those that you keep.
     stop_reason, stopped_by
-        What was given to `stop`, and by which callback; None until then.
+        Reason given to the first `stop`, and name of the callback; None without.
     test_logs
-        The metrics of the last evaluation or validation, without ``val_``.
+        Metrics of the last evaluation or validation, without ``val_``.
     resumed
-        Whether `load_state_dict` was called: files are continued, not begun.
+        Whether `load_state_dict` was called: append to files, don't truncate them.
     rank
-        Of this process among several; 0 when there is one.
+        Rank of this process; 0 if there is only one.
     interruption
-        The `Interrupted` that will come out of the loop, from the moment when
-        a signal has come that `stop_on_signal` takes; None until then.
+        The `Interrupted` that will be raised after the current batch, because
+        a signal of `stop_on_signal` was received; else None.
+
+    Examples
+    --------
+    A custom training loop, here on numbers in place of batches:
+
+    >>> from onstage.callbacks import EarlyStopping
+    >>> with Run(callbacks=[EarlyStopping("val_loss")], epochs=10) as run:
+    ...     for epoch in run.epochs():
+    ...         for batch in run.batches([1.0, 2.0]):
+    ...             run.log(loss=batch)
+    ...         for batch in run.test_batches([3.0]):
+    ...             run.log(loss=batch)
+    >>> run.history.history
+    {'loss': [1.5, 1.5], 'val_loss': [3.0, 3.0]}
+    >>> run.history.stopped_by
+    'EarlyStopping'
     """
 
     def __init__(
@@ -120,16 +129,16 @@ class Run(DrivenRun):
     # -- open and close
 
     def open(self) -> Self:
-        """Begin the run: hand model, params and run to the callbacks.
+        """Open the run: set model, params and run of the callbacks.
 
-        ``with Run(…) as run:`` does it, and closes the run at the end of the block.
+        ``with Run(…) as run:`` opens the run, and closes it after the block.
 
         Raises
         ------
         RuntimeError
-            The run was opened before.
+            If the run was opened before.
         TypeError
-            The model lacks something that a callback needs.
+            If the model lacks an attribute that a callback needs.
         """
         if self._opened:
             raise RuntimeError("a Run must be opened once; make a new one for another training")
@@ -151,13 +160,13 @@ class Run(DrivenRun):
         return self
 
     def close(self, error: BaseException | None = None) -> None:
-        """End the run; do nothing if it is over.
+        """Close the run; do nothing if it is closed.
 
         Parameters
         ----------
         error
-            The exception that ends it: on_exception fires. None: all stages
-            that are open end. on_teardown fires in either case.
+            The exception that ended the loop: on_exception fires. None: all
+            open stages end. on_teardown fires in both cases.
         """
         if self._over:
             return

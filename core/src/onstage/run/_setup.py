@@ -1,4 +1,4 @@
-"""What a run begins with: its callbacks in their order, and what it reports."""
+"""Set up a run: its callbacks in call order, and its reports."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PROGRESS_BAR = "progbar_logger"
 
 
 def resolve_callbacks(callbacks: Any, verbose: int | str, rank: int) -> tuple[list[object], History]:
-    """Put the callbacks of a run in order.
+    """Return the callbacks of a run in call order, and its History.
 
-    Always-on plugins first, then the list as given (but for ``before`` and
-    ``after``), then History, then the progress bar. On a rank above 0 only
-    those with ``ranks = "all"``.
+    Always-on plugins come first, then the list in its order (except for
+    ``before`` and ``after``), then History, then the progress bar. Ranks above 0
+    keep only callbacks with ``ranks = "all"``.
 
     Raises
     ------
     TypeError, ValueError, PluginError
-        A name is unknown, an option doesn't exist, an order is circular.
+        If a name or an option is unknown, or an order is circular.
     """
     if verbose not in (0, 1, 2, "auto"):
         raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}")
@@ -45,7 +45,7 @@ def resolve_callbacks(callbacks: Any, verbose: int | str, rank: int) -> tuple[li
 
 
 def progress_bar(verbose: int | str) -> list[object]:
-    """Make the progress bar, if it is installed; "auto" goes without."""
+    """Make the progress bar. If it is not installed, warn, except for "auto"."""
     try:
         return [_factory.callback(PROGRESS_BAR)]
     except PluginError as error:
@@ -55,7 +55,7 @@ def progress_bar(verbose: int | str) -> list[object]:
 
 
 def describe_plugins(named: list[tuple[str, object]]) -> list[dict[str, Any]]:
-    """Record the plugins of a run: name, distribution, version, options; in order."""
+    """Return name, distribution, version and options of each plugin, in order."""
     record = []
     for name, plugin in named:
         _, distribution, version = _discovery.provenance(plugin)
@@ -66,10 +66,9 @@ def describe_plugins(named: list[tuple[str, object]]) -> list[dict[str, Any]]:
 
 
 def plain_options(plugin: object) -> dict[str, Any]:
-    """Give the constructor's arguments that a plugin keeps under their own names.
+    """Return the constructor's arguments that a plugin stores under their names.
 
-    Only plain values: what JSON can hold. Names that begin with an underscore,
-    and secrets (``token``, ``headers``), are left out.
+    Only strings, numbers and booleans; without secrets (``token``, ``headers``).
     """
     signature = signature_of(cast(Callable[..., object], type(plugin)))
     parameters = signature.parameters if signature else ()
@@ -78,32 +77,32 @@ def plain_options(plugin: object) -> dict[str, Any]:
 
 
 def warn(message: str) -> None:
-    """Warn the user, from wherever the run was made."""
+    """Warn at the place where the run was made."""
     warnings.warn(message, OnstageWarning, stacklevel=4)
 
 
 class Report:
-    """What traces or times the calls of a run, as asked for."""
+    """The trace and the profile of the calls of a run."""
 
     def __init__(self, profile: Profile | None, trace: Trace | None) -> None:
         self._profile = profile
         self._trace = trace
 
     def instrument(self, stage: str, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap a method that a stage will call."""
+        """Wrap a method of a callback to trace and time it."""
         for instrument in (self._profile, self._trace):
             if instrument is not None:
                 method = instrument.wrap(stage, name, method)
         return method
 
     def close(self) -> None:
-        """Print the table of a profile."""
+        """Print the table of the profile, if there is one."""
         if self._profile is not None:
             print(self._profile.table(), file=sys.stderr)
 
 
 def report(profile: bool | None) -> Report | None:
-    """Give what traces or times this run's calls; None when nobody asked."""
+    """Make the report of a run, by its argument and the user's settings; None without."""
     settings = _config.settings()
     timed = settings.profile if profile is None else profile
     if not (timed or settings.trace):

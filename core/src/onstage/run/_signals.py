@@ -1,4 +1,4 @@
-"""Signals that end a run behind its next batch, rather than anywhere in it."""
+"""SignalHandlers: end a run after its current batch, not in the middle of it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from onstage.errors import Interrupted
 
 
 class SignalHandlers:
-    """Takes a run's signals, and gives them back when the run is over.
+    """Handles signals during a run, and restores the handlers after it.
 
     Parameters
     ----------
     receive
-        Called with an `Interrupted` when the first signal has come.
+        Called with an `Interrupted` when the first signal is received.
     """
 
     def __init__(self, receive: Callable[[Interrupted], None]) -> None:
@@ -28,7 +28,7 @@ class SignalHandlers:
         self._process = os.getpid()
 
     def add(self, signum: int) -> None:
-        """Take a signal; `Run.stop_on_signal` says what is raised."""
+        """Handle a signal; see `Run.stop_on_signal` for the errors."""
         try:
             number = signal.Signals(signum)
         except ValueError as error:
@@ -36,15 +36,15 @@ class SignalHandlers:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError(
                 f"stop_on_signal({number.name}) must be called in the main thread, got thread "
-                f"{threading.current_thread().name!r}; Python handles signals there alone"
+                f"{threading.current_thread().name!r}; Python handles signals only there"
             )
         if number in self._before:
             return
         before = signal.getsignal(number)
         if before is None:
             raise RuntimeError(
-                f"{number.name} must have a handler that Python knows, got one of another language's, "
-                "which could not be put back"
+                f"{number.name} must have a handler that Python can restore, "
+                "got one that another language installed"
             )
         try:
             signal.signal(number, self._note)
@@ -54,7 +54,7 @@ class SignalHandlers:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
-            # A forked child, such as a loader's worker: it dies as it would have without us.
+            # A forked child, such as a loader's worker, keeps the previous behaviour.
             signal.signal(signum, self._before[signum])
             signal.raise_signal(signal.Signals(signum))
             return
@@ -64,9 +64,9 @@ class SignalHandlers:
             self._received.append(signum)
 
     def close(self) -> None:
-        """Put the handlers back, and hand them each signal that has come."""
+        """Restore the handlers, and raise each received signal again."""
         for signum, before in self._before.items():
-            if signal.getsignal(signum) == self._note:  # else somebody has a newer one there
+            if signal.getsignal(signum) == self._note:  # else a newer handler was installed
                 signal.signal(signum, before)
         self._before.clear()
         for signum in self._received:
