@@ -8,7 +8,7 @@ from onstage.hookspecs import STAGES, Stages
 
 
 class Recording:
-    """Records ``(stage, index, logs)`` of every call, logs as a plain dict."""
+    """Records every call as ``(stage, number, logs)``, logs as a plain dict."""
 
     def __init__(self, name=""):
         self.name = name

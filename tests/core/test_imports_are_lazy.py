@@ -1,4 +1,4 @@
-"""A program pays for what it uses: nothing is imported before it is needed."""
+"""Modules are imported only when they are needed."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 SLOW = ("importlib.metadata", "email", "socket", "tomllib", "difflib", "http", "multiprocessing", "asyncio")
-"""Of the standard library: none of them is needed by a plain training."""
+"""Modules of the standard library that a plain training does not need."""
 
 MODEL = """
 import numpy as np
@@ -21,7 +21,7 @@ x, y = np.ones((8, 3), np.float32), np.zeros((8, 2), np.float32)
 
 @pytest.fixture(scope="module")
 def run_in(tmp_path_factory):
-    """Run a program in a process of its own; gives the modules that it has imported."""
+    """Return a function that runs a program in its own process and returns the modules it imported."""
     folder = tmp_path_factory.mktemp("project")
     report = (
         "import json, sys\n"
@@ -46,13 +46,13 @@ def run_in(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def imported(run_in):
-    """As `run_in`, without what an environment's own start-up files import."""
+    """Return `run_in`, without the modules that start-up files of the environment import."""
     bare = run_in("")
     return lambda program: run_in(program) - bare
 
 
 def third_parties(modules):
-    """Name the packages that are neither Python's nor onstage's core."""
+    """Return the packages outside the standard library and the core."""
     return {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - {"onstage"}
 
 
@@ -74,7 +74,7 @@ def test_the_base_of_callbacks_needs_neither_pluggy_nor_a_plugin(imported):
     assert third_parties(modules) <= {"numpy"}
 
 
-def test_a_model_and_its_layers_need_numpy_and_pluggy_alone(imported):
+def test_a_model_and_its_layers_need_only_numpy_and_pluggy(imported):
     modules = imported("from onstage import Sequential, layers")
 
     assert third_parties(modules) == {"numpy", "pluggy"}
@@ -88,7 +88,7 @@ def test_a_silent_training_imports_no_plugin_and_nothing_slow(imported):
     assert modules.isdisjoint(SLOW)
 
 
-def test_a_line_for_each_epoch_imports_the_progress_bar_alone(imported):
+def test_a_line_for_each_epoch_imports_only_the_progress_bar(imported):
     modules = imported(MODEL + "model.fit(x, y, epochs=2, verbose=2)")
 
     assert third_parties(modules) == {
@@ -98,7 +98,7 @@ def test_a_line_for_each_epoch_imports_the_progress_bar_alone(imported):
     }
 
 
-def test_a_callback_by_name_imports_its_own_plugin_alone(imported):
+def test_a_callback_by_name_imports_only_its_own_plugin(imported):
     modules = imported(
         MODEL + "model.fit(x, y, verbose=0, callbacks={'early_stopping': {'monitor': 'loss'}})"
     )
@@ -113,7 +113,7 @@ def test_a_callback_by_name_imports_its_own_plugin_alone(imported):
         ("RemoteMonitor()", "requests"),
     ],
 )
-def test_a_callback_imports_its_library_no_sooner_than_it_trains(imported, made, library):
+def test_constructing_a_callback_does_not_import_its_library(imported, made, library):
     module = made.partition("(")[0]
     modules = imported(f"from onstage.callbacks import {module}\ncallback = {made}")
 
@@ -121,7 +121,7 @@ def test_a_callback_imports_its_library_no_sooner_than_it_trains(imported, made,
     assert library not in third_parties(modules)
 
 
-def test_tensorboard_imports_its_library_in_the_training(imported):
+def test_tensorboard_imports_its_library_when_it_trains(imported):
     training = "model.fit(x, y, verbose=0, callbacks={'tensorboard': {'log_dir': 'logs'}})"
 
     assert "tensorboardX" in third_parties(imported(MODEL + training))

@@ -1,4 +1,4 @@
-"""Logs that are computed at the first look are a dict to whoever looks."""
+"""Lazy logs behave like the dict of their values; running means weigh by samples."""
 
 import copy
 import json
@@ -43,7 +43,7 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-def test_pending_logs_look_like_the_dict_that_they_become(look):
+def test_lazy_logs_behave_like_the_dict_of_their_values(look):
     reads = []
     logs = LazyLogs(lambda: reads.append(1) or VALUES)
     assert reads == []
@@ -53,13 +53,13 @@ def test_pending_logs_look_like_the_dict_that_they_become(look):
     assert reads == [1]
 
 
-def test_two_pending_logs_of_the_same_values_are_equal():
+def test_two_lazy_logs_of_the_same_values_are_equal():
     assert LazyLogs(lambda: VALUES) == LazyLogs(lambda: VALUES)
     assert LazyLogs(lambda: VALUES) != LazyLogs(dict)
     assert LazyLogs(lambda: VALUES) | LazyLogs(lambda: {"f1": 1}) == {**VALUES, "f1": 1}
 
 
-def test_a_value_added_before_the_first_look_is_kept():
+def test_a_value_added_before_the_first_read_is_kept():
     logs = LazyLogs(lambda: VALUES)
 
     logs["f1"] = 0.5
@@ -87,7 +87,7 @@ def test_means_taken_earlier_do_not_change():
     assert means.logs() == {"loss": 2.0}
 
 
-def test_means_pass_on_what_has_no_mean():
+def test_values_without_a_mean_are_passed_on():
     means = RunningMeans()
     means.add({"loss": 1.0, "phase": "warm-up", "image": np.eye(2)}, samples=2)
     means.add({"loss": 2.0, "phase": "full"}, samples=2)
@@ -98,7 +98,7 @@ def test_means_pass_on_what_has_no_mean():
     assert logs["phase"] == "full"
 
 
-def test_restored_means_go_on_to_the_same_bits():
+def test_restored_means_continue_to_the_same_bits():
     means, whole = RunningMeans(), RunningMeans()
     values = np.random.default_rng(0).normal(size=20)
     for value in values:

@@ -1,4 +1,4 @@
-"""A module of onstage can be imported in every way that Python has."""
+"""Public modules can be imported by every form of the import statement."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def test_a_public_module_is_one_object_however_it_is_imported(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(MODULES) - {"callbacks", "testing"}))
-def test_what_a_public_module_hands_out_is_the_numpy_backends_own(name):
+def test_a_public_module_exports_the_objects_of_the_numpy_backend(name):
     public, own = import_module(f"onstage.{name}"), import_module(f"onstage.nn.{name}")
 
     assert all(getattr(public, each) is getattr(own, each) for each in own.__all__)
@@ -39,5 +39,5 @@ def test_classes_and_modules_are_imported_by_their_dotted_names():
     assert printed.stdout.split() == ["1", "0.5", "1.0"]
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_exists():
     assert all(hasattr(onstage, name) for name in onstage.__all__)

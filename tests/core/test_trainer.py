@@ -1,4 +1,4 @@
-"""fit, evaluate and predict on the numpy model, as a user of Keras would try them."""
+"""fit, evaluate and predict on the numpy model, used as in Keras."""
 
 import re
 
@@ -22,7 +22,7 @@ def classifier(seed=0, dropout=0.0):
 
 
 def line():
-    """A model whose one weight w and loss (w - 1)² are known in closed form."""
+    """Return a model with one weight w = 3, and on `ONES` the loss (w - 1)²."""
     model = Sequential([layers.Input((1,)), layers.Dense(1, use_bias=False)])
     model.compile(optimizers.SGD(0.25), "mse")
     model.set_weights([np.array([[3.0]], "float32")])
@@ -32,7 +32,7 @@ def line():
 ONES = np.ones((4, 1), "float32")
 
 
-def test_the_loss_of_a_known_model_falls_as_by_hand():
+def test_the_loss_of_a_known_model_falls_as_computed_by_hand():
     model = line()
 
     history = model.fit(ONES, ONES, batch_size=4, epochs=3, verbose=0)
@@ -82,7 +82,7 @@ def test_steps_without_a_batch_size_leave_no_row_out():
     assert (params[0]["steps"], params[0]["batch_size"]) == (4, 5)
 
 
-def test_real_structure_is_learnt():
+def test_a_classifier_learns_separable_data():
     model = classifier()
 
     history = model.fit(X, Y, epochs=150, verbose=0, seed=0)
@@ -105,7 +105,7 @@ def test_a_seed_makes_a_run_repeatable_to_the_bit():
     assert runs[0][1] != runs[2][1]
 
 
-def test_a_seed_of_fit_covers_the_weights_of_a_model_that_is_built_by_it():
+def test_a_seed_of_fit_also_seeds_the_weights_that_fit_builds():
     losses = [classifier(seed=None).fit(X, Y, verbose=0, seed=3).history["loss"] for _ in range(2)]
 
     assert losses[0] == losses[1]
@@ -173,7 +173,7 @@ def test_validation_freq_counts_epochs_from_one(freq, epochs):
     assert history.epochs_of.get("val_loss", []) == epochs
 
 
-def test_evaluate_gives_a_number_a_list_or_a_dict():
+def test_evaluate_returns_a_number_a_list_or_a_dict():
     model = classifier()
     model.fit(X, Y, verbose=0)
 
@@ -185,7 +185,7 @@ def test_evaluate_gives_a_number_a_list_or_a_dict():
     assert isinstance(line().evaluate(ONES, ONES, verbose=0), float)
 
 
-def test_evaluate_inside_a_callback_disturbs_nothing():
+def test_evaluate_inside_a_callback_does_not_change_the_training():
     class Peeks:
         def on_train_batch_end(self, batch, run):
             run.model.evaluate(X, Y, batch_size=7, verbose=0)
@@ -197,7 +197,7 @@ def test_evaluate_inside_a_callback_disturbs_nothing():
     assert peeked.history == plain.history
 
 
-def test_predict_gives_one_array_that_is_ours_to_keep():
+def test_predict_returns_a_new_array():
     model = classifier()
     model.fit(X, Y, verbose=0)
 
@@ -221,7 +221,7 @@ def test_single_batches_fire_no_stage_and_match_the_loops():
     np.testing.assert_array_equal(by_hand.predict_on_batch(ONES), by_fit.predict(ONES, verbose=0))
 
 
-def test_stopping_a_prediction_and_an_evaluation():
+def test_a_callback_can_stop_a_prediction_or_an_evaluation():
     class StopsBoth:
         def on_test_batch_end(self, run):
             run.model.stop_evaluating = True
@@ -237,7 +237,7 @@ def test_stopping_a_prediction_and_an_evaluation():
     assert len(model.predict(X, batch_size=10, verbose=0)) == 30
 
 
-def test_the_data_is_left_as_it_is():
+def test_fit_does_not_change_the_data():
     x, y = X.copy(), Y.copy()
 
     classifier(dropout=0.5).fit(x, y, epochs=2, verbose=0)
@@ -304,7 +304,7 @@ def test_bad_types_are_refused_before_the_first_stage(arguments, match):
     refused(match, TypeError, **arguments)
 
 
-def test_an_uncompiled_model_says_so():
+def test_an_uncompiled_model_is_refused():
     with pytest.raises(ValueError, match=re.escape("You must call compile()")):
         Sequential([layers.Dense(1)]).fit(X, Y, verbose=0)
 

@@ -1,4 +1,4 @@
-"""The record of a run, saved and continued."""
+"""The record of a run can be saved and continued."""
 
 import math
 
@@ -12,7 +12,7 @@ from onstage.testing import FakeModel
 
 @pytest.fixture
 def record():
-    """Make the record of three epochs: numbers, a NaN, a text, and a metric of one epoch alone."""
+    """Return the record of three epochs: numbers, a NaN, text, and a metric of only one epoch."""
     history = History()
     history.on_epoch_end(0, {"loss": 0.1, "note": "first"})
     history.on_epoch_end(1, {"loss": math.nan, "note": "second", "val_loss": 0.3})
@@ -20,7 +20,7 @@ def record():
     return history
 
 
-def test_a_record_comes_back_from_a_file_as_it_was(record, tmp_path):
+def test_a_record_is_restored_from_a_file(record, tmp_path):
     storage.save(tmp_path / "record", record.state_dict())
     other = History()
 
@@ -44,14 +44,14 @@ def test_a_state_is_a_copy(record):
     assert len(state["epoch"]) == len(state["history"]["loss"]) == len(state["history"]["note"]) == 3
 
 
-def test_an_empty_record_comes_back_empty(record):
+def test_an_empty_record_is_restored_as_empty(record):
     record.load_state_dict(History().state_dict())
 
     assert (record.epoch, record.history, record.epochs_of) == ([], {}, {})
 
 
 @pytest.mark.parametrize("values", [np.zeros((2, 2)), np.float64(1), "text", None])
-def test_what_is_no_list_of_values_is_refused_and_the_record_stays(record, values):
+def test_a_metric_that_is_not_a_list_is_refused_and_the_record_is_kept(record, values):
     state = record.state_dict()
     state["history"]["loss"] = values
 

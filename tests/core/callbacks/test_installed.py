@@ -21,25 +21,25 @@ def pack(plugin_site):
     return plugin_site
 
 
-def test_imports_a_third_partys_callback_by_its_class_and_no_other_package(pack):
+def test_importing_a_third_party_callback_imports_no_other_package(pack):
     from onstage.callbacks import OneThing
 
     assert OneThing.__module__ == "one_mod"
     assert "two_mod" not in sys.modules
 
 
-def test_has_onstages_own_callbacks(pack):
+def test_the_callbacks_of_the_core_can_be_imported(pack):
     from onstage.callbacks import Callback, History
 
     assert (Callback, History) == (onstage.Callback, onstage.History)
 
 
-def test_lists_what_is_there_without_importing_it(pack):
+def test_dir_lists_installed_callbacks_without_importing_them(pack):
     assert dir(callbacks) == ["Callback", "History", "OneThing", "TwoThing"]
     assert "one_mod" not in sys.modules
 
 
-def test_a_star_import_brings_them_all(pack):
+def test_a_star_import_imports_all_callbacks(pack):
     namespace = {}
 
     exec("from onstage.callbacks import *", namespace)
@@ -47,7 +47,7 @@ def test_a_star_import_brings_them_all(pack):
     assert {"Callback", "History", "OneThing", "TwoThing"} <= set(namespace)
 
 
-def test_an_unknown_name_in_an_import_gets_the_closest_one(pack):
+def test_an_unknown_name_in_an_import_raises_with_the_closest_one(pack):
     with pytest.raises(
         ImportError, match=r"no installed callback is called 'OneThin'; did you mean 'OneThing'\?"
     ):
@@ -63,11 +63,11 @@ def test_an_unknown_attribute_is_an_attribute_error(pack):
     assert getattr(callbacks, "Nothing", 3) == 3
 
 
-def test_a_name_of_the_import_system_is_plainly_absent(pack):
+def test_a_name_of_the_import_system_is_absent(pack):
     assert not hasattr(callbacks, "__wrapped__")
 
 
-def test_a_broken_plugin_says_why_and_the_others_import(pack):
+def test_a_broken_plugin_raises_the_reason_and_others_can_be_imported(pack):
     pack.add("bad", callbacks={"bad": "bad_mod:Bad"}, modules={"bad_mod": "1 +"})
 
     with pytest.raises(PluginError, match=r"callback 'bad' of bad 1\.0 is broken: .* SyntaxError"):
@@ -84,7 +84,7 @@ def test_a_class_claimed_by_two_entry_points_is_refused_with_both(pack):
         callbacks.OneThing  # noqa: B018
 
 
-def test_what_was_installed_since_is_found(pack):
+def test_a_callback_installed_later_is_found(pack):
     dir(callbacks)
     info = pack.folder / "late-1.0.dist-info"
     info.mkdir()
@@ -102,7 +102,7 @@ def test_a_blocked_callback_can_still_be_imported_by_the_users_own_import(pack, 
     assert OneThing.__name__ == "OneThing"
 
 
-def test_onstage_callback_makes_one_whether_or_not_the_base_class_was_imported():
+def test_onstage_callback_works_before_and_after_the_base_class_is_imported():
     program = (
         "import onstage\n"
         "for _ in range(2):\n"

@@ -39,7 +39,7 @@ def begin(*callbacks, model=None, names=LOSS_AND_ACCURACY):
         ("val_precision", "max"),
     ],
 )
-def test_auto_knows_which_way_a_common_metric_is_better(name, direction):
+def test_auto_knows_the_direction_of_common_metrics(name, direction):
     assert Monitor(name).direction_for(model=None) == direction
 
 
@@ -56,7 +56,7 @@ def test_a_mode_wins_over_model_and_name():
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "something"])
-def test_a_metric_whose_direction_cannot_be_told_is_refused_when_training_begins(name):
+def test_a_metric_of_unknown_direction_is_refused_when_training_begins(name):
     with pytest.raises(ValueError, match=f"mode must be 'min' or 'max' for monitor '{name}'"):
         begin(Watches(name), names=None)
 
@@ -66,12 +66,12 @@ def test_an_unknown_monitor_is_refused_with_the_closest_name():
         begin(Watches("val_acuracy"))
 
 
-def test_a_validation_metric_without_validation_says_what_is_missing():
+def test_a_validation_metric_without_validation_is_refused_with_the_missing_argument():
     with pytest.raises(ValueError, match="need validation_data or validation_split"):
         begin(Watches("val_loss"), names=("loss",))
 
 
-def test_what_another_callback_declares_to_add_may_be_watched():
+def test_a_metric_that_another_callback_declares_can_be_watched():
     class AddsRate(Callback):
         adds_logs = ("learning_rate",)
 
@@ -81,7 +81,7 @@ def test_what_another_callback_declares_to_add_may_be_watched():
     begin(Watches("learning_rate", "min"), AddsRate())
 
 
-def test_nothing_is_refused_beside_a_callback_that_may_add_anything():
+def test_any_name_is_accepted_if_a_callback_does_not_declare_what_it_adds():
     class AddsSomething:
         def on_epoch_end(self, logs):
             logs["anything"] = 1.0
@@ -98,7 +98,7 @@ def test_a_callback_that_cannot_add_to_an_epoch_leaves_the_names_known():
     assert expected_log_names(run, None) == ("loss",)
 
 
-def test_a_missing_metric_warns_once_with_the_names_there_are():
+def test_a_missing_metric_warns_once_with_the_names_in_the_logs():
     monitor = Monitor("val_loss")
 
     with pytest.warns(
@@ -110,14 +110,14 @@ def test_a_missing_metric_warns_once_with_the_names_there_are():
         assert monitor.read({"loss": 1.0}) is None
 
 
-def test_a_metric_that_is_known_to_come_in_other_epochs_does_not_warn():
+def test_a_metric_that_other_epochs_will_log_does_not_warn():
     watches = Watches("val_loss")
     begin(watches)
 
     assert watches.monitor.read({"loss": 1.0}) is None
 
 
-def test_a_value_that_is_no_number_is_warned_of_and_left_out():
+def test_a_value_that_is_not_a_number_warns_and_is_ignored():
     with pytest.warns(OnstageWarning, match="is not a number but str"):
         assert Monitor("loss").read({"loss": "high"}) is None
 
@@ -126,7 +126,7 @@ def test_a_value_that_is_no_number_is_warned_of_and_left_out():
     ("mode", "value", "best", "improved"),
     [
         ("min", 0.9, 1.0, True),
-        ("min", 0.75, 1.0, False),  # by min_delta exactly: not enough
+        ("min", 0.75, 1.0, False),  # better by exactly min_delta
         ("min", 0.7, 1.0, True),
         ("max", 1.25, 1.0, False),
         ("max", 1.3, 1.0, True),
@@ -137,7 +137,7 @@ def test_a_value_that_is_no_number_is_warned_of_and_left_out():
         ("max", -math.inf, None, True),
     ],
 )
-def test_improvement_is_strict_and_never_a_nan(mode, value, best, improved):
+def test_an_improvement_is_strict_and_never_nan(mode, value, best, improved):
     min_delta = 0.0 if value == 0.9 else 0.25
     monitor = Monitor("loss", mode, min_delta)
     monitor.resolve(Callback())

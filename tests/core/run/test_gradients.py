@@ -1,4 +1,4 @@
-"""on_optimizer_step_begin: gradients between backward and update, live."""
+"""on_optimizer_step_begin receives live gradients between backward and update."""
 
 import pickle
 
@@ -52,7 +52,7 @@ def test_a_change_in_place_changes_the_update():
         np.testing.assert_array_equal(new, old)
 
 
-def test_a_frozen_layer_has_no_gradient_in_the_list():
+def test_frozen_layers_have_no_gradient_in_the_list():
     model, sees = linear(), Sees()
     model.layers[0].trainable = False
 
@@ -61,7 +61,7 @@ def test_a_frozen_layer_has_no_gradient_in_the_list():
     assert [each.shape for each in sees.seen[0][1]] == [(3, 1), (1,)]
 
 
-def test_the_model_forgets_the_callbacks_when_the_training_is_over():
+def test_the_model_drops_the_callbacks_after_the_training():
     model, sees = linear(), Sees()
     model.fit(X, Y, callbacks=[sees], verbose=0)
 
@@ -70,7 +70,7 @@ def test_the_model_forgets_the_callbacks_when_the_training_is_over():
     assert len(sees.seen) == 1
 
 
-def test_a_model_is_copied_in_mid_training():
+def test_a_model_can_be_pickled_during_training():
     class Copies(Callback):
         def on_epoch_end(self):
             self.copy = pickle.loads(pickle.dumps(self.model))
@@ -82,7 +82,7 @@ def test_a_model_is_copied_in_mid_training():
     np.testing.assert_array_equal(copies.copy.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
-def test_a_callback_that_is_registered_in_mid_training_acts_from_the_next_epoch_on():
+def test_a_callback_registered_during_training_receives_gradients_from_the_next_epoch():
     late = Sees()
 
     class Registers(Callback):
@@ -95,7 +95,7 @@ def test_a_callback_that_is_registered_in_mid_training_acts_from_the_next_epoch_
     assert [batch for batch, _ in late.seen] == [0, 1]
 
 
-def test_an_error_in_it_names_the_callback():
+def test_an_error_in_on_optimizer_step_begin_names_the_callback():
     class Fails(Callback):
         def on_optimizer_step_begin(self):
             raise ValueError("no")
@@ -106,15 +106,15 @@ def test_an_error_in_it_names_the_callback():
     assert caught.value.__notes__ == ["raised by callback Fails in on_optimizer_step_begin, epoch 0, batch 0"]
 
 
-def test_a_loop_that_cannot_give_gradients_is_refused_when_training_begins():
+def test_a_loop_without_gradients_is_refused_when_training_begins():
     with Run(callbacks=[Sees()]) as run:
         with pytest.raises(TypeError, match="Sees acts in on_optimizer_step_begin and needs the gradients"):
             run.epochs()
-        for _ in run.test_batches([1.0]):  # an evaluation makes no steps
+        for _ in run.test_batches([1.0]):  # an evaluation has no steps
             run.log(loss=1.0)
 
 
-def test_the_fake_model_gives_its_gradients_too():
+def test_the_fake_model_supports_gradients():
     model, sees = FakeModel(), Sees(change=lambda each: -2)
 
     model.fit(np.ones((2, 2)), np.ones((2, 1)), batch_size=1, callbacks=[sees], verbose=0)

@@ -1,4 +1,4 @@
-"""The contract can grow and shrink without breaking the plugins that are out there."""
+"""Stages and arguments can be added and deprecated without breaking existing plugins."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from onstage import Bus, Callback, Run, hookspec
 class Grown:
     @hookspec
     def on_sample_drawn(self, sample, temperature=1.0, run=None):
-        """Offers a temperature since a later version."""
+        """Fire for each sample; temperature was added in a later version."""
 
 
 class Old:
@@ -26,7 +26,7 @@ class New(Old):
         self.seen.append((sample, temperature))
 
 
-def test_a_stage_that_gained_an_argument_still_calls_old_plugins_and_old_callers():
+def test_a_stage_that_gained_an_argument_works_with_old_plugins_and_old_callers():
     old, new = Old(), New()
     run = Run()
     run.bus.add_hookspecs(Grown)
@@ -45,18 +45,18 @@ def test_a_stage_that_gained_an_argument_still_calls_old_plugins_and_old_callers
 class Deprecated:
     @hookspec(warn_on_impl=DeprecationWarning("on_sample_taken is deprecated; use on_sample_drawn"))
     def on_sample_taken(self, sample):
-        """Will go."""
+        """Fire never: deprecated."""
 
     @hookspec(warn_on_impl_args={"seed": DeprecationWarning("seed is deprecated; use run")})
     def on_sample_kept(self, sample, seed=None, run=None):
-        """Will lose an argument."""
+        """Fire for each kept sample; seed is deprecated."""
 
 
 def line_of(function):
     return function.__code__.co_firstlineno
 
 
-def test_a_deprecated_stage_warns_with_the_place_in_the_plugin():
+def test_a_deprecated_stage_warns_with_the_line_in_the_plugin():
     class Plugin:
         def on_sample_taken(self, sample):
             pass
@@ -70,7 +70,7 @@ def test_a_deprecated_stage_warns_with_the_place_in_the_plugin():
     assert caught[0].lineno == line_of(Plugin.on_sample_taken)
 
 
-def test_a_deprecated_argument_warns_only_those_who_name_it():
+def test_a_deprecated_argument_warns_only_plugins_that_declare_it():
     class Names(Callback):
         def on_sample_kept(self, sample, seed):
             pass

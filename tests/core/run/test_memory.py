@@ -1,4 +1,4 @@
-"""Training takes the memory of its data and little more, and gives back what it took."""
+"""Training needs little memory beyond its data, and releases it."""
 
 import gc
 import os
@@ -22,20 +22,18 @@ def model_for(x, classes=10):
     return model
 
 
-# ---------------------------------------------------------------- arrays
-
 SAMPLES, FEATURES = 200_000, 50
 
 
 @pytest.fixture(scope="module")
 def data():
-    """Make 40 MB of x, and labels."""
+    """Return 40 MB of x, and labels."""
     rng = np.random.default_rng(0)
     return rng.random((SAMPLES, FEATURES), np.float32), rng.integers(10, size=SAMPLES)
 
 
 def peak_of(train):
-    """Give the bytes that a call takes at its worst, those that stay included."""
+    """Return the peak number of bytes that a call allocates."""
     tracemalloc.start()
     try:
         train()
@@ -55,7 +53,7 @@ def peak_of(train):
     ],
     ids=lambda options: "+".join(options) or "shuffled",
 )
-def test_fit_takes_at_most_a_tenth_more_than_the_data(data, options):
+def test_fit_allocates_at_most_a_tenth_of_the_data(data, options):
     x, y = data
     model = model_for(x)
 
@@ -85,8 +83,6 @@ def test_data_of_another_dtype_is_cast_batch_by_batch(data, dtype):
     assert peak <= 0.1 * (x.nbytes + y.nbytes)
 
 
-# ---------------------------------------------------------------- a memory limit
-
 LIMITED = """
     import resource, sys
     import numpy as np
@@ -95,16 +91,16 @@ LIMITED = """
     features = 256
     model = Sequential([layers.Input((features,)), layers.Dense(10, "softmax")], seed=0)
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    # BLAS takes its buffers once, on some processors for large products only.
+    # BLAS allocates its buffers once, on some processors only for large products.
     model.fit(np.ones((2048, features)), np.ones(2048, int), 1024, validation_split=0.5, verbose=0)
 
-    # What the process has already, and 16 MB.
+    # 16 MB above the memory in use now.
     (taken,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmData")]
     limit = int(taken) * 1024 + 16 * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
     rows = 4 * limit // (4 * features)
-    np.memmap("x.bin", np.float32, "w+", shape=(rows, features))  # a sparse file: it takes no disk
+    np.memmap("x.bin", np.float32, "w+", shape=(rows, features))  # a sparse file uses no disk space
     x = np.memmap("x.bin", np.float32, "r", shape=(rows, features))
     y = np.memmap("y.bin", np.uint8, "w+", shape=rows)
     assert x.nbytes >= 4 * limit > limit
@@ -119,9 +115,9 @@ LIMITED = """
 
 
 @linux
-def test_a_memmap_four_times_larger_than_a_memory_limit_is_trained_from(tmp_path):
-    # RLIMIT_DATA counts what a process allocates. RLIMIT_AS would count the
-    # mapped file too, which takes addresses and no memory.
+def test_fit_trains_on_a_memmap_four_times_larger_than_the_memory_limit(tmp_path):
+    # RLIMIT_DATA limits allocated memory. RLIMIT_AS would also count the mapped
+    # file, which uses addresses but no memory.
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(LIMITED)],
         cwd=tmp_path,
@@ -137,9 +133,6 @@ def test_a_memmap_four_times_larger_than_a_memory_limit_is_trained_from(tmp_path
     ], done.stderr
 
 
-# ---------------------------------------------------------------- many trainings
-
-
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -148,7 +141,7 @@ def resident():
 @pytest.mark.slow
 @linux
 @pytest.mark.parametrize("new_models", [False, True], ids=["one model", "a new model each"])
-def test_a_thousand_trainings_leave_nothing_behind(new_models):
+def test_a_thousand_trainings_leak_no_memory(new_models):
     x, y = np.ones((8, 3), np.float32), np.zeros(8, np.int64)
     model = model_for(x, 2)
     stopping = EarlyStopping("loss", restore_best_weights=True)
@@ -164,7 +157,7 @@ def test_a_thousand_trainings_leave_nothing_behind(new_models):
 
     objects_after, memory_after = train(1000)
 
-    # One object left by each training would be 1 000.
+    # One leaked object per training would be 1 000.
     assert objects_after - objects < 50
-    # Nor arrays, which the collector does not count: 4 kB left by each would be 4 MB.
+    # The collector does not count arrays: 4 kB leaked per training would be 4 MB.
     assert memory_after - memory < 4 * 2**20

@@ -1,4 +1,4 @@
-"""A bus goes into a worker process, and trainings at once do not see each other."""
+"""A bus can be sent to a worker process, and concurrent trainings are independent."""
 
 import multiprocessing
 import pickle
@@ -44,12 +44,12 @@ def use_in_worker(packed):
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_bus_survives_the_way_into_a_worker_process():
+def test_a_bus_can_be_sent_to_a_worker_process():
     bus = Bus([Collects("a"), Collects("b")])
     bus.add_hookspecs(OwnStages)
     bus.register(Draws(), "draws")
 
-    # fork: a spawned worker could not import this file by its name.
+    # fork: a spawned worker cannot import this file by its name.
     with multiprocessing.get_context("fork").Pool(1) as pool:
         plugins = pool.apply(use_in_worker, (pickle.dumps(bus),))
 
@@ -68,7 +68,7 @@ def fit(seed, callbacks=()):
     return [weight.tobytes() for weight in model.get_weights()]
 
 
-def test_trainings_in_threads_see_only_their_own_callbacks_and_give_the_same_bits():
+def test_trainings_in_threads_are_independent_and_repeatable_to_the_bit():
     alone = [fit(seed) for seed in range(4)]
     callbacks = [Collects(seed) for seed in range(4)]
     start = threading.Barrier(4)
@@ -85,7 +85,7 @@ def test_trainings_in_threads_see_only_their_own_callbacks_and_give_the_same_bit
         assert [(name, epoch) for name, epoch, _ in callback.epochs] == [(seed, n) for n in range(15)]
 
 
-def test_on_a_rank_above_zero_only_callbacks_for_all_ranks_take_part():
+def test_a_rank_above_zero_keeps_only_callbacks_for_all_ranks():
     class OnAll(Collects):
         ranks = "all"
 

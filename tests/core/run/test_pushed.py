@@ -1,4 +1,4 @@
-"""A host that has the loop pushes the stages: the trace is that of the loops."""
+"""begin and end fire the same stages as the loops of a Run."""
 
 import signal
 
@@ -44,7 +44,7 @@ def pushed(epochs, batches, validation, *, begins_all=True):
 
 
 @given(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2))
-def test_pushed_stages_leave_the_trace_of_the_loops(epochs, batches, validation):
+def test_begin_and_end_fire_the_trace_of_the_loops(epochs, batches, validation):
     by_loop, by_host = pulled(epochs, batches, validation), pushed(epochs, batches, validation)
 
     assert by_host[0].trace == by_loop[0].trace
@@ -52,7 +52,7 @@ def test_pushed_stages_leave_the_trace_of_the_loops(epochs, batches, validation)
     assert by_host[1] == by_loop[1]
 
 
-def test_what_is_around_a_stage_is_opened_and_what_is_inside_closed():
+def test_beginning_a_stage_opens_enclosing_stages_and_closes_others():
     recorder = Recorder()
     run = Run(callbacks=[recorder], epochs=2).open()
 
@@ -72,7 +72,7 @@ def test_what_is_around_a_stage_is_opened_and_what_is_inside_closed():
     assert [event.number for event in recorder.trace if event.stage == "on_epoch_begin"] == [0, 1]
 
 
-def test_logs_of_a_host_stand_for_what_was_averaged():
+def test_logs_passed_to_end_replace_the_averages():
     seen = []
 
     class Adds(Callback):
@@ -94,7 +94,7 @@ def test_logs_of_a_host_stand_for_what_was_averaged():
     run.close()
 
 
-def test_end_says_when_a_callback_wants_to_stop():
+def test_end_returns_false_when_a_callback_asks_to_stop():
     run = Run(FakeModel(), [EarlyStopping("loss", patience=1)], epochs=9).open()
     go_on = []
     for loss in (1.0, 0.5, 0.7):
@@ -106,7 +106,7 @@ def test_end_says_when_a_callback_wants_to_stop():
     assert run.history.stopped_by == "EarlyStopping"
 
 
-def test_an_evaluation_and_a_prediction_are_pushed_alone():
+def test_an_evaluation_and_a_prediction_can_be_pushed_without_a_training():
     recorder = Recorder()
     run = Run(callbacks=[recorder]).open()
     run.begin("test_batch")
@@ -126,18 +126,18 @@ def test_an_evaluation_and_a_prediction_are_pushed_alone():
     assert recorder.trace[6].keys == ("outputs",)
 
 
-def test_an_error_of_the_host_fires_no_end():
+def test_closing_with_an_error_fires_no_end_stage():
     recorder, error = Recorder(), ValueError("the host fails")
     run = Run(callbacks=[recorder], epochs=1).open()
     run.begin("train_batch")
 
     run.close(error)
-    run.close()  # over already
+    run.close()  # closed already
 
     assert recorder.stages[-3:] == ["on_train_batch_begin", "on_exception", "on_teardown"]
 
 
-def test_a_signal_comes_out_of_the_end_of_the_batch():
+def test_a_signal_is_raised_at_the_end_of_the_batch():
     class Heeds(Callback):
         def on_train_begin(self):
             self.run.stop_on_signal(signal.SIGUSR1)

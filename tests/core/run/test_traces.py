@@ -1,4 +1,4 @@
-"""The table of stages is a promise: these traces hold it, in a loop by hand."""
+"""A custom loop fires the stages in the documented order."""
 
 import gc
 
@@ -31,7 +31,7 @@ VALIDATION = [
 EPOCH_LOGS = {"loss": pytest.approx(7 / 3), "val_loss": 0.5}
 
 
-def test_two_epochs_with_validation_fire_the_promised_trace(recording):
+def test_two_epochs_with_validation_fire_the_documented_trace(recording):
     with Run(callbacks=[recording], epochs=2) as run:
         train(run)
 
@@ -49,7 +49,7 @@ def test_two_epochs_with_validation_fire_the_promised_trace(recording):
     ]
 
 
-def test_zero_epochs_fire_begin_end_and_teardown_alone(recording):
+def test_zero_epochs_fire_only_begin_end_and_teardown(recording):
     with Run(callbacks=[recording], epochs=0) as run:
         train(run)
 
@@ -58,14 +58,14 @@ def test_zero_epochs_fire_begin_end_and_teardown_alone(recording):
     assert run.history.epoch == []
 
 
-def test_an_initial_epoch_counts_on_from_there(recording):
+def test_epochs_are_counted_from_the_initial_epoch(recording):
     with Run(callbacks=[recording], epochs=4, initial_epoch=3) as run:
         assert list(run.epochs()) == [3]
 
     assert ("on_epoch_end", 3, {}) in recording.calls
 
 
-def test_stop_in_mid_epoch_skips_batches_but_no_end(recording):
+def test_a_stop_within_an_epoch_skips_batches_but_no_end_stage(recording):
     class StopsAtFirstBatch:
         def on_train_batch_end(self, run):
             run.stop("seen enough", by=self)
@@ -87,7 +87,7 @@ def test_stop_in_mid_epoch_skips_batches_but_no_end(recording):
     assert run.history.stopped_by == "StopsAtFirstBatch"
 
 
-def test_stop_asked_before_the_first_batch_lets_one_run_as_in_keras(recording):
+def test_a_stop_before_the_first_batch_still_runs_one_batch_as_in_keras(recording):
     class StopsAtOnce:
         def on_epoch_begin(self, run):
             run.stop("at once")
@@ -101,7 +101,7 @@ def test_stop_asked_before_the_first_batch_lets_one_run_as_in_keras(recording):
 
 def test_model_stop_training_ends_the_run_like_stop(recording):
     class Model:
-        stop_training = True  # of an earlier run: forgotten when a run begins
+        stop_training = True  # from an earlier run: reset when a run begins
 
     class Stopper:
         def on_epoch_end(self, epoch):
@@ -142,7 +142,7 @@ def test_break_from_the_epoch_loop_still_ends_epoch_and_training(recording):
     assert run.history.epoch == [0]
 
 
-def test_continue_needs_no_care(recording):
+def test_continue_still_ends_the_batch(recording):
     with Run(callbacks=[recording]) as run:
         for _ in run.epochs():
             for batch in run.batches([1.0, 2.0, 3.0]):
@@ -154,7 +154,7 @@ def test_continue_needs_no_care(recording):
     assert run.history.history == {"loss": [2.0]}
 
 
-def test_validation_in_mid_epoch_lets_the_epoch_go_on(recording):
+def test_an_epoch_continues_after_a_validation_within_it(recording):
     with Run(callbacks=[recording]) as run:
         for _ in run.epochs():
             for batch in run.batches([1.0, 2.0]):
@@ -193,7 +193,7 @@ def test_epochs_none_runs_until_stopped():
         assert list(run.epochs()) == [0, 1, 2]
 
 
-def test_a_second_batch_loop_of_an_epoch_counts_on(recording):
+def test_a_second_batch_loop_of_an_epoch_continues_the_count(recording):
     with Run(callbacks=[recording]) as run:
         for _ in run.epochs():
             for _ in run.batches([1.0, 1.0]):
@@ -207,7 +207,7 @@ def test_a_second_batch_loop_of_an_epoch_counts_on(recording):
 
 
 @pytest.mark.parametrize("error", [ValueError("bad batch"), KeyboardInterrupt(), SystemExit(3)])
-def test_an_error_in_the_loop_fakes_no_end(recording, error):
+def test_an_error_in_the_loop_fires_no_end_stage(recording, error):
     with pytest.raises(type(error)) as caught, Run(callbacks=[recording]) as run:
         for _ in run.epochs():
             for _ in run.batches([1.0]):
@@ -218,7 +218,7 @@ def test_an_error_in_the_loop_fakes_no_end(recording, error):
     assert not {"on_train_batch_end", "on_epoch_end", "on_train_end"} & set(recording.stages)
 
 
-def test_evaluate_and_predict_fire_their_stages_alone(recording):
+def test_evaluate_and_predict_fire_only_their_stages(recording):
     with Run(callbacks=[recording]) as run:
         for batch in run.test_batches([2.0]):
             run.log(loss=batch)
@@ -238,7 +238,7 @@ def test_evaluate_and_predict_fire_their_stages_alone(recording):
     ]
 
 
-def test_log_outside_a_batch_goes_into_the_epoch():
+def test_values_logged_outside_a_batch_are_added_to_the_epoch():
     with Run() as run:
         for _ in run.epochs():
             for _ in run.batches([1.0]):
@@ -248,7 +248,7 @@ def test_log_outside_a_batch_goes_into_the_epoch():
     assert run.history.history == {"loss": [1.0], "val_loss": [0.25]}
 
 
-def test_what_a_callback_adds_to_logs_later_ones_see_and_the_trainer_not(recording):
+def test_values_that_a_callback_adds_reach_later_callbacks_but_not_the_trainer(recording):
     class Adds:
         def on_epoch_end(self, logs):
             logs["f1"] = 0.5
@@ -261,7 +261,7 @@ def test_what_a_callback_adds_to_logs_later_ones_see_and_the_trainer_not(recordi
     assert "f1" not in recording.calls[-2][1]
 
 
-def test_batch_logs_of_the_run_are_the_batch_own_values():
+def test_batch_logs_of_the_run_are_the_values_of_the_batch_alone():
     seen = []
 
     class Looks:
@@ -276,7 +276,7 @@ def test_batch_logs_of_the_run_are_the_batch_own_values():
     assert seen == [(1.0, 1.0, 1.0), (2.0, 3.0, 3.0)]
 
 
-def test_logs_kept_by_a_callback_stay_those_of_their_event():
+def test_logs_that_a_callback_keeps_do_not_change():
     kept = []
 
     class Keeps:
@@ -291,7 +291,7 @@ def test_logs_kept_by_a_callback_stay_those_of_their_event():
     assert kept == [{"loss": 1.0}, {"loss": 2.0}]
 
 
-def test_values_are_only_read_when_a_callback_looks():
+def test_values_are_converted_only_when_they_are_read():
     class OnDevice:
         reads = 0
 
