@@ -1,11 +1,11 @@
-"""What writing and sending cost the step loop: beside the training, and inline.
+"""Cost of writing and sending to the step loop: in a background thread, and inline.
 
 ``uv run --group bench python tests/benchmarks/background.py [FOLDER]``
 
-The loop's steps are products of matrices, on one core where
-``OPENBLAS_NUM_THREADS=1`` leaves another to the threads; its time is that of
-the steps and the stages between them. An epoch is long enough for what a save
-hands to a thread to be written meanwhile.
+The loop's steps are matrix products; ``OPENBLAS_NUM_THREADS=1`` restricts them
+to one core and leaves another to the threads. The time includes the steps and
+the stages between them. An epoch is long enough for a thread to finish writing
+a save.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ server.serve_forever()
 
 
 class InlineFiles(writer_thread.AsyncWriter):
-    """TensorBoard's files, the work done by the caller."""
+    """TensorBoard's files, written by the caller instead of a thread."""
 
     def add(self, run, step, build, *args, heavy=False):
-        """Make and write an event at once."""
+        """Make and write an event immediately."""
         self._write([(run, step, time.time(), build, args)])
 
     def scalars(self, run, step, pattern, values):
@@ -66,10 +66,10 @@ class InlineFiles(writer_thread.AsyncWriter):
 
 
 class InlineTensorBoard(TensorBoard):
-    """The same events, made and written in the stage."""
+    """TensorBoard with its events made and written in the stage."""
 
     def on_epoch_begin(self, epoch):
-        """Put the inline files in the place of those with a thread."""
+        """Replace the files that have a thread by inline ones."""
         super().on_epoch_begin(epoch)
         if self._event_log._writer is None:
             self._event_log._writer = InlineFiles(self.log_dir, self._event_log._series)
@@ -82,7 +82,7 @@ class InlineMonitor(Callback):
         self.root = root
 
     def on_train_begin(self):
-        """Connect."""
+        """Open the connection."""
         self.session = requests.Session()
 
     def on_train_batch_end(self, batch, logs):
@@ -90,12 +90,12 @@ class InlineMonitor(Callback):
         self.session.post(self.root, data=json.dumps({"batch": batch, **logs}), timeout=3).raise_for_status()
 
     def on_teardown(self):
-        """Disconnect."""
+        """Close the connection."""
         self.session.close()
 
 
 def epochs_of(callbacks, steps, weights, side):
-    """Train by products of matrices, side x side; yield an epoch's seconds, with the stages before it."""
+    """Train by side x side matrix products; yield each epoch's seconds, stages included."""
     rng = np.random.default_rng(0)
     a, b = rng.random((2, side, side), np.float32)
     out = np.empty_like(a)
@@ -111,18 +111,18 @@ def epochs_of(callbacks, steps, weights, side):
 
 
 def delays(name, made, steps, weights, events, side):
-    """Give what an event delays the loop by, inline and beside, in milliseconds.
+    """Return the milliseconds that an event delays the loop, inline and in a thread.
 
     Three trainings take turns, an epoch each.
 
     Parameters
     ----------
     made
-        ``inline`` and ``beside`` to a function of a folder that makes the callback.
+        Maps ``inline`` and ``beside`` to a function that makes the callback for a folder.
     events
-        How many events (saves, batches) there are in an epoch.
+        Number of events (saves, batches) in an epoch.
     side
-        Of the matrices: the longer a step, the less a delay stands out of its noise.
+        Side of the matrices. The longer a step, the harder a delay is to tell from noise.
     """
     taken = {"without": [], "inline": [], "beside": []}
     with tempfile.TemporaryDirectory(dir=os.environ.get("ONSTAGE_BENCH_DIR")) as folder:
@@ -145,7 +145,7 @@ def delays(name, made, steps, weights, events, side):
 
 
 def measure(port):
-    """Yield the figures, one tool after the other."""
+    """Yield the figures of one tool after another."""
     small = [np.zeros((10, 10), np.float32)]
     large = [np.random.default_rng(n).random((5, 2**20), np.float32) for n in range(MEGABYTES // 20)]
     yield delays(

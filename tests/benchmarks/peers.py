@@ -26,7 +26,7 @@ import numpy as np
 from harness import machine, show, write
 
 EPOCHS = 1_000_000
-"""More than any turn asks for: the process ends when nobody asks."""
+"""More epochs than are ever requested; the process exits when stdin ends."""
 WARM_UP, TURNS = 2, 7
 
 ROWS: dict[str, dict[str, Any]] = {
