@@ -47,17 +47,21 @@ def keras() -> SimpleNamespace:
 def float64() -> Iterator[None]:
     """Make Keras compute in float64 within the block.
 
-    Its table of result types makes every product of matrices float32, but on
-    TensorFlow: else nothing could be compared closer than 1e-6.
+    Its table of result types makes every product of matrices float32, except on
+    TensorFlow, and the policy of the first model of the process stays: with
+    either, nothing could be compared closer than 1e-6.
     """
     import keras as library
     from keras.src.backend.common import dtypes
 
     before, table = library.config.floatx(), dict(dtypes.BIT64_TO_BIT32_DTYPE)
+    policy = library.config.dtype_policy()
     library.config.set_floatx("float64")
+    library.config.set_dtype_policy("float64")
     dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
     try:
         yield
     finally:
         library.config.set_floatx(before)
+        library.config.set_dtype_policy(policy)
         dtypes.BIT64_TO_BIT32_DTYPE.update(table)
