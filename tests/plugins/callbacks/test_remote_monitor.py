@@ -442,8 +442,12 @@ def a_server_process():
         yield process.stdout.readline().split()[-1].rstrip("/")
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
-        process.stdout.close()
+        try:
+            assert process.wait(10) == 0
+        finally:
+            process.kill()  # where SIGINT is ignored, as in the background of a shell
+            process.wait()
+            process.stdout.close()
 
 
 def test_it_passes_the_conformance_checks(tmp_path, monkeypatch):
