@@ -100,7 +100,11 @@ def _sparse(
     if targets.ndim != outputs.ndim - 1:
         targets = _classes(metric.name, outputs, targets)
     hits = outputs.argmax(-1) == targets
-    return sums(hits, weights) if ignored is None else _sums_where(hits, weights, targets != ignored)
+    if ignored is None:
+        return sums(hits, weights)
+    if ignored < 0 and weights is None:  # No output predicts it: such targets are no hits.
+        return hits.sum(), (targets != ignored).sum()
+    return _sums_where(hits, weights, targets != ignored)
 
 
 def _categorical(metric: core.Metric, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Partial:
