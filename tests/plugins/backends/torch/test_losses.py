@@ -151,3 +151,9 @@ def test_a_value_that_is_not_a_loss_is_rejected(given, error, message):
 def test_a_loss_that_does_not_return_a_tensor_is_rejected():
     with pytest.raises(TypeError, match="loss must return a tensor, got float"):
         Loss(lambda outputs, targets: 1.0)(t(VALUES), t(VALUES))
+
+
+@pytest.mark.parametrize("compute", [Loss.__call__, lambda *given: Loss.with_divisor(*given, 9)])
+def test_a_single_weight_is_never_broadcast_over_a_batch(compute):
+    with pytest.raises(ValueError, match="one value for each of the 1 samples to be weighted"):
+        compute(Loss("cross_entropy"), t(LOGITS), t(CLASSES), t(WEIGHTS[:1]))

@@ -107,13 +107,7 @@ class Loss:
 
     def _weighted(self, outputs: Any, targets: Any, weights: Tensor) -> Tensor:
         each = _as_tensor(reduction.unreduced(self._function)(outputs, targets))
-        if not each.dim() or len(each) != len(weights):
-            raise ValueError(
-                f"loss must return one value for each of the {len(weights)} samples to be weighted, "
-                f"got shape {tuple(each.shape)}; leave the mean to the trainer"
-            )
-        total = (each.reshape(len(each), -1).sum(1) * weights.to(each.dtype)).sum()
-        return total / self._divisor(each, targets)
+        return _weighted_sum(each, weights) / self._divisor(each, targets)
 
     def _divisor(self, each: Tensor, targets: Any) -> float | Tensor:
         match reduction.settings_of(self._function).get("reduction"):
@@ -138,10 +132,9 @@ class Loss:
             return self(outputs, targets, weights), None if how == "sum" else samples
         each = reduction.unreduced(self._function)(outputs, targets)
         divisor = reduction.class_weight_sum(self._function, each, targets)
-        if weights is not None:
-            each = each.reshape(len(each), -1).sum(1) * weights.to(each.dtype)
+        total = each.sum() if weights is None else _weighted_sum(each, weights)
         # If all targets are ignored the mean is 0 / 0, but the sum adds nothing.
-        return each.sum() / divisor.clamp_min(torch.finfo(each.dtype).tiny), divisor
+        return total / divisor.clamp_min(torch.finfo(each.dtype).tiny), divisor
 
     def check_targets(self, targets: Any) -> None:
         """Raise ValueError if there is no y and the loss needs it."""
@@ -206,6 +199,16 @@ class Loss:
             raise ValueError(
                 f"y must hold class numbers in [0, {classes}) for these outputs, got {int(wrong[0])}"
             )
+
+
+def _weighted_sum(each: Tensor, weights: Tensor) -> Tensor:
+    """Return the sum of the samples' values times their weights, never broadcast."""
+    if not each.dim() or len(each) != len(weights):
+        raise ValueError(
+            f"loss must return one value for each of the {len(weights)} samples to be weighted, "
+            f"got shape {tuple(each.shape)}; leave the mean to the trainer"
+        )
+    return (each.reshape(len(each), -1).sum(1) * weights.to(each.dtype)).sum()
 
 
 def _as_tensor(value: Any) -> Tensor:
