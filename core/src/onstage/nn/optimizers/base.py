@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from onstage.callbacks.learning_rate import LearningRate
 from onstage.model import Array, State
 from onstage.nn import serialization
 from onstage.nn.optimizers import clipping, state
@@ -182,7 +183,7 @@ class Optimizer:
             buffers.bind(gradients)
         if not buffers.trained:
             return
-        rate = self.learning_rate
+        rate = self._current_rate()
         constants = self.constants(rate)
         if constants != self._latest:
             self._set_constants(constants)
@@ -210,17 +211,29 @@ class Optimizer:
             constant[()] = value
 
     @property
-    def learning_rate(self) -> float:
+    def learning_rate(self) -> LearningRate:
         """Learning rate of the next step.
 
         May be set to a number or a schedule; a number raises TypeError if the
         rate is a schedule.
         """
-        return self._rate if isinstance(self._rate, float) else float(self._rate(self.iterations))
+        return LearningRate(self._current_rate(), self)
 
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:
         self._rate = replace_rate(self._rate, value)
+
+    @property
+    def lr(self) -> LearningRate:
+        """The name of `learning_rate` in Keras 1 and 2."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: float | LearningRateSchedule) -> None:
+        self.learning_rate = value
+
+    def _current_rate(self) -> float:
+        return self._rate if isinstance(self._rate, float) else float(self._rate(self.iterations))
 
     @property
     def dtype(self) -> np.dtype[Any]:
