@@ -107,7 +107,7 @@ def test_a_misspelt_argument_of_a_declared_stage_is_named():
         def on_augment(self, sampel):
             """Misspells the argument."""
 
-    with pytest.raises(TypeError, match="'sampel', which on_augment does not offer; did you mean 'sample'"):
+    with pytest.raises(TypeError, match=r"got \(sampel\); did you mean 'sample'"):
         Run(callbacks=[Augments(), Wrong()])
 
 

@@ -42,8 +42,8 @@ Callbacks are called in list order. `hookimpl` changes that as in pluggy:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
@@ -200,3 +200,27 @@ ALIASES = {"on_batch_begin": "on_train_batch_begin", "on_batch_end": "on_train_b
 
 STAGES: tuple[str, ...] = tuple(name for name in vars(Stages) if name.startswith("on_"))
 """Names of all stages, in the order of `Stages`."""
+
+KERAS_STAGES: tuple[str, ...] = tuple(
+    name for name in STAGES if name not in ("on_optimizer_step_begin", "on_exception", "on_teardown")
+)
+"""Names of the stages that Keras has too; each offers Keras's arguments, then ``run``."""
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def ignores_logs(method: _Method) -> _Method:
+    """Mark a stage method that takes ``logs`` but never reads them.
+
+    They are not computed for it: it receives them empty, unless another
+    callback reads them. A method that overrides it is not marked.
+
+    >>> class CountsBatches:
+    ...     count = 0
+    ...
+    ...     @ignores_logs
+    ...     def on_train_batch_end(self, batch, logs=None):
+    ...         self.count += 1
+    """
+    method._ignores_logs = True  # type: ignore[attr-defined]  # read by the compiler of the stages
+    return method

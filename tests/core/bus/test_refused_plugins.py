@@ -23,12 +23,13 @@ def test_a_misspelt_stage_is_refused_with_the_right_name():
 
 def test_an_argument_that_the_stage_does_not_offer_is_refused():
     class Asks:
-        def on_epoch_end(self, epoch, log):
+        def on_epoch_end(self, log):
             pass
 
-    message = refused(Asks())
-    assert "'log', which on_epoch_end does not offer" in message
-    assert "did you mean 'logs'?" in message
+    assert refused(Asks()) == (
+        "Asks.on_epoch_end must name its arguments from (epoch, logs, run), "
+        "or take (epoch, logs) in this order, got (log); did you mean 'logs'?"
+    )
 
 
 @pytest.mark.parametrize("thing", [Callback, object(), 3, print, {"early_stopping": 3}])
@@ -37,19 +38,78 @@ def test_an_object_that_is_not_a_callback_is_refused(thing):
         Run(callbacks=[thing])
 
 
-def test_a_method_that_pluggy_cannot_bind_is_refused_with_the_remedy():
+def test_a_stage_that_is_no_function_is_refused():
     callback = Callback()
-    callback.on_epoch_end = functools.partial(print)
+    callback.on_epoch_end = "print"
+
+    assert "Callback.on_epoch_end must be a function or method, got 'print'" in refused(callback)
+
+
+def test_a_function_whose_arguments_are_unknown_is_refused_with_the_remedy():
+    callback = Callback()
+    callback.on_epoch_end = max
 
     assert "wrap it in a lambda" in refused(callback)
 
 
-def test_a_method_that_declares_only_variadic_arguments_is_refused():
+def test_variadic_arguments_of_a_stage_that_keras_lacks_are_refused():
     class Forwards:
-        def on_epoch_end(self, *args, **kwargs):
+        def on_teardown(self, *args, **kwargs):
             pass
 
-    assert "use functools.wraps" in refused(Forwards())
+    message = refused(Forwards())
+    assert "from (run), got (*args, **kwargs)" in message
+    assert "use functools.wraps in a decorator" in message
+
+
+def test_an_async_stage_is_refused():
+    class Awaits:
+        async def on_epoch_end(self, epoch):
+            pass
+
+    assert "Awaits.on_epoch_end must be a plain function, got an async one" in refused(Awaits())
+
+
+def test_a_generator_that_is_not_marked_as_a_wrapper_is_refused():
+    class Yields:
+        def on_epoch_end(self, epoch):
+            yield
+
+    assert "only wrappers yield: @hookimpl(wrapper=True)" in refused(Yields())
+
+
+def test_a_wrapper_without_a_yield_is_refused():
+    class Wraps:
+        @hookimpl(wrapper=True)
+        def on_epoch_end(self, epoch):
+            pass
+
+    assert "Wraps.on_epoch_end must yield once, got no yield" in refused(Wraps())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    {
+        "on_fit_start": "on_train_begin",
+        "on_train_start": "on_train_begin",
+        "on_train_epoch_start": "on_epoch_begin",
+        "on_train_epoch_end": "on_epoch_end",
+        "on_train_batch_start": "on_train_batch_begin",
+        "on_validation_batch_end": "on_test_batch_end",
+        "on_validation_epoch_end": "on_test_end",
+        "on_validation_end": "on_test_end",
+        "on_before_optimizer_step": "on_optimizer_step_begin",
+        "on_fit_end": "on_train_end",
+        "on_step_begin": "on_train_batch_begin",
+        "on_step_end": "on_train_batch_end",
+        "on_pre_optimizer_step": "on_optimizer_step_begin",
+        "on_evaluate": "on_test_end",
+    }.items(),
+)
+def test_a_stage_of_lightning_or_transformers_is_refused_with_our_name(theirs, ours):
+    callback = type("Foreign", (), {theirs: lambda self, *args: None})()
+
+    assert f"Foreign.{theirs} is not a stage; did you mean {ours!r}?" in refused(callback)
 
 
 def test_a_decorated_method_receives_the_arguments_of_the_method_it_wraps():

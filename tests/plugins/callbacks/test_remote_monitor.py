@@ -416,7 +416,7 @@ def test_queueing_an_event_is_much_faster_than_sending_it(server):
 
         def on_train_batch_end(self, batch, logs, run):
             began = time.perf_counter()
-            monitor.on_train_batch_end(batch, logs, run)
+            monitor.on_train_batch_end(batch, logs)
             handed.append(time.perf_counter() - began)
 
         def on_teardown(self):

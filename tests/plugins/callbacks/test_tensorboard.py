@@ -52,7 +52,6 @@ def test_logs_of_batches_are_not_computed_unless_they_are_written():
     quiet, loud = TensorBoard(), TensorBoard(update_freq=100)
 
     assert Bus([quiet]).stages.on_train_batch_end is None
-    assert Bus([quiet]).stages.on_train_batch_begin.reads_logs is False
     assert Bus([loud]).stages.on_train_batch_end.reads_logs is True
 
 

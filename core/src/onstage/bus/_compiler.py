@@ -17,12 +17,14 @@ from typing import Any, Protocol
 
 from pluggy import HookImpl
 
+from onstage.bus._arguments import arguments_of, method_of
+
 
 class Emit(Protocol):
     """The compiled call of a stage; takes its arguments by position."""
 
     reads_logs: bool
-    """Whether an implementation declares ``logs``; if not, they need not be computed."""
+    """Whether an implementation reads ``logs``; if not, they need not be computed."""
 
     def __call__(self, *args: Any) -> None:
         """Call all implementations in order."""
@@ -94,7 +96,7 @@ def compile_stage(
     """
     if not impls:
         return None
-    given = [arguments(impl, spec) for impl in impls]
+    given = [arguments_of(impl, spec) for impl in impls]
 
     def one_failed(error: BaseException, args: tuple[Any, ...]) -> bool:
         assert error.__traceback__ is not None
@@ -108,27 +110,16 @@ def compile_stage(
 
     calls = tuple((_identifier(impl, n), ", ".join(given[n])) for n, impl in enumerate(impls))
     emit: Emit = _builder(stage, spec, calls)([wrap(impl) for impl in impls], one_failed)
-    emit.reads_logs = any({"logs", "logs=logs"} & set(each) for each in given)
+    emit.reads_logs = any(map(_reads_logs, impls, given))
     return emit
+
+
+def _reads_logs(impl: HookImpl, given: tuple[str, ...]) -> bool:
+    takes = "logs" in given or "logs=logs" in given
+    return takes and not getattr(method_of(impl), "_ignores_logs", False)
 
 
 def _identifier(impl: HookImpl, number: int) -> str:
     """Return the name of a plugin's method in the source: ``EarlyStopping_0``."""
     name = re.sub(r"\W", "_", type(impl.plugin).__name__)
     return f"{name}_{number}"
-
-
-def arguments(impl: HookImpl, spec: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the arguments of a call as source: ``("epoch", "logs")``, ``("logs=logs",)``.
-
-    Arguments with a default are passed too if the stage offers them; after one
-    that it does not offer, by keyword.
-    """
-    given = list(impl.argnames)
-    skipped = False
-    for name in impl.kwargnames:
-        if name in spec:
-            given.append(f"{name}={name}" if skipped else name)
-        else:
-            skipped = True
-    return tuple(given)

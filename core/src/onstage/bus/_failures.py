@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pluggy import HookImpl
 
-from onstage.bus import _validation
+from onstage.bus._arguments import code_of, method_of
 from onstage.context import PluginRegistry, RunContext
 from onstage.errors import OnstageWarning
 
@@ -29,7 +30,7 @@ class Failures:
 
     def handle(self, stage: str, impl: HookImpl, error: BaseException) -> bool:
         """Note on the error who raised it; or remove the plugin and return True."""
-        if isinstance(error, Exception) and _validation.error_policy(impl) == "disable":
+        if isinstance(error, Exception) and _error_policy(impl) == "disable":
             self._disable(stage, impl, error)
             return True
         self._note(stage, impl, error)
@@ -41,7 +42,7 @@ class Failures:
         try:
             yield
         except BaseException as error:
-            impl = _validation.raised_by(error, self._plugins.implementations(stage))
+            impl = _raised_by(error, self._plugins.implementations(stage))
             if impl is not None:
                 self._note(stage, impl, error)
             raise
@@ -61,7 +62,7 @@ class Failures:
                 _call(impl, arguments)
             except BaseException as late:
                 if error is not None:
-                    who = _validation.describe(impl)
+                    who = _describe(impl)
                     error.add_note(f"then {who} raised in {stage}: {type(late).__name__}: {late}")
                 elif not self.handle(stage, impl, late):
                     error = late
@@ -70,7 +71,7 @@ class Failures:
     def _disable(self, stage: str, impl: HookImpl, error: Exception) -> None:
         """Warn that a plugin failed, tear it down and remove it."""
         warnings.warn(
-            f"{_validation.describe(impl)} failed in {self._where(stage)} and takes no further part: "
+            f"{_describe(impl)} failed in {self._where(stage)} and takes no further part: "
             f"{type(error).__name__}: {error}",
             OnstageWarning,
             stacklevel=2,
@@ -88,7 +89,7 @@ class Failures:
                 _call(closer, {"run": plugins.run})
 
     def _note(self, stage: str, impl: HookImpl, error: BaseException) -> None:
-        error.add_note(f"raised by {_validation.describe(impl)} in {self._where(stage)}")
+        error.add_note(f"raised by {_describe(impl)} in {self._where(stage)}")
 
     def _where(self, stage: str) -> str:
         run = self._plugins.run
@@ -98,3 +99,37 @@ class Failures:
 def _call(impl: HookImpl, arguments: dict[str, Any]) -> None:
     given = (*impl.argnames, *impl.kwargnames)
     impl.function(**{name: value for name, value in arguments.items() if name in given})
+
+
+def _describe(impl: HookImpl) -> str:
+    """Return the plugin's name, distribution and version for a message."""
+    from onstage.registry._discovery import provenance  # imported late: it reads the installed packages
+
+    _, distribution, version = provenance(impl.plugin)
+    where = f" ({distribution} {version})" if distribution else ""
+    return f"callback {impl.plugin_name}{where}"
+
+
+def _error_policy(impl: HookImpl) -> str:
+    """Return the error policy of a plugin, by its class and the user's settings."""
+    from onstage.registry._selection import error_policy  # imported late: it reads the settings
+
+    return error_policy(impl.plugin)
+
+
+def _raised_by(error: BaseException, impls: Sequence[HookImpl]) -> HookImpl | None:
+    """Return the implementation that raised an error, found by the traceback."""
+    codes = [(impl, {id(code_of(impl.function)), id(code_of(method_of(impl)))}) for impl in impls]
+    deepest = None  # the traceback also contains wrappers around the one that failed
+    trace = error.__traceback__
+    while trace is not None:
+        for impl, own in codes:
+            if id(trace.tb_frame.f_code) in own and _plugin_of(trace.tb_frame, impl):
+                deepest = impl
+        trace = trace.tb_next
+    return deepest
+
+
+def _plugin_of(frame: types.FrameType, impl: HookImpl) -> bool:
+    owner = frame.f_locals.get("self")
+    return owner is None or owner is impl.plugin

@@ -98,12 +98,20 @@ class Bus(pluggy.PluginManager):
         if plugin is None:
             return None
         self._add_stages_of(plugin)
-        self._registering = _validation.implementations(plugin, self)
+        self._registering, adapted = _validation.implementations(plugin, self)
         try:
-            return super().register(plugin, name or _validation.free_name(plugin, self))
+            registered = super().register(plugin, name or _validation.free_name(plugin, self))
+            if registered is not None:
+                self._add_adapted(plugin, registered, adapted)
+            return registered
         finally:
             self._registering = None
             self.stages.invalidate()
+
+    def _add_adapted(self, plugin: object, name: str, adapted: Iterable[_validation.Adapted]) -> None:
+        # pluggy itself finds only functions that are attributes of the plugin.
+        for stage, function, opts in adapted:
+            getattr(self.hook, stage)._add_hookimpl(HookImpl(plugin, name, function, opts))
 
     def unregister(self, plugin: object | None = None, name: str | None = None) -> Any:
         """Remove a plugin and return it; a call in progress still reaches it."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pluggy
 from pluggy import HookImpl
 
+from onstage.bus._arguments import method_of
 from onstage.bus._compiler import Emit, compile_stage
 from onstage.bus._failures import Failures
 
@@ -91,9 +92,8 @@ class CompiledStages:
         return result
 
     def _instrumented(self, stage: str, impl: HookImpl) -> Callable[..., Any]:
-        if self._instrument is None:
-            return impl.function
-        return self._instrument(stage, impl.plugin_name, impl.function)
+        method = method_of(impl)
+        return method if self._instrument is None else self._instrument(stage, impl.plugin_name, method)
 
     def invalidate(self) -> None:
         """Drop all compiled stages."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from pluggy import HookImpl, HookimplOpts
 
+from onstage.bus import _arguments
 from onstage.errors import did_you_mean
 from onstage.hookspecs import ALIASES
 
@@ -88,10 +90,21 @@ def default_hookimpl_opts() -> HookimplOpts:
     }
 
 
-def implementations(plugin: object, bus: StageRegistry) -> dict[str, HookimplOpts]:
-    """Return pluggy's options of each method that implements a stage, by its name.
+Adapted: TypeAlias = tuple[str, Callable[..., Any], HookimplOpts]
+"""Stage, function through which pluggy calls the method, and pluggy's options."""
 
-    No method of the plugin is called.
+
+class Implementations(NamedTuple):
+    """The methods of a plugin that implement stages."""
+
+    plain: dict[str, HookimplOpts]
+    """pluggy's options of each method that pluggy can call itself, by its name."""
+    adapted: list[Adapted]
+    """The others."""
+
+
+def implementations(plugin: object, bus: StageRegistry) -> Implementations:
+    """Return the methods of a plugin that implement stages; none is called.
 
     Raises
     ------
@@ -119,9 +132,16 @@ def implementations(plugin: object, bus: StageRegistry) -> dict[str, HookimplOpt
     options: dict[str, Any] = {
         name: {**default_hookimpl_opts(), **_marks(found)} for name, found in stages.items()
     }
-    for name in stages:
-        _check_arguments(plugin, name, options[name], label, bus)
-    return _without_skipped(plugin, _with_one_name(options), label, bus)
+    adapters = {name: _adapter(plugin, name, options[name], label, bus) for name in stages}
+    kept = _without_skipped(plugin, _with_one_name(options), label, bus)
+    return Implementations(
+        {name: opts for name, opts in kept.items() if adapters[name] is None},
+        [
+            (opts["specname"] or name, adapter, opts)
+            for name, opts in kept.items()
+            if (adapter := adapters[name]) is not None
+        ],
+    )
 
 
 def _with_one_name(options: dict[str, Any]) -> dict[str, HookimplOpts]:
@@ -150,10 +170,9 @@ def _without_skipped(
 
 
 def _check_hookable(name: str, found: object, label: str) -> None:
-    if not isinstance(found, (types.FunctionType, types.MethodType, classmethod, staticmethod)):
-        raise TypeError(
-            f"{label}.{name} must be a function or method, got {type(found).__name__}; wrap it in a lambda"
-        )
+    is_method = isinstance(found, (classmethod, staticmethod, functools.partialmethod))
+    if not is_method and (not callable(found) or isinstance(found, type)):
+        raise TypeError(f"{label}.{name} must be a function or method, got {found!r}")
 
 
 def _reject_misspelt(attributes: dict[str, object], label: str, bus: StageRegistry) -> None:
@@ -163,33 +182,49 @@ def _reject_misspelt(attributes: dict[str, object], label: str, bus: StageRegist
         if _marks(found).get("specname") or not inspect.isroutine(found):
             continue
         raise TypeError(
-            f"{label}.{name} is not a stage{did_you_mean(name, bus.stage_names())} "
+            f"{label}.{name} is not a stage{did_you_mean(_in_our_words(name), bus.stage_names())} "
             "(only the names of stages may begin with 'on_')"
         )
 
 
-def _check_arguments(plugin: object, name: str, opts: HookimplOpts, label: str, bus: StageRegistry) -> None:
+_FOREIGN_WORDS = {
+    "_start": "_begin",
+    "on_fit_": "on_train_",
+    "on_step_": "on_train_batch_",
+    "on_validation_": "on_test_",
+    "on_evaluate": "on_test_end",
+    "_before_optimizer_step": "_optimizer_step_begin",
+    "_pre_optimizer_step": "_optimizer_step_begin",
+    "on_train_epoch_": "on_epoch_",
+    "on_test_epoch_": "on_test_",
+    "on_predict_epoch_": "on_predict_",
+}
+
+
+def _in_our_words(name: str) -> str:
+    """Translate a stage's name from Lightning or transformers."""
+    for theirs, ours in _FOREIGN_WORDS.items():
+        name = name.replace(theirs, ours)
+    return name
+
+
+def _adapter(
+    plugin: object, name: str, opts: HookimplOpts, label: str, bus: StageRegistry
+) -> Callable[..., Any] | None:
+    """Check a method; return the function through which pluggy calls it, None if it needs none."""
     stage = opts.get("specname") or name
-    offered = bus.argnames(stage)
     impl = HookImpl(plugin, label, getattr(plugin, name), opts)
-    if not (impl.argnames or impl.kwargnames) and _takes_anything(impl.function):
-        raise TypeError(
-            f"{label}.{name} must declare the arguments that it uses, got *args or **kwargs; "
-            f"name some of {', '.join(offered)}, or use functools.wraps in its decorator"
-        )
-    for argument in impl.argnames:
-        if argument not in offered:
-            raise TypeError(
-                f"{label}.{name} takes the argument {argument!r}, which {stage} does not offer"
-                f"{did_you_mean(argument, offered)}; it offers {', '.join(offered)}"
-            )
-    if stage in ("on_exception", "on_teardown") and (impl.wrapper or impl.hookwrapper):
+    is_wrapper = impl.wrapper or impl.hookwrapper
+    if is_wrapper and stage in ("on_exception", "on_teardown"):
         raise TypeError(f"{label}.{name} must not be a wrapper: {stage} calls each callback on its own")
-
-
-def _takes_anything(function: Callable[..., Any]) -> bool:
-    code = _code(function)
-    return code is not None and bool(code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS))
+    if inspect.iscoroutinefunction(impl.function) or inspect.isasyncgenfunction(impl.function):
+        raise TypeError(f"{label}.{name} must be a plain function, got an async one, which nothing awaits")
+    if inspect.isgeneratorfunction(impl.function) != is_wrapper:
+        must, got = ("yield once", "no yield") if is_wrapper else ("not yield", "a generator")
+        raise TypeError(
+            f"{label}.{name} must {must}, got {got}; only wrappers yield: @hookimpl(wrapper=True)"
+        )
+    return _arguments.adapt(impl, stage, bus.argnames(stage), f"{label}.{name}")
 
 
 def class_name(plugin: object) -> str:
@@ -216,41 +251,3 @@ def unique_names(plugins: Iterable[object]) -> list[tuple[str, object]]:
         seen[base] = number = seen.get(base, 0) + 1
         named.append((base if number == 1 else f"{base}-{number}", plugin))
     return named
-
-
-def describe(impl: HookImpl) -> str:
-    """Return the plugin's name, distribution and version for a message."""
-    from onstage.registry._discovery import provenance  # imported late: it reads the installed packages
-
-    _, distribution, version = provenance(impl.plugin)
-    where = f" ({distribution} {version})" if distribution else ""
-    return f"callback {impl.plugin_name}{where}"
-
-
-def error_policy(impl: HookImpl) -> str:
-    """Return the error policy of a plugin, by its class and the user's settings."""
-    from onstage.registry._selection import error_policy  # imported late: it reads the settings
-
-    return error_policy(impl.plugin)
-
-
-def raised_by(error: BaseException, impls: Sequence[HookImpl]) -> HookImpl | None:
-    """Return the implementation that raised an error, found by the traceback."""
-    codes = {_code(impl.function): impl for impl in impls}
-    deepest = None  # the traceback also contains wrappers around the one that failed
-    trace = error.__traceback__
-    while trace is not None:
-        impl = codes.get(trace.tb_frame.f_code)
-        if impl is not None and _plugin_of(trace.tb_frame, impl):
-            deepest = impl
-        trace = trace.tb_next
-    return deepest
-
-
-def _code(function: Callable[..., Any]) -> types.CodeType | None:
-    return getattr(inspect.unwrap(function), "__code__", None)
-
-
-def _plugin_of(frame: types.FrameType, impl: HookImpl) -> bool:
-    owner = frame.f_locals.get("self")
-    return owner is None or owner is impl.plugin

@@ -10,7 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
-from onstage import Callback, hookimpl
+from onstage import Callback, Logs, hookimpl
+from onstage.hookspecs import ignores_logs
 from onstage.state import storage
 from onstage.validation import validate_bool, validate_int, validate_state
 
@@ -85,7 +86,7 @@ class BackupAndRestore(Callback):
     # Runs outside the other callbacks: restores before they open files, and writes
     # the first backup after they have, so that a crash in epoch 0 is recoverable.
     @hookimpl(wrapper=True, tryfirst=True)
-    def on_train_begin(self) -> Generator[None, Any, Any]:  # type: ignore[override]  # a wrapper
+    def on_train_begin(self, logs: Logs | None = None) -> Generator[None, Any, Any]:  # type: ignore[override]  # a wrapper
         """Restore a backup, or make the first one."""
         self._since = 0
         if self.save_before_preemption:
@@ -101,13 +102,14 @@ class BackupAndRestore(Callback):
 
     # Last, so that the backup holds what the others do in this stage.
     @hookimpl(trylast=True)
-    def on_epoch_end(self) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Save, if save_freq is "epoch" or a signal asks the program to end."""
         if not self._batches or self._run().interruption is not None:
             self._save()
 
     @hookimpl(trylast=True)
-    def on_train_batch_end(self) -> None:
+    @ignores_logs
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save after every `save_freq` batches, or if a signal asks the program to end."""
         self._since += 1
         if 0 < self._batches <= self._since or self._run().interruption is not None:
@@ -115,7 +117,7 @@ class BackupAndRestore(Callback):
             self._save()
 
     @hookimpl(trylast=True)
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Delete the backups, if training has reached its end."""
         run = self._run()
         asker = dict(run.bus.plugins()).get(run.stopped_by or "")

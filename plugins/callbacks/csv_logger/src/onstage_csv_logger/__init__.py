@@ -69,7 +69,7 @@ class CSVLogger(Callback):
         self._columns: list[str] = []
         self._rows = 0
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Create the directory, and start the file or read the existing one."""
         path = Path(self.filename)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -141,7 +141,7 @@ class RemoteMonitor(Callback):
 
     # -- stages
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start a new run."""
         self._reset_counts()
         self._run_id, self._sequence = secrets.token_hex(8), 0
@@ -152,34 +152,34 @@ class RemoteMonitor(Callback):
         self._held = []
         self._send("train_begin", held=True)
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Send the begin of the epoch."""
         self._send("epoch_begin", {"epoch": epoch}, held=True)
 
-    def on_train_batch_end(self, batch: int, logs: Logs, run: Any) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Send the batch's number and logs."""
-        self._send("train_batch_end", {**_epoch(run), "batch": batch, **logs})
+        self._send("train_batch_end", {**_epoch(self.run), "batch": batch, **(logs or {})})
 
-    def on_test_begin(self, run: Any) -> None:
+    def on_test_begin(self, logs: Logs | None = None) -> None:
         """Send the begin of the evaluation."""
-        self._send("test_begin", _epoch(run))
+        self._send("test_begin", _epoch(self.run))
 
-    def on_test_batch_end(self, batch: int, logs: Logs, run: Any) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Send the batch's number and logs."""
-        self._send("test_batch_end", {**_epoch(run), "batch": batch, **logs})
+        self._send("test_batch_end", {**_epoch(self.run), "batch": batch, **(logs or {})})
 
-    def on_test_end(self, logs: Logs, run: Any) -> None:
+    def on_test_end(self, logs: Logs | None = None) -> None:
         """Send the evaluation's logs."""
-        self._send("test_end", {**_epoch(run), **logs})
+        self._send("test_end", {**_epoch(self.run), **(logs or {})})
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Send the epoch's number and logs."""
         if self.events == "epoch":
-            self._put({"epoch": epoch, **logs})
+            self._put({"epoch": epoch, **(logs or {})})
         else:
-            self._send("epoch_end", {"epoch": epoch, **logs})
+            self._send("epoch_end", {"epoch": epoch, **(logs or {})})
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Send the end of the training."""
         self._send("train_end")
 

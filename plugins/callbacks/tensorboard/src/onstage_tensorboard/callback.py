@@ -112,24 +112,24 @@ class TensorBoard(Callback):
         if self.embeddings_freq:
             self._embeddings = model_description.embedding_layers(model, self.embeddings_metadata)
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forget where the steps of the last training began."""
         self._shift = None
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Continue the steps of an earlier training."""
         if self._shift is None:
             self._shift = max(0, self._next_step - epoch)
         self._epoch_began = time.perf_counter(), self._train_batches
 
-    def on_train_batch_begin(self) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Count the batch, take the time, start the profiler."""
         self._train_batches += 1
         self._batch_began = time.perf_counter()
         if self._train_batches == self._profiled[0]:
             self._profile.start()
 
-    def on_train_batch_end(self, logs: Logs) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Write the profile, and every `update_freq` batches their metrics."""
         if self._profile.running and self._train_batches >= self._profiled[1]:
             profile = self._profile.stop()
@@ -141,12 +141,12 @@ class TensorBoard(Callback):
             values["steps_per_second"] = _rate(1, self._batch_began)
         self._for_train().scalars("train", self._train_batches, "batch_{}", values)
 
-    def on_test_end(self, logs: Logs) -> None:
+    def on_test_end(self, logs: Logs | None = None) -> None:
         """Write the metrics of an evaluation over the optimizer's steps."""
         iterations = getattr(getattr(self.model, "optimizer", None), "iterations", self._train_batches)
         self._event_log.scalars("validation", int(iterations), "evaluation_{}_vs_iterations", _numbers(logs))
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the epoch's metrics, weights and embeddings."""
         step = epoch + (self._shift or 0)
         self._next_step = max(self._next_step, step + 1)
@@ -168,7 +168,7 @@ class TensorBoard(Callback):
         self._for_train().scalars("train", step, "epoch_{}", train)
         self._event_log.scalars("validation", step, "epoch_{}", validation)
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Mark the training as successful in the HParams tab."""
         self._end_session(succeeded=True)
 
@@ -236,10 +236,10 @@ def _rate(steps: int, began: float) -> float:
     return steps / max(time.perf_counter() - began, 1e-9)
 
 
-def _numbers(logs: Logs) -> dict[str, float]:
+def _numbers(logs: Logs | None) -> dict[str, float]:
     """Return the values that are numbers: no arrays, no strings."""
     numbers = {}
-    for name, value in logs.items():
+    for name, value in (logs or {}).items():
         if isinstance(value, float):
             numbers[name] = value
         elif not isinstance(value, (str, bytes)):
