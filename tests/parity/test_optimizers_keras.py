@@ -179,3 +179,28 @@ def test_schedules_have_the_configuration_of_keras():
         theirs = getattr(keras.optimizers.schedules, name)(**arguments).get_config()
 
         assert getattr(schedules, name)(**arguments).get_config() == theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "number", "values"),
+    [
+        ("SGD", {"momentum": 0.9}, "momentum", (0.5, 0.95)),
+        ("SGD", {"momentum": 0.9, "nesterov": True}, "momentum", (0.5, 0.95)),
+        ("RMSprop", {"momentum": 0.5, "centered": True}, "rho", (0.5, 0.95)),
+        ("RMSprop", {"momentum": 0.5}, "momentum", (0.9, 0.1)),
+        ("Adam", {"amsgrad": True}, "beta_1", (0.5, 0.95)),
+        ("Adam", {}, "beta_2", (0.9, 0.99)),
+        ("AdamW", {}, "epsilon", (1e-3, 1e-5)),
+        ("Adagrad", {}, "epsilon", (1e-3, 1e-5)),
+    ],
+)
+def test_numbers_set_between_steps_have_the_effect_that_they_have_in_keras(name, options, number, values):
+    pair = Pair(name, options, options)
+
+    for step in range(STEPS):
+        if step % 3 == 2:
+            for optimizer in (pair.ours, pair.theirs):
+                setattr(optimizer, number, values[step % 2])
+        pair.step()
+
+        np.testing.assert_allclose(pair.weights, pair.keras_weights(), rtol=1e-5, atol=1e-5)

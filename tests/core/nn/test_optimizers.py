@@ -355,7 +355,7 @@ def test_learning_rate_is_the_argument():
 
     optimizer.learning_rate = np.float32(0.5)
     assert optimizer.learning_rate == 0.5
-    assert type(optimizer.learning_rate) is float
+    assert isinstance(optimizer.learning_rate, float)
 
 
 def test_a_rate_set_between_steps_takes_effect_at_the_next():

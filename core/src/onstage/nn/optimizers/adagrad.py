@@ -10,6 +10,7 @@ import numpy as np
 from onstage.model import Array
 from onstage.nn.optimizers.base import Optimizer
 from onstage.nn.optimizers.blocks import Block
+from onstage.nn.optimizers.hyperparameters import Number, read_hyperparameters
 from onstage.nn.optimizers.options import Options
 from onstage.nn.schedules import LearningRateSchedule
 from onstage.validation import validate_float
@@ -37,6 +38,9 @@ class Adagrad(Optimizer):
     Stochastic Optimization* (2011).
     """
 
+    epsilon = Number()
+    _epsilon: float
+
     def __init__(
         self,
         learning_rate: float | LearningRateSchedule = 0.001,
@@ -48,7 +52,7 @@ class Adagrad(Optimizer):
         self.initial_accumulator_value = validate_float(
             "initial_accumulator_value", initial_accumulator_value, 0
         )
-        self.epsilon = validate_float("epsilon", epsilon, 0)
+        self.epsilon = epsilon
 
     def slots(self) -> Mapping[str, float]:
         """Return the state kept for each parameter: names and initial values."""
@@ -56,7 +60,7 @@ class Adagrad(Optimizer):
 
     def constants(self, rate: float) -> tuple[float, ...]:
         """Compute the constants of one step."""
-        return self.epsilon, rate
+        return self._epsilon, rate
 
     def update(self, block: Block, constants: tuple[Array, ...]) -> None:
         """Update a block's weights and sum in place."""
@@ -73,5 +77,5 @@ class Adagrad(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values."""
-        own = ("initial_accumulator_value", "epsilon")
-        return super().get_config() | {name: getattr(self, name) for name in own}
+        own = {"initial_accumulator_value": self.initial_accumulator_value}
+        return super().get_config() | read_hyperparameters(self) | own

@@ -11,6 +11,7 @@ import numpy as np
 from onstage.model import Array
 from onstage.nn.optimizers.base import Optimizer
 from onstage.nn.optimizers.blocks import Block
+from onstage.nn.optimizers.hyperparameters import Number, read_hyperparameters
 from onstage.nn.optimizers.options import Options, OtherOptions
 from onstage.nn.schedules import LearningRateSchedule
 from onstage.validation import validate_bool, validate_float
@@ -28,7 +29,7 @@ class Adam(Optimizer):
     learning_rate
         Number >= 0, or a schedule.
     beta_1, beta_2
-        Fractions of the means kept at each step, in [0, 1).
+        Fractions of the means kept at each step, in [0, 1). May be set between steps.
     epsilon
         Added to the root, >= 0; the paper's "epsilon hat".
     amsgrad
@@ -50,6 +51,13 @@ class Adam(Optimizer):
     0.01
     """
 
+    beta_1 = Number(0, 1, exclude={1})
+    beta_2 = Number(0, 1, exclude={1})
+    epsilon = Number()
+    _beta_1: float
+    _beta_2: float
+    _epsilon: float
+
     def __init__(
         self,
         learning_rate: float | LearningRateSchedule = 0.001,
@@ -60,10 +68,8 @@ class Adam(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.beta_1 = validate_float("beta_1", beta_1, 0, 1, exclude={1})
-        self.beta_2 = validate_float("beta_2", beta_2, 0, 1, exclude={1})
-        self.epsilon = validate_float("epsilon", epsilon, 0)
         self.amsgrad = validate_bool("amsgrad", amsgrad)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     # The means are stored as discounted sums, 1/(1 - beta) times as large, which
     # saves two passes over the gradients. Step and epsilon contain the factors.
@@ -73,14 +79,22 @@ class Adam(Optimizer):
         names = ["gradient_sum", "square_sum"] + ["greatest_square_sum"] * self.amsgrad
         return dict.fromkeys(names, 0.0)
 
+    def hyperparameter_changed(self, name: str, before: float, now: float) -> None:
+        """Scale the sums to keep the means under a new `beta_1` or `beta_2`."""
+        super().hyperparameter_changed(name, before, now)
+        sums = {"beta_1": ["gradient_sum"], "beta_2": ["square_sum", *["greatest_square_sum"] * self.amsgrad]}
+        if self._buffers is not None:
+            for each in sums.get(name, ()):
+                self._buffers.slots[each] *= (1.0 - before) / (1.0 - now)
+
     def constants(self, rate: float) -> tuple[float, ...]:
         """Compute the constants of one step, including the bias correction."""
         # Powers in the precision of the weights, as Keras computes them: in
         # float32 the first corrections differ by 1e-5 from those in float64.
-        t, precise = self.iterations + 1, self.dtype.type
-        step = rate * math.sqrt(1.0 - precise(self.beta_2) ** t) / float(1.0 - precise(self.beta_1) ** t)
-        root = math.sqrt(1.0 - self.beta_2)
-        return self.beta_1, self.beta_2, self.epsilon / root, step * (1.0 - self.beta_1) / root
+        t, precise = self._iterations + 1, self.dtype.type
+        step = rate * math.sqrt(1.0 - precise(self._beta_2) ** t) / float(1.0 - precise(self._beta_1) ** t)
+        root = math.sqrt(1.0 - self._beta_2)
+        return self._beta_1, self._beta_2, self._epsilon / root, step * (1.0 - self._beta_1) / root
 
     def update(self, block: Block, constants: tuple[Array, ...]) -> None:
         """Update a block's weights and slots in place."""
@@ -102,8 +116,7 @@ class Adam(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values."""
-        own = ("beta_1", "beta_2", "epsilon", "amsgrad")
-        return super().get_config() | {name: getattr(self, name) for name in own}
+        return super().get_config() | read_hyperparameters(self) | {"amsgrad": self.amsgrad}
 
 
 class AdamW(Adam):

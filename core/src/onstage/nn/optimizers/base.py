@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from onstage.callbacks.learning_rate import LearningRate
-from onstage.model import Array, State
+from onstage.model import Array
 from onstage.nn import serialization
-from onstage.nn.optimizers import clipping, state
+from onstage.nn.optimizers import clipping
 from onstage.nn.optimizers.blocks import Block, BlockedBuffers
 from onstage.nn.optimizers.ema import MovingAverage
-from onstage.nn.optimizers.options import Options, reject_unknown, replace_rate, validate_learning_rate
+from onstage.nn.optimizers.options import Options, reject_unknown, validate_learning_rate
+from onstage.nn.optimizers.state import StatefulOptimizer
 from onstage.nn.schedules import LearningRateSchedule
-from onstage.state._tree import copy_state
 from onstage.validation import validate_bool, validate_float, validate_int, validate_optional_float
 
 
-class Optimizer:
+class Optimizer(StatefulOptimizer):
     """Updates all parameters of a model, one flat buffer, from their gradients.
 
     To write one, override `update`, and `slots` if it keeps state; accept
@@ -49,11 +48,6 @@ class Optimizer:
         only at the end.
     name
         Class name in lower case by default.
-
-    Attributes
-    ----------
-    iterations : int
-        Number of steps made.
 
     Raises
     ------
@@ -106,7 +100,7 @@ class Optimizer:
         if ema_overwrite_frequency is not None:
             self.ema_overwrite_frequency = validate_int("ema_overwrite_frequency", ema_overwrite_frequency, 1)
         self.name = type(self).__name__.lower() if name is None else name
-        self.iterations = 0
+        self._iterations = 0
         self._average: MovingAverage | None = None
         self._buffers: BlockedBuffers | None = None
 
@@ -149,7 +143,7 @@ class Optimizer:
         self._constants = tuple(np.zeros((), parameters.dtype) for _ in self.constants(0.0))
         self._latest: tuple[float, ...] | None = None
         self._keep = np.ones((), parameters.dtype)
-        self.iterations = 0
+        self._iterations = 0
 
     def freeze(self, frozen: Sequence[bool]) -> None:
         """Freeze or unfreeze variables from the next step on.
@@ -196,44 +190,19 @@ class Optimizer:
                 np.multiply(block.weights, self._keep, block.weights)
             self.update(block, self._constants)
             if self._average is not None:
-                self._average.update(block.part, block.scratch, self.iterations)
+                self._average.update(block.part, block.scratch, self._iterations)
         self._follow_frozen(buffers)
-        self.iterations += 1
+        self._iterations += 1
 
     def _follow_frozen(self, buffers: BlockedBuffers) -> None:
         if self._average is not None:
             for block in buffers.frozen_blocks:
-                self._average.follow(block.part, block.scratch, self.iterations)
+                self._average.follow(block.part, block.scratch, self._iterations)
 
     def _set_constants(self, values: tuple[float, ...]) -> None:
         self._latest = values
         for constant, value in zip(self._constants, values, strict=True):
             constant[()] = value
-
-    @property
-    def learning_rate(self) -> LearningRate:
-        """Learning rate of the next step.
-
-        May be set to a number or a schedule; a number raises TypeError if the
-        rate is a schedule.
-        """
-        return LearningRate(self._current_rate(), self)
-
-    @learning_rate.setter
-    def learning_rate(self, value: float | LearningRateSchedule) -> None:
-        self._rate = replace_rate(self._rate, value)
-
-    @property
-    def lr(self) -> LearningRate:
-        """The name of `learning_rate` in Keras 1 and 2."""
-        return self.learning_rate
-
-    @lr.setter
-    def lr(self, value: float | LearningRateSchedule) -> None:
-        self.learning_rate = value
-
-    def _current_rate(self) -> float:
-        return self._rate if isinstance(self._rate, float) else float(self._rate(self.iterations))
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -247,7 +216,7 @@ class Optimizer:
 
     def finalize(self) -> None:
         """Replace the weights by their average, if there is one; ends a training."""
-        if self._average is not None and self.iterations:
+        if self._average is not None and self._iterations:
             self._average.finalize(self._require_built().spans)
 
     def swap_ema_average(self) -> None:
@@ -260,52 +229,8 @@ class Optimizer:
         """
         if not self.use_ema:
             raise ValueError(f"use_ema must be True to swap the average, got {self.name} without it")
-        if self._average is not None and self.iterations:
+        if self._average is not None and self._iterations:
             self._average.swap(self._require_built().spans)
-
-    def state_dict(self) -> State:
-        """Return a copy of the optimizer's state.
-
-        ``{"iterations": int, "learning_rate": float or None, "slots": {name:
-        array}}``; the rate is None under a schedule, and the arrays, including
-        `ema_average`, are flat like the parameters.
-        """
-        return copy_state(self.state_view())
-
-    def state_view(self) -> State:
-        """Return the state that `state_dict` copies."""
-        return {
-            "iterations": self.iterations,
-            "learning_rate": self._rate if isinstance(self._rate, float) else None,
-            "slots": dict(self._state_arrays()),
-        }
-
-    def load_state_dict(self, saved: State) -> None:
-        """Restore a state from `state_dict` exactly; on error nothing changes.
-
-        Raises
-        ------
-        StateError
-            If a part is missing, damaged, or of another optimizer or model.
-        """
-        arrays = self._state_arrays()
-        iterations, rate = state.validate_state(
-            self.name, saved, arrays, scheduled=not isinstance(self._rate, float)
-        )
-        for name, values in arrays.items():
-            values[:] = saved["slots"][name]
-        self.iterations = iterations
-        if rate is not None:
-            self._rate = rate
-
-    def _state_arrays(self) -> dict[str, Array]:
-        slots, average = self._require_built().slots, self.ema_average
-        return slots if average is None else slots | {"ema_average": average}
-
-    def _require_built(self) -> BlockedBuffers:
-        if self._buffers is None:
-            raise ValueError(f"optimizer {self.name} must be built first; call build(parameters)")
-        return self._buffers
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values."""

@@ -60,7 +60,18 @@ class BlockedBuffers:
         self.parameters = parameters
         self.slots = {name: np.full_like(parameters, value) for name, value in slots.items()}
         self._slices = [slice(0, parameters.size)] if slices is None else list(slices)
+        self.gradients: Array | None = None
         self.freeze([False] * len(self._slices))
+
+    def set_slots(self, slots: Mapping[str, float]) -> None:
+        """Make the slots that are new, and drop those that are left out."""
+        if list(slots) != list(self.slots):
+            own = self.slots
+            self.slots = {
+                name: own[name] if name in own else np.full_like(self.parameters, value)
+                for name, value in slots.items()
+            }
+            self.gradients = None
 
     def freeze(self, frozen: Sequence[bool]) -> None:
         """Set which variables are frozen, in the order of the slices."""
@@ -68,7 +79,7 @@ class BlockedBuffers:
         self.trained = [each for each, is_frozen in pairs if not is_frozen]
         self.spans = merge_slices(self.trained)
         self._frozen_spans = merge_slices([each for each, is_frozen in pairs if is_frozen])
-        self.gradients: Array | None = None
+        self.gradients = None
 
     def bind(self, gradients: Array) -> None:
         """Make the blocks for an array of gradients."""

@@ -11,9 +11,10 @@ import numpy as np
 from onstage.model import Array
 from onstage.nn.optimizers.base import Optimizer
 from onstage.nn.optimizers.blocks import Block
+from onstage.nn.optimizers.hyperparameters import Number, read_hyperparameters
 from onstage.nn.optimizers.options import Options
 from onstage.nn.schedules import LearningRateSchedule
-from onstage.validation import validate_bool, validate_float
+from onstage.validation import validate_bool
 
 
 class RMSprop(Optimizer):
@@ -46,6 +47,13 @@ class RMSprop(Optimizer):
     the centered form.
     """
 
+    rho = Number(0, 1, exclude={1})
+    momentum = Number(0, 1)
+    epsilon = Number()
+    _rho: float
+    _momentum: float
+    _epsilon: float
+
     def __init__(
         self,
         learning_rate: float | LearningRateSchedule = 0.001,
@@ -56,23 +64,28 @@ class RMSprop(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.rho = validate_float("rho", rho, 0, 1, exclude={1})
-        self.momentum = validate_float("momentum", momentum, 0, 1)
-        self.epsilon = validate_float("epsilon", epsilon, 0)
         self.centered = validate_bool("centered", centered)
+        self.rho, self.momentum, self.epsilon = rho, momentum, epsilon
 
     # The means are stored as discounted sums, 1/(1 - rho) times as large, which
     # saves a pass over the gradients. Step and epsilon contain the factor.
 
     def slots(self) -> Mapping[str, float]:
         """Return the state kept for each parameter: names and initial values."""
-        names = ["square_sum"] + ["gradient_sum"] * self.centered + ["velocity"] * (self.momentum > 0)
+        names = ["square_sum"] + ["gradient_sum"] * self.centered + ["velocity"] * (self._momentum > 0)
         return dict.fromkeys(names, 0.0)
+
+    def hyperparameter_changed(self, name: str, before: float, now: float) -> None:
+        """Scale the sums to keep the means under a new `rho`."""
+        super().hyperparameter_changed(name, before, now)
+        if name == "rho" and self._buffers is not None:
+            for each in ("square_sum", *["gradient_sum"] * self.centered):
+                self._buffers.slots[each] *= (1.0 - before) / (1.0 - now)
 
     def constants(self, rate: float) -> tuple[float, ...]:
         """Compute the constants of one step, including the scale of the sums."""
-        scale = 1.0 - self.rho
-        return self.rho, self.momentum, self.epsilon / scale, rate / math.sqrt(scale), -scale
+        scale = 1.0 - self._rho
+        return self._rho, self._momentum, self._epsilon / scale, rate / math.sqrt(scale), -scale
 
     def update(self, block: Block, constants: tuple[Array, ...]) -> None:
         """Update a block's weights and slots in place."""
@@ -96,7 +109,7 @@ class RMSprop(Optimizer):
         np.sqrt(change, change)
         np.divide(gradients, change, change)
         np.multiply(change, step, change)
-        if self.momentum:
+        if self._momentum:
             (velocity,) = others
             np.multiply(velocity, momentum, velocity)
             change = np.add(velocity, change, velocity)
@@ -104,5 +117,4 @@ class RMSprop(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values."""
-        own = ("rho", "momentum", "epsilon", "centered")
-        return super().get_config() | {name: getattr(self, name) for name in own}
+        return super().get_config() | read_hyperparameters(self) | {"centered": self.centered}
