@@ -12,7 +12,6 @@ FULL = """
 callbacks = ["csv_logger", {early_stopping = {patience = 3}}]
 disable = ["tensorboard"]
 autouse = false
-allow_import = true
 trace = true
 profile = true
 
@@ -58,7 +57,7 @@ def test_reads_every_key_of_the_table(project):
     assert settings.disable == ("tensorboard",)
     assert (settings.autouse, settings.allow_import, settings.trace, settings.profile) == (
         False,
-        True,
+        False,
         True,
         True,
     )
@@ -66,20 +65,6 @@ def test_reads_every_key_of_the_table(project):
     assert settings.on_error == {"remote_monitor": "raise"}
     assert str(settings.file) == path
     assert settings.sources["trace"] == path
-
-
-def test_takes_the_nearest_table_upward(project, monkeypatch):
-    far = project("[tool.onstage]\ntrace = true\n")
-    deep = Path("a/b/c")
-    deep.mkdir(parents=True)
-    project("[project]\nname = 'inner'\n", Path("a/b"))
-    monkeypatch.chdir(deep)
-
-    assert str(_config.settings().file) == far
-
-    near = project("[tool.onstage]\nprofile = true\n", Path(".."))
-    assert str(_config.settings().file) == near
-    assert (_config.settings().trace, _config.settings().profile) == (False, True)
 
 
 def test_the_environment_wins_over_the_file(project, monkeypatch):

@@ -73,7 +73,7 @@ def _format_settings(chosen: Settings) -> str:
     where = (
         f"Settings, from {chosen.file}:"
         if chosen.file
-        else "Settings; no [tool.onstage] table in this folder or above:"
+        else "Settings; no [tool.onstage] table in this project:"
     )
     rows = [
         (name, _format_value(getattr(chosen, name)), chosen.sources.get(name, "default"), meaning)
@@ -164,6 +164,8 @@ def admits_core(requirement: Requirement, version: str = onstage.__version__) ->
 
 
 def _problems_of_settings(chosen: Settings) -> Iterator[str]:
+    if chosen.ignored_file:
+        yield chosen.ignored_file
     try:
         _selection.refuse_misspelled_names(chosen)
     except SettingsError as error:

@@ -1,13 +1,13 @@
 """Settings from ``[tool.onstage]`` in pyproject.toml and ``ONSTAGE_*`` variables.
 
-The file is the nearest pyproject.toml with a ``[tool.onstage]`` table, from the
-current folder upward::
+The file is the project's pyproject.toml: the nearest one from the current folder
+upward, not above a folder with ``.git`` nor above the user's home. A file of
+another user, or one that every user may write, is ignored with a warning::
 
     [tool.onstage]
     callbacks = ["csv_logger", {early_stopping = {patience = 3}}]   # added to every run
     disable = ["tensorboard"]            # entry points, classes or distributions
     autouse = true                       # plugins of the group onstage.autouse
-    allow_import = false                 # allow "module:Class" in place of a name
     trace = false                        # print every call of a callback
     profile = false                      # print the cost of each callback at the end
 
@@ -21,7 +21,9 @@ current folder upward::
 ``ONSTAGE_CALLBACKS``         comma-separated names, added to every run
 ``ONSTAGE_DISABLE``           comma-separated names, blocked besides ``disable``
 ``ONSTAGE_AUTOUSE``           ``0`` or ``1``, overrides ``autouse``
-``ONSTAGE_ALLOW_IMPORT``      the same for ``allow_import``
+``ONSTAGE_ALLOW_IMPORT``      ``1`` allows "module:Class" in place of a name. The
+                              file can't set ``allow_import``: it must not choose
+                              the code to import
 ``ONSTAGE_TRACE``             the same for ``trace``
 ``ONSTAGE_PROFILE``           the same for ``profile``
 ============================  =================================================
@@ -36,12 +38,14 @@ an instance, it is left out with an `OnstageWarning`.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from onstage.errors import SettingsError, did_you_mean
+from onstage.errors import OnstageWarning, SettingsError, did_you_mean
+from onstage.registry._settings_file import Stamp, find_settings_file, read_settings_file
 
 Options = Mapping[str, Any]
 Policy = Literal["raise", "disable"]
@@ -63,6 +67,8 @@ class Settings:
     on_error: Mapping[str, Policy] = field(default_factory=dict)
     file: Path | None = None
     """The pyproject.toml that was read; None if there is no table."""
+    ignored_file: str = ""
+    """The pyproject.toml that is not trusted, and why; empty if there is none."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Origin of each setting that was set: a path, a variable, or both."""
 
@@ -70,8 +76,7 @@ class Settings:
 def settings() -> Settings:
     """Return the settings that apply in the current folder.
 
-    Cached until an ``ONSTAGE_*`` variable or a pyproject.toml in the folder or
-    its parents changes.
+    Cached until an ``ONSTAGE_*`` variable or the project's pyproject.toml changes.
 
     Raises
     ------
@@ -79,7 +84,7 @@ def settings() -> Settings:
         If a key, variable or value is unknown or invalid; the message says where.
     """
     variables = tuple((name, os.environ[name]) for name in os.environ if name.startswith("ONSTAGE_"))
-    key = _files(), variables
+    key = find_settings_file(), variables
     found = _cache.get(key)
     if found is None:
         values = _from_file(key[0])
@@ -90,51 +95,47 @@ def settings() -> Settings:
     return found
 
 
-_File = tuple[str, int, int]
-_cache: dict[tuple[tuple[_File, ...], tuple[tuple[str, str], ...]], Settings] = {}
+_cache: dict[tuple[Stamp | None, tuple[tuple[str, str], ...]], Settings] = {}
 
 
-def _files() -> tuple[_File, ...]:
-    """Return path, modification time and size of every pyproject.toml upward."""
+def _from_file(found: Stamp | None) -> dict[str, Any]:
+    if found is None:
+        return {"sources": {}}
+    path = found[0]
     try:
-        folder = os.getcwd()
-    except FileNotFoundError:
-        return ()
-    found = []
-    while True:
-        path = os.path.join(folder, "pyproject.toml")
-        try:
-            status = os.stat(path)
-            found.append((path, status.st_mtime_ns, status.st_size))
-        except OSError:
-            pass
-        folder, last = os.path.dirname(folder), folder
-        if folder == last:
-            return tuple(found)
+        text, distrust = read_settings_file(path)
+        if distrust:
+            return {"sources": {}, "ignored_file": _ignore(path, distrust)}
+        if "onstage" not in text:
+            return {"sources": {}}  # Parsing takes longer than the rest of a run's start.
+        import tomllib
+
+        content = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} can't be read: {error}") from error
+    tool = content.get("tool", {})
+    table = tool.get("onstage") if isinstance(tool, dict) else None
+    if table is None:
+        return {"sources": {}}
+    values = _validated(table, f"{path}: [tool.onstage]")
+    return {**values, "file": Path(path), "sources": dict.fromkeys(values, path)}
 
 
-def _from_file(files: tuple[_File, ...]) -> dict[str, Any]:
-    for path, _, _ in files:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-            if "onstage" not in text:
-                continue  # Parsing takes longer than the rest of a run's start.
-            import tomllib
-
-            content = tomllib.loads(text)
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"{path} can't be read: {error}") from error
-        table = content.get("tool", {}).get("onstage")
-        if table is not None:
-            values = _validated(table, f"{path}: [tool.onstage]")
-            return {**values, "file": Path(path), "sources": dict.fromkeys(values, path)}
-    return {"sources": {}}
+def _ignore(path: str, distrust: str) -> str:
+    reason = f"{path} is ignored: {distrust}; take ownership of it, or use ONSTAGE_* variables"
+    warnings.warn(reason, OnstageWarning, stacklevel=4)
+    return reason
 
 
 def _validated(table: object, where: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise SettingsError(f"{where} must be a table, got {table!r}")
     for key in table:
+        if key == "allow_import":
+            raise SettingsError(
+                f"{where} allow_import must be set in the environment, which the owner of a file "
+                "does not control: ONSTAGE_ALLOW_IMPORT=1"
+            )
         if key not in _KEYS:
             raise SettingsError(
                 f"{where} has no key {key!r}{did_you_mean(key, _KEYS)} (keys: {', '.join(_KEYS)})"
@@ -185,7 +186,6 @@ _KEYS: dict[str, Callable[[object, str], object]] = {
     "callbacks": _callbacks,
     "disable": _names,
     "autouse": _flag,
-    "allow_import": _flag,
     "trace": _flag,
     "profile": _flag,
     "options": _options,

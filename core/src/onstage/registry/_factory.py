@@ -14,6 +14,7 @@ from onstage.registry import _config, _discovery
 from onstage.registry._config import Options, Settings
 from onstage.registry._discovery import CALLBACKS, Plugin
 from onstage.registry._distributions import canonicalize_name
+from onstage.registry._plugin import has_stages
 
 
 def callback(name: str, /, **options: Any) -> Any:
@@ -22,8 +23,8 @@ def callback(name: str, /, **options: Any) -> Any:
     Parameters
     ----------
     name
-        Its entry point or class; or ``"module:Class"`` if the settings have
-        ``allow_import``.
+        Its entry point or class; or ``"module:Class"`` if the environment has
+        ``ONSTAGE_ALLOW_IMPORT=1``.
     **options
         Arguments of its constructor; they override the defaults in the settings.
 
@@ -61,8 +62,8 @@ def _plugin(name: str, settings: Settings) -> Plugin:
 def _import(name: str, settings: Settings) -> object:
     if not settings.allow_import:
         raise PluginError(
-            f"the callback {name!r} names a module to import, which is disabled; set allow_import = true "
-            "under [tool.onstage] in pyproject.toml, or ONSTAGE_ALLOW_IMPORT=1, or pass the object itself"
+            f"the callback {name!r} names a module to import, which is disabled; "
+            "set ONSTAGE_ALLOW_IMPORT=1, or pass the object itself"
         )
     module, _, attribute = name.partition(":")
     try:
@@ -71,9 +72,11 @@ def _import(name: str, settings: Settings) -> object:
         raise PluginError(
             f"the callback {name!r} can't be imported: {type(error).__name__}: {error}"
         ) from error
-    if not callable(target):
-        raise PluginError(f"the callback {name!r} must be a class or a function, got {type(target).__name__}")
-    return cast(object, target)
+    # Checked before it is called: a name such as "os:system" is no callback.
+    if not isinstance(target, type) or not has_stages(target):
+        kind = "a class without any stage method" if isinstance(target, type) else type(target).__name__
+        raise PluginError(f"the callback {name!r} must be a callback class, got {kind}")
+    return target
 
 
 def create_callback(name: str, options: Options, settings: Settings, source: str = "") -> object:

@@ -95,18 +95,18 @@ def _wrong_type(group: str, target: object) -> str:
     """Return the problem with a loaded target, or an empty string."""
     got = f"got {type(target).__name__}"
     if group == AUTOUSE:
-        return "" if _acts(target) else f"must have hook implementations, {got} without any"
+        return "" if has_stages(target) else f"must have hook implementations, {got} without any"
     if not callable(target):
         expected = (
             "a callback class or a function that returns one" if group == CALLBACKS else "a click command"
         )
         return f"must be {expected}, {got}"
-    if group == CALLBACKS and isinstance(target, type) and not _acts(target):
+    if group == CALLBACKS and isinstance(target, type) and not has_stages(target):
         return "must be a callback class, got a class without any stage method (on_epoch_end, ...)"
     return ""
 
 
-def _acts(target: object) -> bool:
+def has_stages(target: object) -> bool:
     """Return whether it has a method named like a stage, or marked with hookimpl."""
     return any(
         name.startswith("on_") or hasattr(getattr(target, name, None), "onstage_impl") for name in dir(target)
