@@ -1,11 +1,23 @@
-"""Errors and warnings of onstage, and the suggestion in their messages."""
+"""Errors and warnings of onstage, and the text in their messages.
+
+Messages quote what others wrote: names in a package's metadata, docstrings,
+errors of plugins, answers of servers. None of it may drive the terminal that
+shows the message, so every such text passes through `show_text`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 
-class OnstageError(Exception):
+class _Message(Exception):
+    """An exception whose message is safe to print, whoever wrote parts of it."""
+
+    def __str__(self) -> str:
+        return show_lines(super().__str__())
+
+
+class OnstageError(_Message):
     """Base class of the errors about files, plugins and settings."""
 
 
@@ -36,7 +48,7 @@ class Interrupted(SystemExit):
         self.signum = signum
 
 
-class OnstageWarning(UserWarning):
+class OnstageWarning(_Message, UserWarning):
     """A problem that does not stop the training."""
 
 
@@ -46,3 +58,58 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     close = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def show_text(text: object, limit: int = 200) -> str:
+    """Return a text from outside as one line that is safe to print.
+
+    Parameters
+    ----------
+    text
+        What the line is about; its ``str`` is shown.
+    limit
+        Maximum length of the result; a longer text ends with ``...``.
+
+    Returns
+    -------
+    str
+        The text, with the characters that are not printable (escape sequences,
+        line breaks, marks of the writing direction, lone surrogates) as ``repr``
+        shows them. Unchanged if there are none.
+
+    Examples
+    --------
+    >>> print(show_text("a bell: " + chr(7)))
+    a bell: \\x07
+    >>> show_text("a" * 300, limit=10)
+    'aaaaaaa...'
+    """
+    whole = str(text)
+    shown = _escape(whole[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
+
+
+def show_lines(text: str, limit: int = 20_000) -> str:
+    """Return a text of several lines as `show_text` does, with its line breaks."""
+    whole = text if len(text) <= limit else f"{text[: limit - 3]}..."
+    return whole if whole.isprintable() else "\n".join(map(_escape, whole.split("\n")))
+
+
+def show_error(error: BaseException, limit: int = 500) -> str:
+    """Return type and message of an error that the code of others raised.
+
+    Examples
+    --------
+    >>> show_error(KeyError("a"))
+    "KeyError: 'a'"
+    """
+    try:
+        return show_text(f"{type(error).__name__}: {error}", limit)
+    except Exception:  # its __str__ may raise as well
+        return show_text(type(error).__name__, limit)
+
+
+def _escape(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

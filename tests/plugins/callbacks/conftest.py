@@ -82,12 +82,14 @@ class ScriptedServer:
         ``(path, headers, body)`` of the requests answered with 200, in order.
     attempts
         Number of requests.
+    reason
+        Reason phrase of the answers; None: the usual one.
     """
 
     def __init__(self, port=0):
         self.script, self.behaviour = [], 200
         self.requests, self.attempts = [], 0
-        self.headers, self.connections = {}, []
+        self.headers, self.reason, self.connections = {}, None, []
         self.released = threading.Event()
         server = self
 
@@ -141,7 +143,7 @@ class ScriptedServer:
             act = 200
         if act == 200:
             self.requests.append((handler.path, dict(handler.headers), body))
-        handler.send_response(act)
+        handler.send_response(act, self.reason)
         for name, value in {"Content-Length": "2", **self.headers}.items():
             handler.send_header(name, value)
         handler.end_headers()

@@ -272,6 +272,19 @@ def test_only_the_refused_one_of_many_events_in_a_request_is_lost(scripted_serve
     assert (monitor.dropped, monitor.sent) == (1, len(events))
 
 
+def test_a_reason_phrase_of_the_server_can_not_drive_the_terminal(scripted_server):
+    server = scripted_server()
+    server.behaviour, server.reason = 400, "no\x1b]0;owned\x07" + "n" * 5000
+    monitor = RemoteMonitor(server.url)
+
+    caught, _ = fit(monitor, epochs=EPOCHS[:1])
+
+    (text,) = [text for text in caught if "400" in text]
+    assert r"400 no\x1b]0;owned\x07" in text
+    assert text.isprintable()
+    assert len(text) < 500
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirects_are_not_followed(scripted_server, status):
     elsewhere, server = scripted_server(), scripted_server()

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from onstage.cli.output import echo
 from onstage.errors import PluginError
 from onstage.registry import _discovery
 from onstage.registry._config import Settings, settings
@@ -39,13 +40,13 @@ def callbacks(name: str | None, as_json: bool) -> None:
         return
     groups = {group: _discovery.installed(group, chosen.disable) for group in _TITLES}
     if as_json:
-        click.echo(_json([_record(plugin, chosen) for plugins in groups.values() for plugin in plugins]))
+        echo(_json([_record(plugin, chosen) for plugins in groups.values() for plugin in plugins]))
         return
     for group, plugins in groups.items():
         if plugins:
-            click.echo(f"{_TITLES[group]}\n\n{_format_list(plugins)}\n")
+            echo(f"{_TITLES[group]}\n\n{_format_list(plugins)}\n")
     if not groups[CALLBACKS]:
-        click.echo("No callbacks are installed; try `pip install onstage`.")
+        echo("No callbacks are installed; try `pip install onstage`.")
 
 
 def _format_list(plugins: list[Plugin]) -> str:
@@ -61,9 +62,9 @@ def _format_list(plugins: list[Plugin]) -> str:
 def _show(plugin: Plugin, chosen: Settings, as_json: bool) -> None:
     record = _record(plugin, chosen)
     if as_json:
-        click.echo(_json(record))
+        echo(_json(record))
     else:
-        click.echo(_format_record(plugin, record))
+        echo(_format_record(plugin, record))
     if record["status"] != "installed":
         sys.exit(1)
 
@@ -128,4 +129,4 @@ def _format_options(record: dict[str, Any]) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json.dumps(value, indent=2)

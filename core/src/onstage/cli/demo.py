@@ -9,6 +9,7 @@ import numpy as np
 
 import onstage
 from onstage import Callback, Logs
+from onstage.cli.output import echo
 from onstage.model import Array
 
 
@@ -21,36 +22,34 @@ class Narrator(Callback):
 
     def on_train_begin(self) -> None:
         """Print the number of epochs and batches."""
-        click.echo(
-            f"on_train_begin          {self.params['epochs']} epochs of {self.params['steps']} batches"
-        )
+        echo(f"on_train_begin          {self.params['epochs']} epochs of {self.params['steps']} batches")
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Print the first epoch."""
         if epoch == 0:
-            click.echo("  on_epoch_begin 0")
+            echo("  on_epoch_begin 0")
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         """Print the first two batches."""
         if self._first_epoch() and batch < 2:
-            click.echo(f"    on_train_batch_end {batch}  {_format(logs)}")
+            echo(f"    on_train_batch_end {batch}  {_format(logs)}")
         elif self._first_epoch() and batch == 2:
-            click.echo("    ...")
+            echo("    ...")
 
     def on_test_end(self, logs: Logs) -> None:
         """Print the first validation."""
         if self._first_epoch():
-            click.echo(f"    on_test_end           {_format(logs)}")
+            echo(f"    on_test_end           {_format(logs)}")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Print the metrics of the epoch."""
-        click.echo(f"  on_epoch_end {epoch:<10} {_format(logs)}")
+        echo(f"  on_epoch_end {epoch:<10} {_format(logs)}")
 
     def on_train_end(self) -> None:
         """Print why training ended."""
         reason = self.run.stop_reason if self.run is not None else None
         end = f"{self.run.stopped_by}: {reason}" if self.run is not None and reason else "all epochs done"
-        click.echo(f"on_train_end            {end}")
+        echo(f"on_train_end            {end}")
 
     def _first_epoch(self) -> bool:
         return self.run is not None and self.run.epoch == 0
@@ -94,10 +93,10 @@ def demo(epochs: int, seed: int) -> None:
         seed=seed,
         callbacks=[StopWhenGood(0.97), Narrator()],
     )
-    click.echo(f"\nValidation accuracy {history.history['val_accuracy'][-1]:.3f}, with these callbacks:")
+    echo(f"\nValidation accuracy {history.history['val_accuracy'][-1]:.3f}, with these callbacks:")
     for one in history.plugins:
         source = f"  ({one['distribution']} {one['version']})" if one["distribution"] else ""
-        click.echo(f"  {one['name']}{source}")
+        echo(f"  {one['name']}{source}")
 
 
 def spirals(rng: np.random.Generator, n: int = 1200) -> tuple[Array, Array]:

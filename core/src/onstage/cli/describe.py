@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from onstage.bus import _validation
+from onstage.errors import show_error, show_text
 from onstage.hookspecs import STAGES
 from onstage.registry._discovery import Plugin
 from onstage.registry._factory import signature_of
+
+_LONGEST_DOC = 1000
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,21 @@ def describe(plugin: Plugin) -> Description:
         Option(
             name=one.name,
             required=one.default is one.empty,
-            default="" if one.default is one.empty else repr(one.default),
-            doc=documented.get(one.name, ""),
+            default="" if one.default is one.empty else _represent(one.default),
+            doc=show_text(documented.get(one.name, ""), _LONGEST_DOC),
         )
         for one in (signature.parameters.values() if signature else ())
         if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
     ]
     stages = [stage for stage in STAGES if _validation.implements(target, stage, STAGES.__contains__)]
-    return Description(doc.partition("\n")[0], stages, options)
+    return Description(show_text(doc.partition("\n")[0], _LONGEST_DOC), stages, options)
+
+
+def _represent(default: object) -> str:
+    try:
+        return show_text(repr(default))
+    except Exception as error:  # raised by the plugin's own __repr__
+        return f"<{show_error(error)}>"
 
 
 def parameter_docs(doc: str) -> dict[str, str]:

@@ -14,7 +14,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
 import onstage
-from onstage.errors import PluginError, SettingsError
+from onstage.cli.output import echo
+from onstage.errors import PluginError, SettingsError, show_error, show_text
 from onstage.registry import _discovery, _selection
 from onstage.registry._config import VARIABLES, Settings, settings
 from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS, Plugin
@@ -44,22 +45,22 @@ def doctor(ctx: click.Context) -> None:
     Exits with 1 if there are problems.
     """
     problems: list[str] = []
-    click.echo(f"{_versions()}\n")
+    echo(f"{_versions()}\n")
     try:
         chosen = settings()
         problems += _problems_of_settings(chosen)
     except SettingsError as error:
         chosen = Settings()
         problems.append(f"settings: {error}")
-    click.echo(f"{_format_settings(chosen)}\n")
+    echo(f"{_format_settings(chosen)}\n")
     problems += _problems_of_plugins(chosen)
-    click.echo(f"{_format_plugins(chosen)}\n")
+    echo(f"{_format_plugins(chosen)}\n")
     if not problems:
-        click.echo("No problems found.")
+        echo("No problems found.")
         return
-    click.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}:")
+    echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}:")
     for problem in problems:
-        click.echo(f"  - {problem}")
+        echo(f"  - {problem}")
     ctx.exit(1)
 
 
@@ -147,10 +148,11 @@ def _problems_of_requirements(plugin: Plugin) -> Iterator[str]:
         try:
             requirement = Requirement(text)
         except InvalidRequirement as error:
-            yield f"{plugin.distribution} has the invalid requirement {text!r}: {error}"
+            shown = show_text(text)
+            yield f"{plugin.distribution} has the invalid requirement {shown!r}: {show_error(error)}"
             continue
         if canonicalize_name(requirement.name) == "onstage-core" and not admits_core(requirement):
-            yield f"{plugin.distribution} requires {text}, installed is {onstage.__version__}"
+            yield f"{plugin.distribution} requires {show_text(text)}, installed is {onstage.__version__}"
 
 
 def admits_core(requirement: Requirement, version: str = onstage.__version__) -> bool:
@@ -189,4 +191,4 @@ def _problems_of_options(
             options = {**defaults_for(plugin, chosen), **options}
         check_options(name, load_factory(name, chosen), options, complete=complete)
     except (PluginError, TypeError) as error:
-        yield f"{chosen.sources[setting]}: {setting}: {error}"
+        yield f"{chosen.sources[setting]}: {setting}: {show_text(error, limit=2000)}"

@@ -11,6 +11,7 @@ from packaging.version import Version
 
 import onstage
 from onstage.cli import template
+from onstage.cli.output import echo
 from onstage.registry import _discovery
 
 
@@ -40,10 +41,10 @@ def new(name: str, folder: Path) -> None:
     for path, text in package_files(snake).items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text, encoding="utf-8")
-    click.echo(f"Wrote {package}. Next:\n")
-    click.echo(f"  pip install -e {package}")
-    click.echo(f"  onstage callbacks {snake}")
-    click.echo(f"  pytest {package}")
+    echo(f"Wrote {package}. Next:\n")
+    echo(f"  pip install -e {package}")
+    echo(f"  onstage callbacks {snake}")
+    echo(f"  pytest {package}")
 
 
 def snake_case(name: str) -> str:

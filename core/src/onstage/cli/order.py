@@ -9,7 +9,8 @@ import click
 from pluggy import HookImpl
 
 from onstage.bus._manager import Bus
-from onstage.errors import did_you_mean
+from onstage.cli.output import echo
+from onstage.errors import did_you_mean, show_text
 from onstage.hookspecs import STAGES
 from onstage.registry import _discovery
 from onstage.registry._config import Settings, settings
@@ -52,9 +53,9 @@ def order(stage: str, callbacks: tuple[str, ...], verbose: str) -> None:
         for n, impl in enumerate(impls, start=1)
     ]
     if rows:
-        click.echo(format_table(("", "callback", "from", "why"), rows, right=(0,)))
+        echo(format_table(("", "callback", "from", "why"), rows, right=(0,)))
     else:
-        click.echo(f"No callback acts on {stage}.")
+        echo(f"No callback acts on {stage}.")
 
 
 def _parse(text: str) -> Any:
@@ -63,7 +64,7 @@ def _parse(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise click.UsageError(f"{text!r} must be a name or JSON: {error}") from error
+        raise click.UsageError(f"{text!r} must be a name or JSON: {show_text(error)}") from error
 
 
 def _origin(plugin: object) -> str:

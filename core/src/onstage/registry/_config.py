@@ -44,7 +44,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from onstage.errors import OnstageWarning, SettingsError, did_you_mean
+from onstage.errors import OnstageWarning, SettingsError, did_you_mean, show_text
 from onstage.registry._settings_file import Stamp, find_settings_file, read_settings_file
 
 Options = Mapping[str, Any]
@@ -112,7 +112,7 @@ def _from_file(found: Stamp | None) -> dict[str, Any]:
 
         content = tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{path} can't be read: {error}") from error
+        raise SettingsError(f"{path} can't be read: {show_text(error)}") from error
     tool = content.get("tool", {})
     table = tool.get("onstage") if isinstance(tool, dict) else None
     if table is None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
+from onstage.errors import show_text
+
 if TYPE_CHECKING:
     import importlib.metadata
 
@@ -136,7 +138,7 @@ def _read(folder: str, name: str) -> Distribution:
     if entry_points and not version:
         line = re.search(rb"^Version:\s*(\S+)", _content(f"{info}/PKG-INFO"), re.MULTILINE)
         version = line[1].decode(errors="replace") if line else ""
-    return Distribution(distribution, version, info, entry_points)
+    return Distribution(show_text(distribution), show_text(version), info, entry_points)
 
 
 def _content(path: str) -> bytes:
@@ -153,8 +155,9 @@ def parse_entry_points(content: bytes) -> tuple[tuple[str, str, str], ...]:
     Returns
     -------
     tuple
-        ``(group, name, value)`` in the order of the file. Extras after the
-        value (``module:attr [extra]``) are dropped, as PEP 621 requires.
+        ``(group, name, value)`` in the order of the file, as `show_text` shows
+        them. Extras after the value (``module:attr [extra]``) are dropped, as
+        PEP 621 requires.
     """
     if _MARK not in content:
         return ()
@@ -164,7 +167,8 @@ def parse_entry_points(content: bytes) -> tuple[tuple[str, str, str], ...]:
             group = line.strip("[] ")
         elif group.startswith("onstage.") and line and line[0] not in "#;":
             name, _, value = line.partition("=")
-            found.append((group, name.strip(), value.partition("[")[0].strip()))
+            target = value.partition("[")[0].strip()
+            found.append((group, show_text(name.strip()), show_text(target)))
     return tuple(found)
 
 
@@ -186,5 +190,5 @@ def _from_custom_finders() -> Iterator[Distribution]:
 
 def _convert(found: importlib.metadata.Distribution) -> Distribution:
     entry_points = parse_entry_points((found.read_text("entry_points.txt") or "").encode())
-    name, version = found.metadata["Name"] or "", found.version
+    name, version = show_text(found.metadata["Name"] or ""), show_text(found.version)
     return Distribution(canonicalize_name(name), version, str(found.locate_file("")), entry_points)

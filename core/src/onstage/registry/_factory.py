@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, cast
 
-from onstage.errors import PluginError, did_you_mean
+from onstage.errors import PluginError, did_you_mean, show_error
 from onstage.registry import _config, _discovery
 from onstage.registry._config import Options, Settings
 from onstage.registry._discovery import CALLBACKS, Plugin
@@ -69,9 +69,7 @@ def _import(name: str, settings: Settings) -> object:
     try:
         target = getattr(import_module(module), attribute)
     except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"the callback {name!r} can't be imported: {type(error).__name__}: {error}"
-        ) from error
+        raise PluginError(f"the callback {name!r} can't be imported: {show_error(error)}") from error
     # Checked before it is called: a name such as "os:system" is no callback.
     if not isinstance(target, type) or not has_stages(target):
         kind = "a class without any stage method" if isinstance(target, type) else type(target).__name__

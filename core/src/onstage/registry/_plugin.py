@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
-from onstage.errors import PluginError
+from onstage.errors import PluginError, show_error
 
 CALLBACKS = "onstage.callbacks"
 """Entry-point group of callback classes and factories."""
@@ -81,7 +81,7 @@ class Plugin:
         # Importing a plugin can raise anything; only Ctrl-C comes from the user.
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"{self.label} is broken: importing {self.value} raised {type(error).__name__}: {error}; "
+                f"{self.label} is broken: importing {self.value} raised {show_error(error)}; "
                 f"repair or uninstall {self.distribution} ({self.location})"
             ) from error
         return target

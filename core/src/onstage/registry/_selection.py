@@ -8,7 +8,7 @@ from copy import deepcopy
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import cast
 
-from onstage.errors import OnstageWarning, PluginError, SettingsError, did_you_mean
+from onstage.errors import OnstageWarning, PluginError, SettingsError, did_you_mean, show_error
 from onstage.registry import _config, _discovery
 from onstage.registry._config import Options, Policy, Settings
 from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS
@@ -78,7 +78,7 @@ def autouse(settings: Settings | None = None) -> list[object]:
             target = plugin.load()
             active.append(target() if isinstance(target, type) else target)
         except (Exception, SystemExit) as error:
-            reason = error if isinstance(error, PluginError) else f"{plugin.label}: {error!r}"
+            reason = error if isinstance(error, PluginError) else f"{plugin.label}: {show_error(error)}"
             warnings.warn(f"{reason}; the run continues without it", OnstageWarning, stacklevel=2)
     return active
 

@@ -14,6 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ProtocolError
 
+from onstage.errors import show_text
 from onstage_remote_monitor.client.disk_queue import Entry
 from onstage_remote_monitor.validation import RUN_HEADER, SEQUENCE_HEADER, is_loopback
 
@@ -140,7 +141,7 @@ def _outcome(answer: requests.Response) -> Outcome:
     status = answer.status_code
     if 200 <= status < 300:
         return Outcome("sent")
-    cause = f"the server answered {status} {answer.reason}"
+    cause = f"the server answered {status} {show_text(answer.reason)}"
     if 300 <= status < 400:
         return Outcome("later", f"{cause}; redirects are not followed, pass the address that it leads to")
     if status < 500 and status not in _LATER:
@@ -162,7 +163,7 @@ def _short(error: Exception) -> str:
         if not isinstance(inner, Exception):
             break
         reason = inner
-    return str(reason).split(": ", 1)[-1][:200]
+    return show_text(str(reason).split(": ", 1)[-1])
 
 
 def _authorization(token: str | None) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from onstage.errors import show_error, show_text
 from onstage.state.background import BackgroundQueue
 from onstage_remote_monitor.client import encoding
 from onstage_remote_monitor.client.disk_queue import Entry, Spool
@@ -128,7 +129,7 @@ class Sender:
                 self._finish(self._deadline)
         except Exception as error:  # shown at the training's next stage
             self._broken = True
-            self._drop(len(self._ready) + len(self._spool), f"{type(error).__name__}: {error}")
+            self._drop(len(self._ready) + len(self._spool), show_error(error))
 
     def _finish(self, deadline: float) -> None:
         """Send the rest until the deadline, then write it to disk.
@@ -152,7 +153,7 @@ class Sender:
         try:
             self._spool.adopt()
         except OSError as error:
-            self._notice(f"events of an earlier training could not be read: {error}")
+            self._notice(f"events of an earlier training could not be read: {show_text(error)}")
 
     def _encode(self, events: list[_Event]) -> None:
         """Make JSON of events; write it to disk while the server is away."""
@@ -176,7 +177,7 @@ class Sender:
         try:
             kept = self._spool.append(self._ready)
         except OSError as error:
-            cause = f"the spool could not be written: {error}"
+            cause = f"the spool could not be written: {show_text(error)}"
         self.spooled += kept
         if kept < len(self._ready):
             self._drop(len(self._ready) - kept, cause)
