@@ -7,6 +7,13 @@ only the arguments that it uses:
 ...     def on_epoch_end(self, epoch, logs):
 ...         print(epoch, logs["loss"])
 
+It may also take Keras's arguments, which are all but ``run``, in Keras's order
+under any names: ``def on_epoch_end(self, e, l={})``, or by ``*args``. A further
+parameter with a default keeps it if all of Keras's arguments are there by name.
+Anything else is refused at registration. Stages that Keras lacks (those of
+plugins, on_optimizer_step_begin, on_exception, on_teardown) pass arguments only
+by name.
+
 ``epoch`` and ``batch`` count from 0. ``logs`` maps metric names to values; the
 callbacks of an event share one dict, so that an entry that one adds is visible
 to those after it and to the History. The trainer never reads it back. ``run``

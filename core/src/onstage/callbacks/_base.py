@@ -19,10 +19,8 @@ Params = dict[str, Any]
 class Callback:
     """Base class of callbacks: override the stages you need.
 
-    See `onstage.hookspecs` for the stages. A method declares only the arguments
-    that it uses: ``def on_epoch_end(self, epoch, logs)`` and
-    ``def on_epoch_end(self, logs)`` both work. Methods that are not overridden
-    are never called.
+    See `onstage.hookspecs` for the stages and their arguments. Methods that are
+    not overridden are never called.
 
     Attributes
     ----------
@@ -152,10 +150,12 @@ class Callback:
         """Act after an epoch and its validation: ``(epoch, logs)``."""
 
     def on_train_batch_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Act before a training batch: ``(batch, logs)``."""
+        """Act before a training batch: ``(batch, logs)``; calls on_batch_begin."""
+        self.on_batch_begin(*args, **kwargs)
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        """Act after a training batch: ``(batch, logs)``."""
+        """Act after a training batch: ``(batch, logs)``; calls on_batch_end."""
+        self.on_batch_end(*args, **kwargs)
 
     def on_optimizer_step_begin(self, *args: Any, **kwargs: Any) -> None:
         """Act between backward and update: ``(batch, gradients)``."""

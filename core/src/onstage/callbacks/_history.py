@@ -61,14 +61,14 @@ class History(Callback):
         self.plugins: list[dict[str, Any]] = []
         self.disabled: list[str] = []
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Clear the record of an earlier run."""
         self._reset()
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Append the values of the epoch, including those that callbacks added."""
         self.epoch.append(epoch)
-        for name, value in logs.items():
+        for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(as_number(value))
             self.epochs_of.setdefault(name, []).append(epoch)
 

@@ -114,7 +114,7 @@ class EarlyStopping(Callback):
             return self._bests[0]
         return {monitor.name: best for monitor, best in zip(self._monitors, self._bests, strict=True)}
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Reset the state of an earlier training, and check the monitors."""
         self._reset()
         for monitor in self._monitors:
@@ -154,7 +154,7 @@ class EarlyStopping(Callback):
             return f"{names} has not improved on the baseline {self.baseline} in {self.wait} epochs"
         return f"{names} {'has' if len(self._monitors) == 1 else 'have'} not improved for {self.wait} epochs"
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Restore the weights of the best epoch if requested."""
         if self.verbose and self.stopped_epoch:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping")

@@ -62,16 +62,16 @@ class LearningRateScheduler(Callback):
         self._batches = 0
         self.skips = ("on_train_batch_begin",) if self.on == "epoch" else ("on_epoch_begin",)
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Reset the counter, and check the optimizer."""
         self._batches = 0
         check_settable(self)
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the rate of the epoch, unless it is set before each batch."""
         self._set(epoch, f"Epoch {epoch + 1}")
 
-    def on_train_batch_begin(self) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Set the rate of the batch, unless it is set before each epoch."""
         self._set(self._batches, f"Batch {self._batches + 1}")
         self._batches += 1
@@ -84,7 +84,7 @@ class LearningRateScheduler(Callback):
             # A line break first: a progress bar may occupy the line.
             print(f"\n{where}: LearningRateScheduler setting learning rate to {rate:.6g}.")
 
-    def on_epoch_end(self, logs: Logs | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Add the rate to the logs."""
         if logs is not None:
             logs["learning_rate"] = float(self.model.learning_rate)

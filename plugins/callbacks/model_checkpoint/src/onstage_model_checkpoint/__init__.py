@@ -138,7 +138,7 @@ class ModelCheckpoint(Callback):
         if not self._batches:
             self.skips = ("on_train_batch_end",)
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Check the monitor and the template's fields against the metrics."""
         run = self.run
         names = None if run is None else run.metric_names
@@ -153,7 +153,7 @@ class ModelCheckpoint(Callback):
             self._monitor.direction = self._monitor.direction_for(self.model)
         self._template.check_fields(self, batches=bool(self._batches))
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Remember the epoch for the file names."""
         self._writing.check()
         self._epoch = epoch
@@ -170,7 +170,7 @@ class ModelCheckpoint(Callback):
         if self._epochs and (epoch + 1) % self._epochs == 0:
             self._save({**(logs or {}), "epoch": epoch + 1})
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Wait until all files are on disk."""
         self._writing.flush()
 

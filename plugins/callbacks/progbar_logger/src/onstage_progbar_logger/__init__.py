@@ -57,12 +57,12 @@ class ProgbarLogger(Callback):
 
     # -- training
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Reset the state of an earlier run."""
         self._reset()
         self._steps = self.params.get("steps")
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Open a bar for the epoch."""
         self._epoch_open = True
         epochs = self.params.get("epochs")
@@ -75,7 +75,7 @@ class ProgbarLogger(Callback):
         self._done = batch + 1
         self._draw(logs)
 
-    def on_epoch_end(self, logs: Logs | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Finish the epoch's bar, with validation metrics."""
         self._epoch_open = False
         self._finish(logs)
@@ -84,7 +84,7 @@ class ProgbarLogger(Callback):
 
     # -- evaluation, validation, prediction
 
-    def on_test_begin(self) -> None:
+    def on_test_begin(self, logs: Logs | None = None) -> None:
         """Open a bar, except for the validation of an epoch."""
         if not self._epoch_open:
             self._reset()
@@ -104,18 +104,18 @@ class ProgbarLogger(Callback):
         if not self._epoch_open:
             self._finish(logs)
 
-    def on_predict_begin(self) -> None:
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Open a bar."""
         self._reset()
         self._steps = self.params.get("steps")
         self._open("Predict")
 
-    def on_predict_batch_end(self, batch: int) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Update the bar."""
         self._done = batch + 1
         self._draw(None)
 
-    def on_predict_end(self) -> None:
+    def on_predict_end(self, logs: Logs | None = None) -> None:
         """Finish the bar."""
         self._finish(None)
 

@@ -91,7 +91,7 @@ class ReduceLROnPlateau(Callback):
         self.wait = 0
         self.cooldown_counter = 0
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Reset the state of an earlier training; check the monitor and the optimizer."""
         self._reset()
         self._monitor.resolve(self)

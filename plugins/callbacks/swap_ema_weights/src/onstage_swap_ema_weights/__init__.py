@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from onstage import Callback, Run
+from onstage import Callback, Logs, Run
 from onstage.model import Array, State
 from onstage.validation import validate_bool, validate_state, validate_weights
 
@@ -43,38 +43,38 @@ class SwapEMAWeights(Callback):
         self._swapped_in = ""
         self._training = False
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Raise if the model keeps no average."""
         self._check()
         self._own, self._swapped_in = None, ""
         self._training = True
 
-    def on_test_begin(self) -> None:
+    def on_test_begin(self, logs: Logs | None = None) -> None:
         """Swap the average in."""
         self._swap_in("test")
 
-    def on_test_end(self) -> None:
+    def on_test_end(self, logs: Logs | None = None) -> None:
         """Restore the model's own weights."""
         self._swap_out("test")
 
-    def on_predict_begin(self) -> None:
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Swap the average in."""
         self._swap_in("predict")
 
-    def on_predict_end(self) -> None:
+    def on_predict_end(self, logs: Logs | None = None) -> None:
         """Restore the model's own weights."""
         self._swap_out("predict")
 
-    def on_epoch_end(self) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Swap the average in for the callbacks after this one, if requested."""
         if self.swap_on_epoch:
             self._swap_in("epoch")
 
-    def on_epoch_begin(self) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Restore the model's own weights for training."""
         self._swap_out("epoch")
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Keep the average, which the model has taken as its weights by now."""
         self._own, self._swapped_in = None, ""
         self._training = False

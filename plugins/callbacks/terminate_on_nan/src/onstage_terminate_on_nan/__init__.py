@@ -40,7 +40,7 @@ class TerminateOnNaN(Callback):
         self.raise_error = validate_bool("raise_error", raise_error)
         self._origin = ""
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Reset the state of an earlier training."""
         self._origin = ""
 
