@@ -32,11 +32,12 @@ def test_an_improvement_resets_the_count():
     ("cooldown", "expected"),
     [
         (0, [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125]),
-        (1, [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]),
-        (2, [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]),
+        (1, [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125]),
+        (2, [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]),
+        (3, [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]),
     ],
 )
-def test_each_epoch_of_cooldown_delays_the_next_reduction_by_one(cooldown, expected):
+def test_each_epoch_of_cooldown_but_the_last_delays_the_next_reduction(cooldown, expected):
     assert rates(reducer(cooldown=cooldown), *[1] * 8) == expected
 
 
@@ -83,6 +84,7 @@ def test_a_loaded_state_continues_counting():
     second.load_state_dict(first.state_dict())
 
     assert (second.best, second.wait, second.cooldown_counter) == (1, 0, 1)
+    assert second.in_cooldown()
 
 
 def test_prints_each_reduction(capsys):

@@ -133,7 +133,7 @@ def implementations(plugin: object, bus: StageRegistry) -> Implementations:
         name: {**default_hookimpl_opts(), **_marks(found)} for name, found in stages.items()
     }
     adapters = {name: _adapter(plugin, name, options[name], label, bus) for name in stages}
-    kept = _without_skipped(plugin, _with_one_name(options), label, bus)
+    kept = _without_skipped(plugin, _with_one_name(options), attributes, label, bus)
     return Implementations(
         {name: opts for name, opts in kept.items() if adapters[name] is None},
         [
@@ -157,16 +157,26 @@ def _with_one_name(options: dict[str, Any]) -> dict[str, HookimplOpts]:
 
 
 def _without_skipped(
-    plugin: object, options: dict[str, HookimplOpts], label: str, bus: StageRegistry
+    plugin: object,
+    options: dict[str, HookimplOpts],
+    attributes: dict[str, object],
+    label: str,
+    bus: StageRegistry,
 ) -> dict[str, HookimplOpts]:
     skips = getattr(plugin, "skips", ())
     for stage in skips:
-        if not bus.is_stage(stage):
+        if not callable(stage) and not bus.is_stage(stage):
             raise TypeError(
                 f"{label}.skips must name stages, got {stage!r}{did_you_mean(stage, bus.stage_names())}"
             )
+    if not skips:
+        return options
     skipped = {ALIASES.get(stage, stage) for stage in skips}
-    return {name: opts for name, opts in options.items() if (opts["specname"] or name) not in skipped}
+    return {
+        name: opts
+        for name, opts in options.items()
+        if (opts["specname"] or name) not in skipped and attributes[name] not in skips
+    }
 
 
 def _check_hookable(name: str, found: object, label: str) -> None:

@@ -6,6 +6,7 @@ Any object with stage methods works. The base class adds `model`, `params` and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from onstage.model import State
@@ -27,7 +28,8 @@ class Callback:
     model
         The model being trained; None in a run without one.
     params
-        ``{"verbose", "epochs", "steps", "batch_size", "samples"}``, None if unknown.
+        ``{"verbose", "epochs", "steps", "batch_size", "samples"}``, None if unknown;
+        empty outside a run.
     run
         The current run: an `onstage.Run`, or that of another trainer.
     on_error
@@ -45,9 +47,10 @@ class Callback:
         ``@onstage.hookspec``. Other callbacks implement them by name, and
         ``run.emit`` fires them.
     skips
-        Names of stages in which this object is not called, although its class
-        implements them, such as a costly one that an option turns off. Read at
-        registration.
+        Stages in which this object is not called, although its class implements
+        them, such as a costly one that an option turns off: their names, or the
+        methods, ``(MyCallback.on_epoch_end,)``, so that a subclass that overrides
+        one is called. Read at registration.
     needs
         Attributes of the model that this callback requires, such as
         ``("get_weights", "set_weights")``; options may set it on the object. A
@@ -94,11 +97,11 @@ class Callback:
     after: str | tuple[str, ...] = ()
     adds_logs: ClassVar[tuple[str, ...] | None] = None
     hookspecs: ClassVar[type | None] = None
-    skips: tuple[str, ...] = ()
+    skips: tuple[str | Callable[..., Any], ...] = ()
     needs: tuple[str, ...] = ()
 
     model: Any = None
-    params: Params
+    params: Params = {}  # noqa: RUF012  # replaced by set_params, never changed
     run: RunContext | None = None
 
     def set_model(self, model: Any) -> None:

@@ -49,7 +49,6 @@ class History(Callback):
     adds_logs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
-        self.params = {}
         self._reset()
 
     def _reset(self) -> None:

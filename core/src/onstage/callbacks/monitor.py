@@ -7,10 +7,14 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from onstage.errors import OnstageWarning, did_you_mean
 from onstage.validation import validate_choice, validate_float
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from onstage.callbacks._base import Callback
     from onstage.context import RunContext
     from onstage.logs import Logs
@@ -53,6 +57,8 @@ class Monitor:
     ----------
     direction
         ``"min"`` or ``"max"``; None before `resolve`.
+    op
+        ``numpy.less`` or ``numpy.greater``, by the direction; None without.
 
     Raises
     ------
@@ -128,8 +134,12 @@ class Monitor:
         if self.mode != "auto":
             return "max" if self.mode == "max" else "min"
         base = self.name.removeprefix("val_")
-        known = model.metric_directions() if hasattr(model, "metric_directions") else {}
-        return known.get(base) or _direction_of_name(base)
+        return _known_directions(model).get(base) or _direction_of_name(base)
+
+    @property
+    def op(self) -> np.ufunc | None:
+        """The comparison under which a value is better."""
+        return None if self.direction is None else np.greater if self.direction == "max" else np.less
 
     def read(self, logs: Logs | None) -> float | None:
         """Return the value of the metric in the logs; None if there is none.
@@ -199,6 +209,16 @@ def expected_log_names(run: RunContext, asking: object) -> tuple[str, ...] | Non
 
 def _can_add_logs(run: RunContext, plugin: object) -> bool:
     return any(impl.plugin is plugin for stage in _ADDING_STAGES for impl in run.bus.implementations(stage))
+
+
+def _known_directions(model: Any) -> Mapping[str, Direction | None]:
+    if not hasattr(model, "metric_directions"):
+        return {}
+    try:
+        known: Mapping[str, Direction | None] = model.metric_directions()
+    except ValueError:  # not compiled or built yet: the callback is called by hand, not by a run
+        return {}
+    return known
 
 
 def _direction_of_name(base: str) -> Direction | None:

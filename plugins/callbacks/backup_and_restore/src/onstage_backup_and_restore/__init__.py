@@ -81,7 +81,7 @@ class BackupAndRestore(Callback):
         self._previous = Path(self.backup_dir, "backup-previous.safetensors")
         self._since = 0
         if not (self._batches or save_before_preemption):
-            self.skips = ("on_train_batch_end",)
+            self.skips = (BackupAndRestore.on_train_batch_end,)
 
     # Runs outside the other callbacks: restores before they open files, and writes
     # the first backup after they have, so that a crash in epoch 0 is recoverable.

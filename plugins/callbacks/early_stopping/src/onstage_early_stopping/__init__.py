@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from onstage import Callback, Logs
 from onstage.callbacks.monitor import Monitor
@@ -54,6 +56,8 @@ class EarlyStopping(Callback):
         Counted from 0; also 0 if there is none.
     best_weights
         Weights of the best epoch; None without restore_best_weights.
+    monitor_op
+        ``numpy.less`` or ``numpy.greater``; None before training.
 
     Raises
     ------
@@ -113,6 +117,16 @@ class EarlyStopping(Callback):
         if isinstance(self.monitor, str):
             return self._bests[0]
         return {monitor.name: best for monitor, best in zip(self._monitors, self._bests, strict=True)}
+
+    @best.setter
+    def best(self, value: Any) -> None:
+        by_name = {self._monitors[0].name: value} if isinstance(self.monitor, str) else value
+        self._bests = [by_name.get(monitor.name) for monitor in self._monitors]
+
+    @property
+    def monitor_op(self) -> np.ufunc | None:
+        """The comparison with the best value of the first monitor."""
+        return self._monitors[0].op
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Reset the state of an earlier training, and check the monitors."""

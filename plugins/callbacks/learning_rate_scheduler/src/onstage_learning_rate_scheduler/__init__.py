@@ -60,7 +60,8 @@ class LearningRateScheduler(Callback):
         self.verbose = validate_verbosity(verbose)
         self.on = validate_choice("on", on, ("epoch", "batch"))
         self._batches = 0
-        self.skips = ("on_train_batch_begin",) if self.on == "epoch" else ("on_epoch_begin",)
+        kind = LearningRateScheduler
+        self.skips = (kind.on_train_batch_begin,) if self.on == "epoch" else (kind.on_epoch_begin,)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Reset the counter, and check the optimizer."""
@@ -69,12 +70,14 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the rate of the epoch, unless it is set before each batch."""
-        self._set(epoch, f"Epoch {epoch + 1}")
+        if self.on == "epoch":
+            self._set(epoch, f"Epoch {epoch + 1}")
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Set the rate of the batch, unless it is set before each epoch."""
-        self._set(self._batches, f"Batch {self._batches + 1}")
-        self._batches += 1
+        if self.on == "batch":
+            self._set(self._batches, f"Batch {self._batches + 1}")
+            self._batches += 1
 
     def _set(self, index: int, where: str) -> None:
         current = float(self.model.learning_rate)

@@ -136,7 +136,7 @@ class ModelCheckpoint(Callback):
         self._saved: dict[Path, Values] = {}
         self._best_saved: Values | None = None
         if not self._batches:
-            self.skips = ("on_train_batch_end",)
+            self.skips = (ModelCheckpoint.on_train_batch_end,)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Check the monitor and the template's fields against the metrics."""

@@ -44,7 +44,6 @@ class ProgbarLogger(Callback):
         if file is not None and not hasattr(file, "write"):
             raise TypeError(f"file must be an open text file or None, got {file!r}")
         self.file = file
-        self.params = {}
         self._reset()
 
     def _reset(self) -> None:

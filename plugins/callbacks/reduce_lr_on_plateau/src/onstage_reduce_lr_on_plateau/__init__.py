@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from onstage import Callback, Logs
 from onstage.callbacks.learning_rate import check_settable
 from onstage.callbacks.monitor import Monitor
@@ -33,7 +35,8 @@ class ReduceLROnPlateau(Callback):
     min_delta
         Minimum improvement, exclusive, >= 0.
     cooldown
-        Epochs after a reduction that do not count towards patience, >= 0.
+        Length of the pause after a reduction, in epochs, >= 0. Its last epoch
+        counts towards patience already, as in Keras: 0 and 1 are the same.
     min_lr
         Lower bound of the rate, >= 0.
 
@@ -44,7 +47,9 @@ class ReduceLROnPlateau(Callback):
     wait
         Epochs since the last improvement or reduction.
     cooldown_counter
-        Remaining epochs of cooldown.
+        Remaining epochs of the pause.
+    monitor_op
+        ``numpy.less`` or ``numpy.greater``; None before training.
 
     Raises
     ------
@@ -104,16 +109,25 @@ class ReduceLROnPlateau(Callback):
         value = self._monitor.read(logs)
         if value is None:
             return
-        cooling = self.cooldown_counter > 0
-        if cooling:
+        if self.in_cooldown():
             self.cooldown_counter -= 1
+            self.wait = 0
         if self._monitor.improved(value, self.best):
             self.best = value
             self.wait = 0
-        elif not cooling:
+        elif not self.in_cooldown():
             self.wait += 1
             if self.wait >= self.patience:
                 self._reduce(epoch)
+
+    def in_cooldown(self) -> bool:
+        """Return whether epochs do not count towards patience now."""
+        return self.cooldown_counter > 0
+
+    @property
+    def monitor_op(self) -> np.ufunc | None:
+        """The comparison with the best value."""
+        return self._monitor.op
 
     def _reduce(self, epoch: int) -> None:
         rate = float(self.model.learning_rate)

@@ -121,10 +121,8 @@ class RemoteMonitor(Callback):
         self._held: list[dict[str, Any]] | None = None
         self._sender: Sender | None = None
         if self.events == "epoch":
-            self.skips = (
-                "on_train_batch_end",
-                "on_test_batch_end",
-            )  # so that no logs of batches are computed
+            # So that no logs of batches are computed.
+            self.skips = (RemoteMonitor.on_train_batch_end, RemoteMonitor.on_test_batch_end)
 
     def _check_token(self) -> None:
         parts = urlsplit(self.root)

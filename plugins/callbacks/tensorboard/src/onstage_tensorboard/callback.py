@@ -102,7 +102,7 @@ class TensorBoard(Callback):
         self._profiled = batch_range(profile_batch)
         self._profile = BatchProfile()
         if self.update_freq == "epoch" and not self._profiled[0]:
-            self.skips = ("on_train_batch_end",)  # so that no logs of batches are computed
+            self.skips = (TensorBoard.on_train_batch_end,)  # so that no logs of batches are computed
 
     def set_model(self, model: Any) -> None:
         """Receive the model; raise ValueError if it has no such embeddings."""
