@@ -48,9 +48,7 @@ def test_sets_the_same_rates_in_the_same_epochs(table, kind):
         our_logs, their_logs = {"loss": 1.0}, {"loss": 1.0}
         for callback, logs in ((ours, our_logs), (theirs, their_logs)):
             callback.on_epoch_begin(epoch)
-            callback.on_epoch_end(epoch=epoch, logs=logs) if callback is theirs else callback.on_epoch_end(
-                logs
-            )
+            callback.on_epoch_end(epoch=epoch, logs=logs)
 
         assert ours.model.learning_rate == theirs.model.learning_rate
         assert our_logs == their_logs

@@ -88,6 +88,7 @@ def test_a_method_receives(stage, signature, expected):
         ("on_epoch_end", "self, e, run", r"got \(e, run\)"),
         ("on_epoch_end", "self, **kwargs", r"got \(\*\*kwargs\); name them, or use functools.wraps"),
         ("on_epoch_end", "self, *args, extra", r"got \(\*args, extra\)"),
+        ("on_train_batch_end", "self, b, extra=7, **kwargs", r"got \(b, extra, \*\*kwargs\)"),
         ("on_train_batch_end", "self, b", r"or take \(batch, logs\) in this order, got \(b\)"),
         ("on_exception", "self, error", r"name its arguments from \(exception, run\), got \(error\)"),
         ("on_teardown", "self, *args", r"from \(run\), got \(\*args\); name them"),

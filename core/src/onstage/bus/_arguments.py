@@ -7,7 +7,7 @@ stage may also take Keras's arguments in Keras's order under any names.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Parameter, Signature
 from types import CodeType
 from typing import Any
@@ -95,8 +95,8 @@ def _by_position(
 ) -> tuple[str, ...] | None:
     """Return Keras's arguments as source if the method takes exactly those, or ``*args``.
 
-    Keras passes the logs of a batch by keyword and all else by position; the
-    other form is tried too.
+    Keras passes the logs of a batch by keyword and all else by position; where
+    Python would refuse that, the other form is tried.
     """
     if not keras:
         return None
@@ -110,14 +110,15 @@ def _by_position(
     ]
     if "batch" in keras:
         forms.reverse()
-    return next((tuple(form) for form in forms if _takes_exactly(signature, form, offered)), None)
+    for form in forms:
+        bound = _binds(signature, form)
+        if bound is not None:
+            return tuple(form) if _takes_exactly(signature, bound, offered) else None
+    return None
 
 
-def _takes_exactly(signature: Signature, arguments: Sequence[str], offered: tuple[str, ...]) -> bool:
+def _takes_exactly(signature: Signature, bound: Mapping[str, Any], offered: tuple[str, ...]) -> bool:
     """Return whether no parameter keeps its default, or gets what is another one's by name."""
-    bound = _binds(signature, arguments)
-    if bound is None:
-        return False
     for each in signature.parameters.values():
         if each.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
             given = bound.get(each.name)
