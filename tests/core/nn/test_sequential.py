@@ -119,7 +119,7 @@ def test_a_model_trains_on_after_layers_are_added():
         ),
         (lambda: Sequential().pop(), TypeError, "got an empty model"),
         (lambda: Sequential().build((None, 3)), ValueError, "the model must have layers to be built"),
-        (lambda: Sequential([Dense(2)]).get_weights(), ValueError, "the model must be built first"),
+        (lambda: Sequential([Dense(2)]).set_weights([]), ValueError, "the model must be built first"),
         (
             lambda: Sequential([Input((3,)), Dense(2)]).build((None, 4)),
             ValueError,

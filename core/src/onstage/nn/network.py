@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from onstage.model import Array
+from onstage.nn.inspection import Inspection
 from onstage.nn.layers import Input, Layer, Variable
 from onstage.nn.layers.base import Shape, validate_shape
+from onstage.nn.layers.variable import flatten_variables
+from onstage.nn.layers.weights import Weights
 from onstage.nn.serialization import snake_case
-from onstage.nn.summary import format_summary
-from onstage.state._tree import copy_state
 
 
-class Network:
+class Network(Weights, Inspection):
     """A list of layers with their shapes, and their weights in one buffer.
 
     Base class of `Sequential`, which documents the parameters.
@@ -151,18 +151,6 @@ class Network:
             source = f"the layer {layer.name!r}"
         self.flatten_parameters()
 
-    @property
-    def input_shape(self) -> Shape:
-        """With None for the batch axis; ValueError before the model is built."""
-        return (None, *self._require_built()._known_shape())  # type: ignore[misc]
-
-    @property
-    def output_shape(self) -> Shape:
-        """With None for the batch axis; ValueError before the model is built."""
-        shape = self._require_built().layers[-1].output_shape
-        assert shape is not None
-        return shape
-
     def _require_built(self) -> Network:
         if not self.built:
             raise ValueError(
@@ -177,22 +165,10 @@ class Network:
         contiguous, in order of creation. Frozen variables keep their position
         among the others, so nothing moves when a layer is frozen or unfrozen.
         """
-        self.parameters, self.gradients, self.slices = self._flatten(
-            [each for each in self.weights if each.trainable]
+        self.parameters, self.gradients, self.slices = flatten_variables(
+            [each for each in self.weights if each.trainable], self.dtype
         )
-        self._flatten([each for each in self.weights if not each.trainable])
-
-    def _flatten(self, variables: list[Variable]) -> tuple[Array, Array, list[slice]]:
-        values = np.concatenate([np.zeros(0, self.dtype), *(each.value.ravel() for each in variables)])
-        gradients = np.zeros_like(values)
-        slices = []
-        end = 0
-        for each in variables:
-            start, end = end, end + each.value.size
-            slices.append(slice(start, end))
-            each.gradient = gradients[start:end].reshape(each.shape)
-            each.value = values[start:end].reshape(each.shape)
-        return values, gradients, slices
+        flatten_variables([each for each in self.weights if not each.trainable], self.dtype)
 
     @property
     def weights(self) -> list[Variable]:
@@ -202,7 +178,7 @@ class Network:
     @property
     def trainable_weights(self) -> list[Variable]:
         """Variables that training changes."""
-        return [v for layer in self.layers if layer.trainable for v in layer.weights if v.trainable]
+        return [variable for layer in self.layers for variable in layer.trainable_weights]
 
     @property
     def trainable(self) -> bool:
@@ -218,10 +194,6 @@ class Network:
         """Return whether each variable of `slices` belongs to a frozen layer."""
         return [not layer.trainable for layer in self.layers for v in layer.weights if v.trainable]
 
-    def get_weights(self) -> list[Array]:
-        """Copy the weights, layer by layer, in Keras's order."""
-        return copy_state(self.weights_view())
-
     def weights_view(self) -> list[Array]:
         """Return the arrays that `get_weights` copies."""
         return [variable.value for variable in self._require_built().weights]
@@ -232,33 +204,15 @@ class Network:
         Raises
         ------
         ValueError
-            If their number or a shape differs; nothing is changed then.
+            If their number or a shape differs; nothing is changed then. Or if
+            the model is not built.
         TypeError
             If an array is not numeric.
         """
-        variables = self._require_built().weights
-        arrays = [np.asarray(each) for each in weights]
-        if len(arrays) != len(variables):
-            raise ValueError(f"weights must be {len(variables)} arrays, got {len(arrays)}")
-        for variable, array in zip(variables, arrays, strict=True):
-            if array.shape != variable.shape:
-                raise ValueError(f"{variable.name} must have shape {variable.shape}, got {array.shape}")
-            if array.dtype.kind not in "fiub":
-                raise TypeError(f"{variable.name} must be numbers, got an array of {array.dtype}")
-        for variable, array in zip(variables, arrays, strict=True):
-            np.copyto(variable.value, array, casting="unsafe")
+        self._require_built()
+        super().set_weights(weights)
 
     def count_params(self) -> int:
-        """Count all weights, including statistics."""
-        return sum(math.prod(variable.shape) for variable in self._require_built().weights)
-
-    def summary(self, print_fn: Callable[[str], object] | None = None) -> None:
-        """Print a table of the layers with output shapes and weight counts.
-
-        Parameters
-        ----------
-        print_fn
-            Called with the table instead of `print`.
-        """
-        text = format_summary(self.name, self.layers, self.trainable_weights)
-        (print_fn or print)(text)
+        """Count all weights, including statistics; ValueError before the model is built."""
+        self._require_built()
+        return super().count_params()

@@ -59,6 +59,7 @@ class Sequential(CompiledNetwork, Trainer):
     train_on_batch = _ignore_float_errors(Trainer.train_on_batch)
     test_on_batch = _ignore_float_errors(Trainer.test_on_batch)
     predict_on_batch = _ignore_float_errors(Trainer.predict_on_batch)
+    __call__ = _ignore_float_errors(CompiledNetwork.__call__)
 
     # -- called by the trainer
 
@@ -108,7 +109,8 @@ class Sequential(CompiledNetwork, Trainer):
     def __getstate__(self) -> dict[str, Any]:
         """Omit everything bound to this object's buffers; for copy and pickle."""
         slots = None if self.optimizer is None or not self.built else self.optimizer.state_dict()
-        unbound = {"_plans": OrderedDict(), "_config": None, "_gradient_callback": None, "_slots": slots}
+        unbound: dict[str, Any] = {"_plans": OrderedDict(), "_config": None, "_gradient_callback": None}
+        unbound |= {"_slots": slots, "_accumulator": None}
         return self.__dict__ | unbound
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -147,6 +149,7 @@ class Sequential(CompiledNetwork, Trainer):
         FileExistsError
             If the file exists and `overwrite` is False.
         """
+        self._require_built()
         saving.save_model(self, filepath, overwrite)
 
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
@@ -155,6 +158,7 @@ class Sequential(CompiledNetwork, Trainer):
 
     def snapshot(self, weights_only: bool = False) -> State:
         """Return the state that `save` (or `save_weights`) writes, without copying."""
+        self._require_built()
         return saving.snapshot_weights(self) if weights_only else saving.snapshot(self)
 
     def load_weights(self, filepath: str | PathLike[str]) -> None:

@@ -1,28 +1,28 @@
-"""CompiledNetwork: a network with train, test and predict steps."""
+"""CompiledNetwork: the train, test and predict steps of a compiled network."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from onstage.model import Array, Batch, Direction, MetricAccumulator
-from onstage.nn import input_checks, optimizers
-from onstage.nn.execution.loss_and_metrics import CompiledLoss
+from onstage.model import Array, Batch, MetricAccumulator
+from onstage.nn import input_checks
+from onstage.nn.execution.compilation import Compilation
 from onstage.nn.execution.metric_accumulator import NumpyMetricAccumulator
 from onstage.nn.execution.plan import ExecutionPlan, PlanConfig
 from onstage.nn.layers import Layer
-from onstage.nn.network import Network
+from onstage.nn.layers.calling import as_values
 
 _PLANS = 8
 """Number of batch shapes whose buffers are kept; the least recently used is dropped."""
 
 
-class CompiledNetwork(Network):
-    """A network with a loss, metrics and an optimizer.
+class CompiledNetwork(Compilation):
+    """A compiled network with its steps, over plans of fixed buffers.
 
     Base class of `Sequential`, which documents the parameters.
     """
@@ -34,63 +34,27 @@ class CompiledNetwork(Network):
         seed: int | None = None,
         dtype: DTypeLike = "float32",
     ) -> None:
-        self.optimizer: optimizers.Optimizer | None = None
-        self.stop_training = False
         self._gradient_callback: Callable[[list[Array]], None] | None = None
-        self._compiled_loss: CompiledLoss | None = None
         self._plans: OrderedDict[tuple[Any, ...], ExecutionPlan] = OrderedDict()
         self._config: PlanConfig | None = None
         self._changes = 0
         self._flags: list[bool] = []
         super().__init__(layers, name, seed, dtype)
 
-    def compile(
-        self,
-        optimizer: object = "rmsprop",
-        loss: object = None,
-        metrics: Sequence[object] | None = None,
-        weighted_metrics: Sequence[object] | None = None,
-    ) -> None:
-        """Configure the training; the weights are kept.
+    def __call__(self, x: object, training: bool | None = None) -> Array:
+        """Return the output for a batch of numbers as a new array, without firing stages.
 
         Parameters
         ----------
-        optimizer
-            Name, configuration or `optimizers.Optimizer`. An optimizer that
-            this model already uses keeps its state, as in Keras.
-        loss
-            Name, configuration, `losses.Loss`, or a function of
-            ``(y_true, y_pred)``: see `losses.FunctionLoss`.
-        metrics, weighted_metrics
-            Names, configurations, `metrics.Metric`, or functions of
-            ``(y_true, y_pred)``. Only the weighted ones use sample weights.
-            A loss used as a metric, by name or as an object, is computed in
-            the same way as the loss: see `metrics.LossMetric`. Names in the
-            logs follow Keras: see `onstage.metric_names.log_names`.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is unknown, or there is no loss.
+        x
+            Array-like; the first axis is the batch.
+        training
+            Whether dropout and batch statistics are active; by default they are not.
         """
-        if loss is None:
-            raise ValueError(
-                "loss must be given, got None; pass a name such as 'mse' or 'sparse_categorical_crossentropy'"
-            )
-        compiled_loss = CompiledLoss(loss, metrics, weighted_metrics)
-        chosen = optimizers.get(optimizer)
-        self.optimizer = chosen
-        self._compiled_loss = compiled_loss
-        self.stop_training = False
-        if self.built:
-            self._forget_plans()
-            if not chosen.trains(self.parameters):
-                self._build_optimizer()
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names in the logs, loss first."""
-        return list(self.metric_directions())
+        values = as_values(x)
+        plan = self._plan("forward" if training else "predict", values, None)
+        plan.forward(values)
+        return plan.predictions.copy(order="C")
 
     def train_step(self, batch: Batch, accumulator: MetricAccumulator) -> None:
         """Run forward, backward and update; accumulate the metrics before the update."""
@@ -148,7 +112,7 @@ class CompiledNetwork(Network):
         if not self.built:
             self.build((None, *x.shape[1:]))
         input_checks.check_input(self, x.shape[1:], x.dtype)
-        if mode != "predict":
+        if mode in ("train", "test"):
             input_checks.check_target(self, self._require_compiled().loss, y)
         if self._config is None:
             self._config = PlanConfig(
@@ -158,39 +122,7 @@ class CompiledNetwork(Network):
                 None if self._compiled_loss is None else self._compiled_loss.loss,
                 [each for each in self.trainable_weights if each.regularizer is not None],
             )
-        return ExecutionPlan(self._config, x, None if y is None else y.shape, mode == "train")
-
-    def new_accumulator(self) -> NumpyMetricAccumulator:
-        """Make an empty accumulator for one stage."""
-        return self._require_compiled().new_accumulator(self.output_shape)
-
-    def metric_directions(self) -> Mapping[str, Direction | None]:
-        """Map metric names, in log order, to their direction of improvement."""
-        return self._require_compiled().directions(self.output_shape)
-
-    @property
-    def learning_rate(self) -> float:
-        """Current learning rate; setting it raises TypeError under a schedule."""
-        return self._require_optimizer().learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        self._require_optimizer().learning_rate = value
-
-    def finalize_weights(self) -> None:
-        """Replace the weights by their moving average, if the optimizer keeps one."""
-        self._require_optimizer().finalize()
-
-    def _require_compiled(self) -> CompiledLoss:
-        if self._compiled_loss is None:
-            raise ValueError("You must call compile() before training or evaluating the model")
-        return self._compiled_loss
-
-    def _require_optimizer(self) -> optimizers.Optimizer:
-        if self.optimizer is None:
-            # AttributeError, so that hasattr(model, "learning_rate") is False.
-            raise AttributeError("the model must have an optimizer, got none; call compile() first")
-        return self.optimizer
+        return ExecutionPlan(self._config, x, None if y is None else y.shape, mode in ("train", "forward"))
 
     def flatten_parameters(self) -> None:
         """Move the variables to one buffer and drop the plans bound to the old one."""
@@ -204,11 +136,6 @@ class CompiledNetwork(Network):
         self._config = None
         if self._compiled_loss is not None:
             self._compiled_loss.metrics = None
-
-    def _build_optimizer(self) -> None:
-        optimizer = self._require_optimizer()
-        optimizer.build(self.parameters, self.slices)
-        optimizer.freeze(self.frozen())
 
     def _update_trainable(self) -> None:
         """Adapt plans, penalties and updates to the layers trainable now."""

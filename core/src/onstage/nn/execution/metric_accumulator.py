@@ -68,6 +68,14 @@ class NumpyMetricAccumulator:
         for update, state, weighted in self._updates:
             update(state, y_true, y_pred, weights if weighted else None, sample_losses)
 
+    def reset(self, name: str | None = None) -> None:
+        """Forget the batches so far, of one metric or by default of all."""
+        names = ["loss", *[each.name for each in self._metrics]]
+        for own, sums in zip(names, [self._loss, *self._states], strict=True):
+            if name in (None, own):
+                sums[:] = [0.0] * 2 if isinstance(sums, list) else np.zeros_like(sums)
+        self._before = self._sums()
+
     def logs(self) -> Logs:
         """Return a snapshot of the values since the stage began, loss first."""
         sums = self._sums()

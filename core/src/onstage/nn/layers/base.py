@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 
 from onstage.errors import did_you_mean
 from onstage.model import Array
-from onstage.nn import initializers, regularizers
 from onstage.nn.execution.ops import BindContext, Op, to_channels_first
-from onstage.nn.layers.variable import Variable, reserve_weights
+from onstage.nn.layers.calling import as_values
+from onstage.nn.layers.variable import Variable, flatten_variables
+from onstage.nn.layers.weights import LayerWeights
 from onstage.validation import validate_bool
 
 Shape: TypeAlias = tuple[int | None, ...]
@@ -26,7 +27,7 @@ class LayerOptions(TypedDict, total=False):
     trainable: bool
 
 
-class Layer:
+class Layer(LayerWeights):
     """One layer of a `Sequential`.
 
     To write one, override `forward` and `backward`; `build`, if it has weights;
@@ -43,12 +44,6 @@ class Layer:
         False freezes the weights and omits their penalties from the loss; a
         BatchNormalization then works as in inference. May be set on the layer
         at any time, without compiling again.
-
-    Attributes
-    ----------
-    changes : int
-        Number of times that `trainable` was set on any layer. A step checks
-        the flags only if it has changed.
 
     Examples
     --------
@@ -70,8 +65,6 @@ class Layer:
     >>> model.output_shape
     (None, 3)
     """
-
-    changes: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -96,53 +89,14 @@ class Layer:
         self._dtype: np.dtype[np.floating] = np.dtype(np.float32)
 
     @property
-    def trainable(self) -> bool:
-        """Whether training changes the weights.
-
-        May be set at any time; takes effect at the next step.
-        """
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = validate_bool("trainable", value)
-        Layer.changes += 1
-
-    @property
     def built(self) -> bool:
         """Whether shapes and weights are known."""
         return self.output_shape is not None
 
     @property
-    def weights(self) -> list[Variable]:
-        """All variables, trainable ones first, as in Keras."""
-        return sorted(self._variables, key=lambda each: not each.trainable)
-
-    def add_weight(
-        self,
-        shape: Sequence[int],
-        initializer: object = "glorot_uniform",
-        trainable: bool = True,
-        regularizer: object = None,
-        name: str | None = None,
-    ) -> Variable:
-        """Create a variable; call it in `build`.
-
-        Parameters
-        ----------
-        initializer, regularizer
-            Name, configuration or instance.
-        """
-        reserve_weights(shape)
-        value = initializers.get(initializer)(tuple(shape), self._rng, self._dtype)
-        variable = Variable(
-            np.ascontiguousarray(value, self._dtype).reshape(tuple(shape)),
-            name or f"variable_{len(self._variables)}",
-            trainable,
-            regularizers.get(regularizer),
-        )
-        self._variables.append(variable)
-        return variable
+    def dtype(self) -> np.dtype[np.floating]:
+        """Type of the weights: that of the model."""
+        return self._dtype
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights; `input_shape` begins with None, the batch axis."""
@@ -228,6 +182,36 @@ class Layer:
                 f"got {values.shape if values.dtype != object else result!r}"
             )
         np.copyto(target, values, casting="same_kind")
+
+    def __call__(self, x: Any, training: bool | None = None) -> Array:
+        """Return the output for a batch of numbers.
+
+        A layer that is not built yet is built for the shape of x.
+
+        Parameters
+        ----------
+        x
+            Array-like; the first axis is the batch.
+        training
+            Whether dropout and batch statistics are active; by default they are not.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x is not an array of numbers, or has another shape than the layer's input.
+        """
+        values = as_values(x)
+        if not self.built:
+            self.ensure_built((None, *values.shape[1:]), np.random.default_rng(), self._dtype)
+            flatten_variables(self.weights, self._dtype)
+        assert self.input_shape is not None
+        if values.shape[1:] != self.input_shape[1:]:
+            raise ValueError(f"x must have shape {self.input_shape} for {self.name!r}, got {values.shape}")
+        source = out = np.array(to_channels_first(values), self.input_dtype(self._dtype), order="C")
+        context = BindContext(self._dtype, self._rng, bool(training), False, may_overwrite=False)
+        for op in self.bind(source, context):
+            out = op.forward(out)
+        return np.array(to_channels_first(out), order="C")
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values."""

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from onstage.model import Array
 from onstage.nn import activations, serialization
 from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import Layer, LayerOptions, Shape, validate_shape
-from onstage.validation import validate_float
+from onstage.validation import validate_float, validate_optional_int
 
 
 class Input(Layer):
@@ -21,9 +22,20 @@ class Input(Layer):
     ----------
     shape
         Shape without the batch axis.
+    batch_size, dtype
+        Have no effect: a batch may have any size, and is converted to the
+        type that the first layer takes.
     """
 
-    def __init__(self, shape: Sequence[int], name: str | None = None) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        batch_size: int | None = None,
+        dtype: DTypeLike | None = None,
+        name: str | None = None,
+    ) -> None:
+        validate_optional_int("batch_size", batch_size, 1)
+        np.dtype(dtype)  # raises TypeError for what is no type
         super().__init__(name=name, input_shape=validate_shape("shape", shape))
 
     @property

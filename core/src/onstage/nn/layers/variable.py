@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,26 @@ class Variable:
         self.trainable = trainable
         self.regularizer = regularizer
 
+    def numpy(self) -> Array:
+        """Return a copy of the values."""
+        return self.value.copy()
+
+    def assign(self, value: Any) -> None:
+        """Replace the values; raise ValueError if they don't have the variable's shape."""
+        values = np.asarray(value)
+        if values.shape != self.shape:
+            raise ValueError(f"{self.name} must have shape {self.shape}, got {values.shape}")
+        np.copyto(self.value, values, casting="same_kind")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """Return the values, for numpy's functions."""
+        return np.array(self.value, dtype, copy=copy)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.value.dtype
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the axes."""
@@ -51,6 +72,28 @@ class Variable:
 
     def __repr__(self) -> str:
         return f"<Variable {self.name!r} shape={self.shape} trainable={self.trainable}>"
+
+
+def flatten_variables(
+    variables: Sequence[Variable], dtype: np.dtype[Any]
+) -> tuple[Array, Array, list[slice]]:
+    """Move variables to one buffer, in their order, and their gradients to another.
+
+    Returns
+    -------
+    tuple
+        Both buffers, and the position of each variable in them.
+    """
+    values = np.concatenate([np.zeros(0, dtype), *(each.value.ravel() for each in variables)])
+    gradients = np.zeros_like(values)
+    slices = []
+    end = 0
+    for each in variables:
+        start, end = end, end + each.value.size
+        slices.append(slice(start, end))
+        each.gradient = gradients[start:end].reshape(each.shape)
+        each.value = values[start:end].reshape(each.shape)
+    return values, gradients, slices
 
 
 @contextmanager
