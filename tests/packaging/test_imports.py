@@ -11,7 +11,7 @@ from onstage.registry._distributions import canonicalize_name
 # From the bottom up: a folder, or a file beside them, imports only itself and earlier lines.
 LAYERS = [
     {"errors"},
-    {"logs", "metric_names", "validation"},
+    {"logs", "metric_names", "validation", "hyperparameters"},
     {"model"},
     {"context"},
     {"hookspecs", "state", "data", "registry", "reporting"},

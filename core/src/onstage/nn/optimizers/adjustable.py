@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onstage.callbacks.learning_rate import LearningRate
+from onstage.hyperparameters import LearningRate
 from onstage.nn.optimizers.hyperparameters import StepCount, validate_iterations
 from onstage.nn.optimizers.options import replace_rate
 from onstage.nn.schedules import LearningRateSchedule

@@ -9,8 +9,8 @@ from typing import Any, Protocol, Self, overload
 
 import numpy as np
 
-from onstage.callbacks.learning_rate import Hyperparameter
 from onstage.errors import StateError
+from onstage.hyperparameters import Hyperparameter
 from onstage.validation import validate_float, validate_int
 
 
