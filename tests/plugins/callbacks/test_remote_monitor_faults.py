@@ -390,7 +390,79 @@ def test_an_event_that_cannot_be_written_does_not_delay_the_others(scripted_serv
     assert (monitor.sent, monitor.dropped) == (11, 1)
 
 
-def test_a_spool_truncated_by_another_program_ends_the_sending_not_the_training(scripted_server, tmp_path):
+def test_a_value_that_ends_its_thread_costs_its_event_alone(scripted_server):
+    class Exits:
+        def __str__(self):
+            raise SystemExit("only for this thread")
+
+    class Adds(Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 3:
+                logs["it"] = Exits()
+
+    server = scripted_server()
+    monitor = RemoteMonitor(server.url)
+    with pytest.warns(OnstageWarning, match="an event could not be written: SystemExit"):
+        replay([Adds(), monitor], EPOCHS)
+
+    assert epochs_at(server) == [0, 1, 2, *range(4, 12)]
+
+
+def test_a_spool_that_can_not_be_read_any_more_is_set_aside_and_later_events_are_sent(
+    scripted_server, tmp_path
+):
+    port = free_port()
+    monitor = RemoteMonitor(f"http://127.0.0.1:{port}", retries=0, spool=tmp_path)
+    servers = []
+
+    def closed():
+        until(lambda: monitor._sender.spooled == 6)
+        monitor._sender._spool._file.close()  # every access now raises
+        servers.append(scripted_server(port))
+        until(lambda: monitor._sender.dropped)
+
+    messages, _ = fit(monitor, At(5, closed))
+
+    (aside,) = tmp_path.iterdir()
+    assert aside.suffix == ".unreadable"
+    assert any(
+        f"events are lost: ValueError: seek of closed file; those on disk are in {aside}" in text
+        for text in messages
+    )
+    assert (monitor.sent, monitor.dropped) == (6, 6)
+    assert epochs_at(servers[0]) == [6, 7, 8, 9, 10, 11]
+
+
+def test_a_line_that_can_not_be_sent_does_not_silence_the_next_training(scripted_server, tmp_path):
+    port = free_port()
+    first = RemoteMonitor(f"http://127.0.0.1:{port}", retries=0, spool=tmp_path)
+    fit(first, epochs=EPOCHS[:3])
+    with open(first.left, "ab") as file:
+        file.write(b'["0a", 3, "\\ud800"]\n')
+    server = scripted_server(port)
+
+    second = RemoteMonitor(server.url, spool=tmp_path)
+    messages, _ = fit(second)
+
+    assert epochs_at(server) == [0, 1, 2, *range(12)]
+    assert [text for text in messages if "1 of the events in" in text]
+    assert (second.sent, second.dropped) == (15, 1)
+    assert fit(RemoteMonitor(server.url, spool=tmp_path))[0] == []
+
+
+def test_events_left_above_the_size_of_the_spool_are_sent_in_parts(scripted_server, tmp_path):
+    port = free_port()
+    fit(RemoteMonitor(f"http://127.0.0.1:{port}", retries=0, spool=tmp_path))
+    server = scripted_server(port)
+
+    messages, _ = fit(RemoteMonitor(server.url, spool=tmp_path, spool_size=500))
+
+    assert sorted(epochs_at(server)) == sorted([*range(12), *range(12)])
+    assert messages == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_spool_truncated_by_another_program_loses_its_events_and_no_later_ones(scripted_server, tmp_path):
     port = free_port()
     monitor = RemoteMonitor(f"http://127.0.0.1:{port}", retries=0, spool=tmp_path)
     before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
@@ -399,13 +471,16 @@ def test_a_spool_truncated_by_another_program_ends_the_sending_not_the_training(
         until(lambda: monitor._sender.spooled == 6)
         (path,) = tmp_path.iterdir()
         os.truncate(path, 0)
-        scripted_server(port)
+        servers.append(scripted_server(port))
         until(lambda: monitor._sender.dropped)
 
+    servers = []
     messages, _ = fit(monitor, At(5, emptied))
+    (server,) = servers
 
-    assert any("events are lost: JSONDecodeError" in message for message in messages)
+    assert any("are gone: another program has truncated it" in message for message in messages)
     assert monitor.dropped + monitor.sent == 12
+    assert epochs_at(server)[-6:] == [6, 7, 8, 9, 10, 11]
     left = set(os.listdir("/proc/self/fd")) - before if before else set()
     assert not [number for number in left if str(tmp_path) in os.path.realpath(f"/proc/self/fd/{number}")]
 

@@ -235,6 +235,7 @@ class RemoteMonitor(Callback):
     def _open(self) -> Sender:
         from onstage_remote_monitor.client.disk_queue import Spool
         from onstage_remote_monitor.client.http import Transport
+        from onstage_remote_monitor.client.leftovers import Leftovers
         from onstage_remote_monitor.client.sender import Sender
 
         url = self.root + self.path
@@ -244,6 +245,7 @@ class RemoteMonitor(Callback):
         self._sender = Sender(
             Transport(url, self.headers, token, field, self.timeout),
             Spool(self.spool, url, self.spool_size),
+            Leftovers(self.spool, url, self.spool_size),
             many=self.events == "all",
             retries=self.retries,
             queue_size=self.queue_size,

@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import secrets
 import tempfile
 import time
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
-try:
-    import fcntl
-except ImportError:  # without locks, files of other processes are not adopted
-    fcntl = None  # type: ignore[assignment]  # an absent module has no type
-
-_KIND = "onstage-spool-1"
-_SUFFIX = ".spool"
-_DIGITS = 20
-_RUN = re.compile(r"[0-9a-f.]{1,80}")
-_LONGEST_LINE = 1 << 16
-_LINES_AT_ONCE = 1000
-
-
-class Entry(NamedTuple):
-    """One event: its run (``run.attempt``), its number in the run, its JSON."""
-
-    run: str
-    sequence: int
-    text: str
+from onstage_remote_monitor.client import spool_file
+from onstage_remote_monitor.client.file_lock import lock_file
+from onstage_remote_monitor.client.spool_file import ASIDE, LONGEST_LINE, SUFFIX, Entry, format_entry
 
 
 class Spool:
     """Queue of events in one file, readable only by its user.
 
-    The first line holds the read position and the address of the server; each
-    further line is an event. The file is made with the first event, and deleted
-    if it is closed empty. Files of killed processes in the same folder are
-    adopted by the next process that sends to the same address.
+    The file is made with the first event, and deleted if it is closed empty.
+    A line that can't be read is moved to a file ``*.unreadable`` beside it, and
+    blocks nothing.
 
     Parameters
     ----------
@@ -51,6 +31,12 @@ class Spool:
         Address of the server.
     limit
         Maximum size in bytes; `append` refuses further events.
+
+    Attributes
+    ----------
+    problems
+        ``(events lost, message)`` of what could not be read, for the owner to
+        remove.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, url: str, limit: int) -> None:
@@ -60,24 +46,37 @@ class Spool:
         self._limit = limit
         self._file: BinaryIO | None = None
         self._path: Path | None = None
-        self._start = self._read = self._end = 0
+        self._start = len(spool_file.format_header(0, url))
+        self._read = self._end = self._start
         self._count = 0
+        self.problems: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
         return self._count
 
-    def append(self, entries: Iterable[Entry]) -> int:
-        """Append events, and return how many fitted.
+    @property
+    def path(self) -> Path | None:
+        """The file, once there is one."""
+        return self._path
+
+    def sync(self) -> None:
+        """Wait until the events are on the disk."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+
+    def append(self, entries: Iterable[Entry], limit: int | None = None) -> int:
+        """Append events, and return how many fitted into the limit, or into a lower one.
 
         Raises
         ------
         OSError
             The disk is full, or the folder cannot be written.
         """
+        limit = self._limit if limit is None else limit
         lines, size = [], self._end
         for entry in entries:
-            line = json.dumps(entry).encode() + b"\n"
-            if size + len(line) > self._limit:
+            line = format_entry(entry)
+            if size + len(line) > limit:
                 break
             lines.append(line)
             size += len(line)
@@ -105,11 +104,25 @@ class Spool:
         self._file.seek(self._read)
         entries: list[Entry] = []
         while len(entries) < min(most, self._count):
-            entry = Entry(*json.loads(self._file.readline()))
+            line = self._file.readline(LONGEST_LINE)
+            entry = spool_file.parse_entry(line)
+            if entry is None and not entries:
+                self._lose(line)  # another program has changed the file
+                continue
+            if entry is None:
+                break
             if entries and (entry.run, entry.sequence) != (entries[-1].run, entries[-1].sequence + 1):
                 break
             entries.append(entry)
         return entries
+
+    def _lose(self, line: bytes) -> None:
+        """Go on after the first line, which can't be read; without a line, the file has ended."""
+        assert self._path is not None
+        lost = 1 if line else self._count
+        self.problems.append(spool_file.put_aside(self._path, [line], lost))
+        self._read += len(line)
+        self._advance(lost)
 
     def drop(self, count: int) -> None:
         """Remove the first events."""
@@ -118,58 +131,45 @@ class Spool:
         for _ in range(count):
             self._file.readline()
         self._read = self._file.tell()
+        self._advance(count)
+
+    def _advance(self, count: int) -> None:
+        """Save the read position after `count` events."""
+        assert self._file is not None
         self._count -= count
         if not self._count:
             self._read = self._end = self._start
             self._file.truncate(self._start)
-        # In the first line, so that a process that adopts the file continues there.
-        self._file.seek(len(_KIND) + 1)
-        self._file.write(f"{self._read:0{_DIGITS}d}".encode())
-        self._file.flush()
+        spool_file.write_position(self._file, self._read)
+        self._file.seek(self._read)
 
-    def adopt(self) -> int:
-        """Adopt events that other processes left for the same address; return their number."""
-        if fcntl is None or self._folder is None or not self._folder.is_dir():
-            return 0
-        before = self._count
-        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            if path == self._path:
-                continue
-            with contextlib.suppress(OSError), open(path, "r+b") as file:
-                if _lock(file):
-                    self._adopt_file(path, file)
-        return self._count - before
-
-    def _adopt_file(self, path: Path, file: BinaryIO) -> None:
-        try:
-            kind, read, url = file.readline(_LONGEST_LINE).decode().rstrip("\n").split(" ", 2)
-            if kind != _KIND or url != self._url:
-                return
-            file.seek(int(read))
-        except ValueError:
-            return  # not a spool
-        if self._end + path.stat().st_size > self._limit:
-            return
-        while lines := list(islice(file, _LINES_AT_ONCE)):
-            self.append(entry for line in lines if (entry := _parsed(line)) is not None)
-        if self._file is not None:
-            os.fsync(self._file.fileno())
-        path.unlink()
+    # -- the file
 
     def _open(self) -> BinaryIO:
         if self._file is None:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="onstage-remote-monitor-"))
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._path = self._folder / f"{time.time_ns()}-{secrets.token_hex(4)}{_SUFFIX}"
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            self._file = open(os.open(self._path, flags, 0o600), "r+b")  # noqa: SIM115  # closed in close()
-            if fcntl is not None:
-                _lock(self._file)
-            self._file.write(f"{_KIND} {0:0{_DIGITS}d} {self._url}\n".encode())
-            self._start = self._read = self._end = self._file.tell()
-            self.drop(0)
+            self._path = self._folder / f"{time.time_ns()}-{secrets.token_hex(4)}{SUFFIX}"
+            descriptor = os.open(self._path, spool_file.open_flags(os.O_EXCL), 0o600)
+            self._file = open(descriptor, "r+b")  # noqa: SIM115  # closed in close()
+            lock_file(self._file)
+            self._file.write(spool_file.format_header(self._start, self._url))
+            self._file.flush()
         return self._file
+
+    def set_aside(self) -> Path | None:
+        """Give up the file, which can't be used any more, and return where it is kept."""
+        file, path = self._file, self._path
+        self._file = self._path = None
+        self._read, self._end, self._count = self._start, self._start, 0
+        if file is None or path is None:
+            return None
+        with contextlib.suppress(OSError):
+            file.close()
+        with contextlib.suppress(OSError):
+            return path.replace(path.with_suffix(ASIDE))
+        return path
 
     def close(self) -> Path | None:
         """Close the file; return its path if it holds events, else delete it."""
@@ -181,25 +181,6 @@ class Spool:
             return self._path
         self._path.unlink(missing_ok=True)
         if self._temporary:
-            self._path.parent.rmdir()
+            with contextlib.suppress(OSError):  # it holds lines that could not be read
+                self._path.parent.rmdir()
         return None
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed or the process ends; return False if another process has it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _parsed(line: bytes) -> Entry | None:
-    """Return the event of a line; None if it is incomplete or not an event."""
-    try:
-        run, sequence, text = json.loads(line)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    if isinstance(run, str) and _RUN.fullmatch(run) and isinstance(sequence, int) and isinstance(text, str):
-        return Entry(run, sequence, text)
-    return None

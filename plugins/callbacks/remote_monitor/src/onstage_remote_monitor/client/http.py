@@ -14,8 +14,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ProtocolError
 
-from onstage.errors import show_text
-from onstage_remote_monitor.client.disk_queue import Entry
+from onstage.errors import show_error, show_text
+from onstage_remote_monitor.client.spool_file import Entry
 from onstage_remote_monitor.validation import RUN_HEADER, SEQUENCE_HEADER, is_loopback
 
 _ANSWER = 1 << 16
@@ -106,6 +106,8 @@ class Transport:
         except (requests.RequestException, OSError) as error:
             self.reached |= self._aborted or _is_after_connect(error)
             return _LATE if self._aborted else Outcome("later", f"{type(error).__name__}: {_short(error)}")
+        except Exception as error:  # about these events: they would block all later ones
+            return Outcome("refused", show_error(error))
         finally:
             self._began = None
 

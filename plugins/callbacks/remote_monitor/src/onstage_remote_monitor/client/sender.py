@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 from onstage.errors import show_error, show_text
 from onstage.state.background import BackgroundQueue
 from onstage_remote_monitor.client import encoding
-from onstage_remote_monitor.client.disk_queue import Entry, Spool
+from onstage_remote_monitor.client.disk_queue import Spool
 from onstage_remote_monitor.client.http import Outcome, Transport
+from onstage_remote_monitor.client.leftovers import Leftovers
+from onstage_remote_monitor.client.spool_file import Entry
 
 _Event: TypeAlias = tuple[str, int, Mapping[str, Any]]
 """Run, number in it, fields."""
@@ -31,8 +33,8 @@ class Sender:
 
     Parameters
     ----------
-    transport, spool
-        Connection to the server; queue on disk.
+    transport, spool, leftovers
+        Connection to the server; queue on disk; events of earlier trainings.
     many
         Put waiting events into one request, as a JSON list.
     retries
@@ -49,10 +51,18 @@ class Sender:
     """
 
     def __init__(
-        self, transport: Transport, spool: Spool, *, many: bool, retries: int, queue_size: int
+        self,
+        transport: Transport,
+        spool: Spool,
+        leftovers: Leftovers,
+        *,
+        many: bool,
+        retries: int,
+        queue_size: int,
     ) -> None:
         self._transport = transport
         self._spool = spool
+        self._leftovers = leftovers
         self._many = many
         self._retries = retries
         self._queue_size = queue_size
@@ -66,8 +76,6 @@ class Sender:
         self._one_by_one = 0
         self._next_attempt = 0.0
         self._cause = "not reached in time"
-        self._is_adopting = True
-        self._broken = False
         self._queue = BackgroundQueue("onstage-remote-monitor", self._work, queue_size, interval=_INTERVAL)
         self._queue.start()
 
@@ -80,7 +88,7 @@ class Sender:
         if self._queue.is_forked:
             return False  # the parent sends
         self._transport.abort_late()
-        if not self._broken and self._queue.put((run, sequence, fields), wait=False):
+        if self._queue.put((run, sequence, fields), wait=False):
             return True
         self._overflow += 1
         self._notice(f"events are lost: more than {self._queue_size} waited; pass a larger queue_size")
@@ -116,20 +124,26 @@ class Sender:
     # -- the thread
 
     def _work(self, events: list[_Event]) -> None:
-        if self._broken:
-            self._lost += len(events)
-            return
         try:
-            if self._is_adopting:
-                self._is_adopting = False
-                self._adopt()
+            self._leftovers.adopt(self._spool)
             self._encode(events)
             self._send()
             if self._deadline is not None:
                 self._finish(self._deadline)
-        except Exception as error:  # shown at the training's next stage
-            self._broken = True
-            self._drop(len(self._ready) + len(self._spool), show_error(error))
+        except BaseException as error:  # of an event, or of the file: go on without them
+            lost = len(self._ready) + len(self._spool)
+            self._ready.clear()
+            kept = self._spool.set_aside()
+            where = f"; those on disk are in {kept}" if kept else ""
+            self._drop(lost, f"{show_error(error)}{where}")
+        self._report()
+
+    def _report(self) -> None:
+        """Count and tell what could not be read from disk."""
+        while self._spool.problems:
+            lost, text = self._spool.problems.pop(0)
+            self._lost += lost
+            self._notice(text)
 
     def _finish(self, deadline: float) -> None:
         """Send the rest until the deadline, then write it to disk.
@@ -149,18 +163,12 @@ class Sender:
         if len(self._spool):
             self._notice(f"the server is away ({self._cause}); events wait on disk")
 
-    def _adopt(self) -> None:
-        try:
-            self._spool.adopt()
-        except OSError as error:
-            self._notice(f"events of an earlier training could not be read: {show_text(error)}")
-
     def _encode(self, events: list[_Event]) -> None:
         """Make JSON of events; write it to disk while the server is away."""
         for run, sequence, fields in events:
             try:
                 text = encoding.encode(fields)
-            except Exception as error:  # raised by a value: its str may do anything
+            except BaseException as error:  # raised by a value: its str may do anything
                 self._drop(1, f"an event could not be written: {type(error).__name__}")
                 continue
             if text is None:
@@ -220,6 +228,8 @@ class Sender:
 
     def _first(self) -> list[Entry]:
         """Return the events for one request: consecutive, of one run; those on disk are older."""
+        if not len(self._spool):
+            self._leftovers.adopt(self._spool)
         most = _AT_ONCE if self._many and not self._one_by_one else 1
         waiting = self._spool.peek(most) if len(self._spool) else self._ready
         entries: list[Entry] = []
