@@ -8,6 +8,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from onstage.errors import StateError
 from onstage.model import State
+from onstage_torch.files import plain_names
 from onstage_torch.pytree import array_view
 
 
@@ -87,8 +88,8 @@ class MovingAverage:
 
     def check_state(self, state: State) -> None:
         """Raise StateError if `load_state_dict` would fail."""
-        own = dict(self._module.named_parameters())
-        for name, value in state.items():
+        own = plain_names(dict(self._module.named_parameters()))
+        for name, value in plain_names(state).items():
             if name not in own or tuple(own[name].shape) != value.shape:
                 raise StateError(
                     f"the average of {name} must be of a parameter of the module, got shape {value.shape}"
@@ -96,7 +97,7 @@ class MovingAverage:
 
     def load_state_dict(self, state: State) -> None:
         """Restore a result of `state_dict`."""
-        own = dict(self._module.named_parameters())
+        own, state = plain_names(dict(self._module.named_parameters())), plain_names(state)
         self._changed = []
         self._parameters = [own[name] for name in state]
         self.values = [

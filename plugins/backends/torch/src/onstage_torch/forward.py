@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from onstage.model import Batch, State
-from onstage_torch.data.device import ToDevice
+from onstage_torch.data.device import ToDevice, call_module
 from onstage_torch.losses import Loss
 from onstage_torch.metrics.accumulator import TorchMetricAccumulator
 from onstage_torch.pytree import array_view, map_leaves, sample_count, to_array
@@ -69,10 +68,10 @@ class Forward:
             is `samples`.
         """
         if self._amp is None:
-            outputs = network(x) if type(x) is Tensor else _call(network, x)
+            outputs = network(x) if type(x) is Tensor else call_module(network, x)
             return outputs, *self._compute_loss(outputs, y, weights, samples, with_divisor)
         with torch.autocast(self.to_device.device.type, self._amp):
-            outputs = _call(network, x)
+            outputs = call_module(network, x)
             return outputs, *self._compute_loss(outputs, y, weights, samples, with_divisor)
 
     def _compute_loss(
@@ -102,7 +101,7 @@ class Forward:
         self.mode.evaluate()
         x = self.to_device.inputs(x)
         with torch.no_grad(), torch.autocast(self.to_device.device.type, self._amp, self._amp is not None):
-            outputs = _call(self._module, x)
+            outputs = call_module(self._module, x)
         return map_leaves(lambda leaf: to_array(leaf) if isinstance(leaf, Tensor) else leaf, outputs)
 
     def loss_tensors(self) -> dict[str, Tensor]:
@@ -120,11 +119,3 @@ class Forward:
     def load_state_dict(self, state: State) -> None:
         """Restore a result of `state_dict`."""
         copy_weights(state["loss"], self.loss_tensors())
-
-
-def _call(network: Any, x: Any) -> Any:
-    if isinstance(x, Tensor):
-        return network(x)
-    if isinstance(x, Mapping):
-        return network(**x)
-    return network(*x)

@@ -12,14 +12,15 @@ from torch import nn
 
 from onstage import History, Trainer
 from onstage.data.batches import Batches
-from onstage.model import Array, Batch, Direction
-from onstage.state import copy_state
+from onstage.model import Batch
 from onstage_torch import validation
+from onstage_torch.averaged_model import AveragedModel
 from onstage_torch.data import batches
 from onstage_torch.distributed import ProcessGroup
 from onstage_torch.ema import MovingAverage
 from onstage_torch.forward import Forward
 from onstage_torch.losses import Loss
+from onstage_torch.measured_model import MeasuredModel
 from onstage_torch.metrics.accumulator import TorchMetricAccumulator
 from onstage_torch.metrics.metric import Metrics, make_metrics
 from onstage_torch.model_view import TorchView
@@ -33,7 +34,7 @@ Optimizer: TypeAlias = torch.optim.Optimizer | Callable[..., torch.optim.Optimiz
 """An optimizer, or a function that makes one of ``module.parameters()``."""
 
 
-class TorchModel(TorchView, Trainer):
+class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
     """A module with everything to train it: ``fit``, ``evaluate``, ``predict``.
 
     Parameters
@@ -235,21 +236,6 @@ class TorchModel(TorchView, Trainer):
         """Return the joined outputs of the batches of a prediction."""
         return concat(outputs)
 
-    def new_accumulator(self) -> TorchMetricAccumulator:
-        """Return an empty accumulator for one stage."""
-        return TorchMetricAccumulator(
-            self._metrics, self._group.device, self._train.finish_stage, self.rank, self.world
-        )
-
-    def metric_directions(self) -> Mapping[str, Direction | None]:
-        """Return the metrics in log order, with the direction that is better."""
-        return {"loss": "min", **{each.name: each.direction for each in self._metrics}}
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names in the logs, loss first."""
-        return list(self.metric_directions())
-
     @property
     def stop_training(self) -> bool:
         """Whether to stop; with several processes, whether they have agreed to."""
@@ -263,35 +249,6 @@ class TorchModel(TorchView, Trainer):
         """Share requests to stop between the processes; return whose it was, as text."""
         rank = self._stopping.sync()
         return None if rank is None else f"process {rank} asked to stop"
-
-    # -- averaged weights
-
-    @property
-    def use_ema(self) -> bool:
-        """Whether an average of the weights is kept."""
-        return self._average is not None
-
-    @property
-    def ema_average(self) -> list[Array] | None:
-        """Copies of the averaged parameters, in the module's order; None without."""
-        return None if self._average is None else list(copy_state(self._average.state_dict()).values())
-
-    def swap_ema_average(self) -> None:
-        """Exchange the weights with their average, in place; before the first step, do nothing.
-
-        Raises
-        ------
-        ValueError
-            If the model keeps no average.
-        """
-        if self._average is None:
-            raise ValueError("use_ema must be True for an average of the weights, got a model without")
-        self._average.swap()
-
-    def finalize_weights(self) -> None:
-        """End a training: replace the weights by their average, if there is one."""
-        if self._average is not None:
-            self._average.finalize()
 
 
 # Help and signature are those of the wrapped methods.

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from os import PathLike, fspath, path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from onstage.callbacks.learning_rate import LearningRate
 from onstage.errors import StateError
 from onstage.model import Array, State
 from onstage.state import copy_state, storage
-from onstage_torch import state_encoding
-from onstage_torch.layer_views import Layer, layers_of
+from onstage_torch import callback_optimizer, files, state_encoding
+from onstage_torch.files import StrPath, plain_names
 from onstage_torch.learning_rate import LearningRates
-from onstage_torch.pytree import array_view, to_array
+from onstage_torch.module_view import ModuleView
+from onstage_torch.pytree import array_view
 from onstage_torch.state import Stateful, check_optimizer, check_weights, copy_weights
-from onstage_torch.validation import validate_module
-
-StrPath = str | PathLike[str]
 
 
-class TorchView:
+class TorchView(ModuleView):
     """A module and its optimizer, as callbacks see a model.
 
     It has weights, learning rate, state and files, but no steps: these are in
@@ -56,22 +54,23 @@ class TorchView:
         optimizer: torch.optim.Optimizer | None = None,
         scheduler: Any = None,
     ) -> None:
-        self._module = validate_module(module)
+        super().__init__(module)
         self._optimizer = optimizer
         self._scheduler = scheduler
         self.stop_training = False
         self._gradient_hook: Any = None
         self._parts: Sequence[Stateful] = ()
         self._rates = None if optimizer is None else LearningRates(optimizer, scheduler)
-
-    @property
-    def module(self) -> nn.Module:
-        """The module."""
-        return self._module
+        if optimizer is not None and self._rates is not None:
+            callback_optimizer.extend(optimizer, self._rates)
 
     @property
     def optimizer(self) -> torch.optim.Optimizer | None:
-        """The optimizer; its groups may be changed, but it cannot be replaced."""
+        """The optimizer; its groups may be changed, but it cannot be replaced.
+
+        It is the object that was passed, with the attributes that callbacks of
+        Keras use: see `callback_optimizer.extend`.
+        """
         return self._optimizer
 
     @property
@@ -79,70 +78,17 @@ class TorchView:
         """The torch scheduler; None if there is none."""
         return self._scheduler
 
-    @property
-    def name(self) -> str:
-        """Name of the module's class in lower case, used by callbacks."""
-        return type(self.module).__name__.lower()
-
-    @property
-    def layers(self) -> list[Layer]:
-        """Submodules with weights of their own, by path, for callbacks that name them."""
-        return layers_of(self.module)
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the first parameter; the CPU for a module without."""
-        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
-
-    # -- weights
-
-    def named_weights(self) -> dict[str, Tensor]:
-        """Return parameters and buffers by name, in the order of ``module.state_dict()``.
-
-        Raises
-        ------
-        TypeError
-            If the module's ``state_dict()`` holds anything else.
-        """
-        weights = self.module.state_dict()
-        for name, value in weights.items():
-            if not isinstance(value, Tensor):
-                raise TypeError(
-                    f"{name} in the module's state_dict must be a tensor, got {type(value).__name__}"
-                )
-        return dict(weights)
-
-    def get_weights(self) -> list[Array]:
-        """Return copies of parameters and buffers, in the order of `named_weights`.
-
-        numpy has no bfloat16: such weights are returned as float32, exactly.
-        """
-        return [to_array(weight) for weight in self.named_weights().values()]
-
-    def set_weights(self, weights: Sequence[Array]) -> None:
-        """Replace parameters and buffers, in the order of `named_weights`.
-
-        Raises
-        ------
-        ValueError
-            If their number or a shape differs. Nothing is changed then.
-        """
-        own = self.named_weights()
-        if len(weights) != len(own):
-            raise ValueError(f"weights must be {len(own)} arrays, as from get_weights, got {len(weights)}")
-        copy_weights(dict(zip(own, weights, strict=True)), own)
-
     # -- learning rate
 
     @property
-    def learning_rate(self) -> float:
-        """Rate of the optimizer's first group.
+    def learning_rate(self) -> LearningRate:
+        """Rate of the optimizer's first group, a float with ``assign``.
 
         Setting it sets all groups, in proportion: a group with a tenth of the
         first one's rate keeps a tenth. Setting it raises TypeError with a
         scheduler; reading it raises AttributeError without an optimizer.
         """
-        return self._existing_rates().first
+        return LearningRate(self._existing_rates().first, self)
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
@@ -200,6 +146,7 @@ class TorchView:
                 name: None if part is None else state_encoding.encode(part.state_dict(), name)
                 for name, part in parts.items()
             },
+            "iterations": callback_optimizer.steps_of(self.optimizer),
             "random": state_encoding.random_states(self.device),
         }
         for each in self._parts:
@@ -215,9 +162,10 @@ class TorchView:
             If it is the state of another module, optimizer, scheduler or setting.
         """
         self._check_state(state)
-        copy_weights(state["weights"], self.named_weights())
+        copy_weights(plain_names(state["weights"]), plain_names(self.named_weights()))
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state_encoding.decode(state["optimizer"]))
+            callback_optimizer.set_steps(self.optimizer, state.get("iterations", 0))
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state_encoding.decode(state["scheduler"]))
         state_encoding.set_random_states(state["random"], self.device)
@@ -228,7 +176,7 @@ class TorchView:
         missing = {"weights", "optimizer", "scheduler", "random"} - set(state)
         if missing:
             raise StateError(f"the state must be one of a torch model, got one without {sorted(missing)}")
-        check_weights(state["weights"], self.named_weights())
+        check_weights(plain_names(state["weights"]), plain_names(self.named_weights()))
         for name, part in (("optimizer", self.optimizer), ("scheduler", self.scheduler)):
             if (part is None) != (state[name] is None):
                 saved, now = ("without", "with") if state[name] is None else ("with", "without")
@@ -257,36 +205,46 @@ class TorchView:
 
         Raises
         ------
+        ValueError
+            If the suffix is that of another format, such as ``.pt``.
         FileExistsError
             If the file exists and overwrite is False.
         """
-        self._write(filepath, overwrite, self.snapshot())
+        files.check_writable(filepath, overwrite)
+        storage.save(filepath, self.snapshot())
 
     def load(self, filepath: StrPath) -> None:
         """Restore a file of `save`; raise StateError if it does not fit."""
-        self.load_state_dict(storage.load(filepath))
+        self.load_state_dict(files.read(filepath))
 
     def save_weights(self, filepath: StrPath, overwrite: bool = True) -> None:
         """Write the weights to one safetensors file, each under its own name.
 
         ``safetensors.torch.load_file`` reads it for ``module.load_state_dict``.
+        Errors as in `save`.
         """
-        self._write(filepath, overwrite, self.snapshot(weights_only=True))
+        files.check_writable(filepath, overwrite)
+        storage.save(filepath, self.snapshot(weights_only=True))
 
-    def load_weights(self, filepath: StrPath) -> None:
+    def load_weights(self, filepath: StrPath, strict: bool = True) -> files.LoadedWeights:
         """Restore the weights of a file of `save_weights` or `save`.
+
+        Parameters
+        ----------
+        strict
+            False restores the weights that fit by name and shape, for a module
+            with another head.
+
+        Returns
+        -------
+        LoadedWeights
+            Names that were left: ``missing_keys``, ``unexpected_keys``,
+            ``mismatched_keys``.
 
         Raises
         ------
         StateError
-            If a name or a shape differs. Nothing is changed then.
+            If a name or a shape differs; if not strict, if nothing fits.
+            Nothing is changed then.
         """
-        state = storage.load(filepath)
-        weights = state["weights"] if isinstance(state.get("weights"), dict) else state
-        check_weights(weights, self.named_weights())
-        copy_weights(weights, self.named_weights())
-
-    def _write(self, filepath: StrPath, overwrite: bool, state: State) -> None:
-        if not overwrite and path.exists(filepath):
-            raise FileExistsError(f"'{fspath(filepath)}' exists; pass overwrite=True to replace it")
-        storage.save(filepath, state)
+        return files.load_weights(files.read(filepath), self.named_weights(), strict=strict)

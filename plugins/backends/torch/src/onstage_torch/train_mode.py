@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
 
@@ -34,3 +37,19 @@ class TrainMode:
         self.restore()
         if not self._module.training:
             self._module.train()
+
+
+@contextmanager
+def switch_mode(module: nn.Module, training: bool) -> Iterator[None]:
+    """Put a module into training or evaluation mode; restore each submodule's own afterwards.
+
+    A module that is in that mode already keeps those of its submodules.
+    """
+    saved = [(each, each.training) for each in module.modules()]
+    if module.training != training:
+        module.train(training)
+    try:
+        yield
+    finally:
+        for each, was in saved:
+            each.training = was

@@ -40,6 +40,8 @@ class Loss:
 
     Attributes
     ----------
+    given
+        The argument.
     module
         The loss, if it is a module; else None.
     scale
@@ -66,6 +68,7 @@ class Loss:
             raise TypeError(
                 f"loss must be a torch loss, a function of (outputs, targets) or a name, got {given!r}"
             )
+        self.given = given
         self._function: Callable[..., Any] = function
         self.module = function if isinstance(function, nn.Module) else None
         self.scale: Scale | None = scale_of(function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -60,22 +61,30 @@ class TorchMetricAccumulator:
         world: int = 1,
     ) -> None:
         self._names = [each.name for each in metrics]
-        self.objects = {
-            each.name: each.new_object(device, world) for each in metrics if isinstance(each, ObjectMetric)
+        self._new_objects = {
+            each.name: partial(each.new_object, device, world)
+            for each in metrics
+            if isinstance(each, ObjectMetric)
         }
         metrics = [each for each in metrics if not isinstance(each, ObjectMetric)]
         self._metrics = metrics
-        self._detaches = bool(self.objects) or any(each.differentiable for each in metrics)
+        self._detaches = bool(self._new_objects) or any(each.differentiable for each in metrics)
         self._device = device
         self._on_host = device.type == "cpu"
         self._when_over = when_over
         self._rank = rank
+        self.trained = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        device = self._device
         self.samples: float = 0
         zero = 0.0 if self._on_host else torch.zeros((), dtype=accumulator_dtype(device), device=device)
         self.loss: float | Tensor = zero
-        self.sums: list[Sum] = [(zero, 0.0) for _ in metrics]
+        self.sums: list[Sum] = [(zero, 0.0) for _ in self._metrics]
+        self.objects = {name: make() for name, make in self._new_objects.items()}
         self._batch: tuple[float | Tensor, list[Sum]] = (zero, [])
-        self.trained = False
 
     def add(self, loss: Tensor, samples: int, outputs: Any, targets: Any, weights: Tensor | None) -> None:
         """Add a batch: its mean loss, and the contributions of its metrics."""
