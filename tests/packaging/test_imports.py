@@ -41,6 +41,7 @@ STABLE = {
     "onstage.state",
     "onstage.state.atomic",
     "onstage.state.background",
+    "onstage.state.lock",
     "onstage.state.storage",
     "onstage.testing",
     "onstage.validation",

@@ -148,7 +148,7 @@ def test_a_deleted_current_folder_has_no_settings(project, tmp_path, monkeypatch
         ("disable = 'x'", r"disable must be a list of names, got 'x'"),
         ("disable = [1]", r"disable must be a list of names, got \[1\]"),
         ("options = {a = 1}", r"options must have the form .* got \{'a': 1\}"),
-        ("on_error = {a = 'ignore'}", r"on_error\.a must be 'raise' or 'disable', got 'ignore'"),
+        ("on_error = {a = 'ignore'}", r"on_error\.a must be 'raise', 'disable' or 'retry', got 'ignore'"),
         ("on_error = 'raise'", r"on_error must have the form .* got 'raise'"),
     ],
 )

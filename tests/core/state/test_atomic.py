@@ -1,14 +1,11 @@
-"""Atomic writes: the order of the steps, and the removal of leftovers."""
+"""Atomic writes: the order of the steps, and the file that is replaced."""
 
 import os
-import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
-from onstage.state import atomic
 from onstage.state.atomic import write_atomic
 
 
@@ -73,47 +70,6 @@ def test_an_interrupt_leaves_the_old_file_and_no_temporary_one(tmp_path):
     assert os.listdir(tmp_path) == ["f"]
 
 
-@pytest.fixture
-def dead_pid():
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def _temporary(directory, pid, host=None, token="0123abcd"):
-    path = directory / f".onstage-{atomic._host() if host is None else host}-{pid}-{token}.tmp"
-    path.write_bytes(b"half")
-    return path
-
-
-def test_temporary_files_of_dead_processes_are_deleted_and_those_of_living_ones_stay(tmp_path, dead_pid):
-    dead, reused = _temporary(tmp_path, dead_pid), _temporary(tmp_path, os.getpid())
-    living, foreign = (
-        _temporary(tmp_path, os.getppid()),
-        _temporary(tmp_path, dead_pid, host="elsewhere.example"),
-    )
-    unrelated = tmp_path / ".onstage-notes.tmp"
-    unrelated.write_bytes(b"mine")
-
-    write_atomic(tmp_path / "f", [b"x"])
-
-    assert not dead.exists()
-    assert not reused.exists(), "our own pid, but not our file: an earlier process had that pid"
-    assert living.exists()
-    assert foreign.exists()
-    assert unrelated.exists()
-
-
-def test_temporary_files_of_another_machine_are_deleted_after_a_day(tmp_path):
-    old, young = _temporary(tmp_path, 1, host="there"), _temporary(tmp_path, 2, host="there")
-    os.utime(old, (time.time() - 90_000,) * 2)
-
-    write_atomic(tmp_path / "f", [b"x"])
-
-    assert not old.exists()
-    assert young.exists()
-
-
 def test_threads_that_write_at_once_do_not_delete_each_others_files(tmp_path):
     errors = []
 
@@ -133,3 +89,49 @@ def test_threads_that_write_at_once_do_not_delete_each_others_files(tmp_path):
     assert errors == []
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
     assert (tmp_path / "a").read_bytes() == b"a49"
+
+
+def test_the_file_that_is_replaced_becomes_the_previous_one(tmp_path):
+    for number in (b"1", b"2", b"3"):
+        write_atomic(tmp_path / "f", [number], previous=tmp_path / "p")
+
+    assert (tmp_path / "f").read_bytes() == b"3"
+    assert (tmp_path / "p").read_bytes() == b"2"
+    assert sorted(os.listdir(tmp_path)) == ["f", "p"]
+
+
+def test_a_first_write_has_no_previous_file(tmp_path):
+    write_atomic(tmp_path / "f", [b"1"], previous=tmp_path / "p")
+
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_without_hard_links_the_replaced_file_is_kept_too(tmp_path, monkeypatch):
+    def unsupported(*args):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", unsupported)
+    for number in (b"1", b"2", b"3"):
+        write_atomic(tmp_path / "f", [number], previous=tmp_path / "p")
+
+    assert (tmp_path / "f").read_bytes() == b"3"
+    assert (tmp_path / "p").read_bytes() == b"2"
+    assert sorted(os.listdir(tmp_path)) == ["f", "p"]
+
+
+def test_a_write_that_fails_leaves_both_files(tmp_path, monkeypatch):
+    for number in (b"1", b"2"):
+        write_atomic(tmp_path / "f", [number], previous=tmp_path / "p")
+
+    def failing(*args):
+        raise OSError(28, "No space left on device")
+
+    for call in ("write", "fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, failing)
+            with pytest.raises(OSError, match="the file was not written, an older one is untouched"):
+                write_atomic(tmp_path / "f", [b"3"], previous=tmp_path / "p")
+
+        assert (tmp_path / "f").read_bytes() == b"2"
+        assert (tmp_path / "p").read_bytes() == b"1"
+        assert sorted(os.listdir(tmp_path)) == ["f", "p"]

@@ -1,4 +1,5 @@
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from onstage_reduce_lr_on_plateau import ReduceLROnPlateau
 from onstage_swap_ema_weights import SwapEMAWeights
 from onstage_terminate_on_nan import TerminateOnNaN
 
-from onstage import Callback, OnstageWarning, Run, Sequential, StateError, layers, optimizers
+from onstage import Callback, Run, Sequential, layers, optimizers
 from onstage.testing import FakeModel, check_callback, replay
 
 RNG = np.random.default_rng(0)
@@ -258,69 +259,6 @@ def test_a_second_fit_without_it_starts_at_epoch_0(tmp_path):
     assert replay([], losses(1, 2), model=model).history.epoch == [0, 1]
 
 
-def killed_after(epochs, folder, **options):
-    with pytest.raises(Killed):
-        replay([BackupAndRestore(folder, **options), KillAt("on_epoch_begin", epochs + 1)], losses(*range(9)))
-
-
-def resumed_epochs(folder):
-    with Run(FakeModel(), [BackupAndRestore(folder)], epochs=5) as run:
-        return list(run.epochs())
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[:-1], lambda data: data[:99] + b"?" + data[100:], lambda data: b""]
-)
-def test_a_damaged_backup_is_reported_and_the_previous_one_is_used(tmp_path, damage):
-    killed_after(3, tmp_path)
-    last = tmp_path / "backup.safetensors"
-    last.write_bytes(damage(last.read_bytes()))
-
-    with pytest.warns(
-        OnstageWarning, match=r"backup\.safetensors.*backup-previous\.safetensors' is used instead"
-    ):
-        assert resumed_epochs(tmp_path) == [2, 3, 4]
-
-
-def test_backups_that_are_all_damaged_are_an_error(tmp_path):
-    killed_after(3, tmp_path)
-    for path in tmp_path.iterdir():
-        path.write_bytes(b"nothing")
-
-    with pytest.raises(StateError, match="no state file can be read"):
-        resumed_epochs(tmp_path)
-
-
-def test_a_backup_of_another_model_is_an_error(tmp_path):
-    def fit(width):
-        model = Sequential([layers.Input((3,)), layers.Dense(width), layers.Dense(1)])
-        model.compile("sgd", "mse")
-        killer = [KillAt("on_epoch_begin", 2)]
-        model.fit(X, Y, epochs=2, verbose=0, callbacks=[BackupAndRestore(tmp_path), *killer])
-
-    with pytest.raises(Killed):
-        fit(2)
-    with pytest.raises(StateError):
-        fit(3)
-
-
-def test_a_write_that_fails_leaves_the_previous_backup(tmp_path, monkeypatch):
-    def full(path, state):
-        if state["epoch"] == 2:
-            raise OSError(28, "No space left on device", str(path))
-        return save(path, state)
-
-    import onstage.state.storage
-
-    save = onstage.state.storage.save
-    monkeypatch.setattr(onstage.state.storage, "save", full)
-    with pytest.raises(OSError, match=r"No space left on device.*backup\.safetensors"):
-        replay(BackupAndRestore(tmp_path), losses(1, 2, 3))
-    monkeypatch.undo()
-
-    assert resumed_epochs(tmp_path) == [1, 2, 3, 4]
-
-
 def test_a_model_without_state_is_refused_before_the_first_step(tmp_path):
     with pytest.raises(TypeError, match="BackupAndRestore needs a model with state_dict, got object"):
         replay(BackupAndRestore(tmp_path), losses(1), model=object())
@@ -340,3 +278,50 @@ def test_a_model_without_state_is_refused_before_the_first_step(tmp_path):
 def test_a_wrong_argument_is_refused_at_once(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         BackupAndRestore(**{"backup_dir": "a", **options})
+
+
+def test_save_before_preemption_is_refused_on_windows(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    with pytest.raises(ValueError, match="save_before_preemption must be False on Windows"):
+        BackupAndRestore("a", save_before_preemption=True)
+
+
+def test_two_trainings_in_one_directory_are_refused(tmp_path):
+    class Trains(Callback):
+        def on_epoch_begin(self, epoch):
+            replay(BackupAndRestore(tmp_path / "backup"), losses(1))
+
+    with pytest.raises(
+        RuntimeError, match=rf"backup_dir '.*backup' must be used by one training.*process {os.getpid()} "
+    ):
+        replay([BackupAndRestore(tmp_path / "backup"), Trains()], losses(1))
+
+    replay(BackupAndRestore(tmp_path / "backup"), losses(1))
+    assert names(tmp_path) == []
+
+
+def test_two_backups_of_one_training_in_one_directory_are_refused(tmp_path):
+    with pytest.raises(RuntimeError, match="must be used by one training at a time"):
+        replay([BackupAndRestore(tmp_path), BackupAndRestore(tmp_path)], losses(1))
+
+
+def fit(folder, epochs, killer=None, save_freq=1):
+    model = Sequential([layers.Input((3,)), layers.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    callbacks = [BackupAndRestore(folder, save_freq), *([killer] if killer else [])]
+    history = model.fit(X, Y, batch_size=5, epochs=epochs, seed=0, verbose=0, callbacks=callbacks)
+    return [weight.tobytes() for weight in model.get_weights()], history.history
+
+
+def test_a_backup_from_within_an_epoch_is_restored_and_kept_although_no_epoch_is_left(tmp_path):
+    with pytest.raises(Killed):
+        fit(tmp_path, 2, KillAt("on_batch_end", 7))  # in epoch 1, of four batches
+
+    weights, history = fit(tmp_path, 1)
+
+    assert weights != fit(tmp_path / "other", 0)[0], "not the initial weights"
+    assert len(history["loss"]) == 1
+    assert names(tmp_path) == ["backup-previous.safetensors", "backup.safetensors"]
+    assert fit(tmp_path, 2) == fit(tmp_path / "unkilled", 2)
+    assert names(tmp_path) == []

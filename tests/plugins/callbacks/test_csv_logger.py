@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onstage_csv_logger import CSVLogger
 
-from onstage import OnstageWarning, Run
+from onstage import Callback, OnstageWarning, Run
 from onstage.testing import check_callback, replay
 
 
@@ -231,3 +231,26 @@ def test_warns_if_rows_were_lost_since_the_backup(path):
 def test_an_invalid_argument_is_refused_at_once(arguments, message):
     with pytest.raises((TypeError, ValueError), match=message):
         CSVLogger(*arguments)
+
+
+def test_a_second_training_that_writes_the_file_is_refused_and_the_rows_are_those_of_the_first(path):
+    class Trains(Callback):
+        def on_epoch_end(self, epoch):
+            with pytest.raises(RuntimeError, match=r"filename '.*log.csv' must be used by one training"):
+                log(path, {"loss": 9.0})
+
+    replay([CSVLogger(path), Trains()], [{"loss": 1.0}, {"loss": 2.0}])
+
+    assert table(path) == [["epoch", "loss"], ["0", "1.0"], ["1", "2.0"]]
+    assert os.listdir(path.parent) == ["log.csv"]
+
+
+def test_the_file_is_free_again_after_an_error(path):
+    class Fails:
+        def on_epoch_end(self):
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        replay([CSVLogger(path), Fails()], [{"loss": 1.0}])
+
+    assert log(path, {"loss": 2.0}) == [["epoch", "loss"], ["0", "2.0"]]

@@ -14,6 +14,9 @@ from onstage.bus._arguments import code_of, method_of
 from onstage.context import PluginRegistry, RunContext
 from onstage.errors import OnstageWarning
 
+RETRIES = 3
+"""Errors in a row that end a training under ``on_error = "retry"``."""
+
 
 class FailingRegistry(PluginRegistry, Protocol):
     """The plugins of a run, and the names of those that were removed."""
@@ -29,9 +32,13 @@ class Failures:
         self._plugins = plugins
 
     def handle(self, stage: str, impl: HookImpl, error: BaseException) -> bool:
-        """Note on the error who raised it; or remove the plugin and return True."""
-        if isinstance(error, Exception) and _error_policy(impl) == "disable":
+        """Note on the error who raised it; or warn, by the policy of the plugin, and return True."""
+        policy = _error_policy(impl) if isinstance(error, Exception) else "raise"
+        if isinstance(error, Exception) and policy == "disable":
             self._disable(stage, impl, error)
+            return True
+        if isinstance(error, OSError) and policy == "retry" and self._may_retry(impl.plugin):
+            self._warn(stage, impl, error, "and tries again the next time")
             return True
         self._note(stage, impl, error)
         return False
@@ -70,12 +77,7 @@ class Failures:
 
     def _disable(self, stage: str, impl: HookImpl, error: Exception) -> None:
         """Warn that a plugin failed, tear it down and remove it."""
-        warnings.warn(
-            f"{_describe(impl)} failed in {self._where(stage)} and takes no further part: "
-            f"{type(error).__name__}: {error}",
-            OnstageWarning,
-            stacklevel=2,
-        )
+        self._warn(stage, impl, error, "and takes no further part")
         plugins = self._plugins
         if not plugins.is_registered(impl.plugin):
             return
@@ -87,6 +89,21 @@ class Failures:
         if stage != "on_teardown":
             for closer in closers:
                 _call(closer, {"run": plugins.run})
+
+    def _may_retry(self, plugin: Any) -> bool:
+        """Count an error of a plugin that has succeeded before; return whether there may be another one."""
+        if getattr(plugin, "failures", None) is None:
+            return False
+        plugin.failures += 1
+        return bool(plugin.failures < RETRIES)
+
+    def _warn(self, stage: str, impl: HookImpl, error: Exception, outcome: str) -> None:
+        warnings.warn(
+            f"{_describe(impl)} failed in {self._where(stage)} {outcome}: "
+            f"{type(error).__name__}: {error}",
+            OnstageWarning,
+            stacklevel=3,
+        )
 
     def _note(self, stage: str, impl: HookImpl, error: BaseException) -> None:
         error.add_note(f"raised by {_describe(impl)} in {self._where(stage)}")

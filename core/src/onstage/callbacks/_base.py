@@ -35,6 +35,12 @@ class Callback:
     on_error
         ``"raise"``: an error in this callback ends the training. ``"disable"``:
         it becomes a warning, and the run continues without this callback.
+        ``"retry"``: an OSError becomes a warning, and the callback is called
+        again; the third one in a row ends the training, see `failures`.
+    failures
+        Number of errors in a row under ``"retry"``. The callback sets it to 0
+        after each success; None before the first one: then an error, such as
+        that of a wrong path, is raised.
     ranks
         In a run of several processes, call it on rank ``"zero"`` only or on ``"all"``.
     before, after
@@ -91,7 +97,8 @@ class Callback:
     record in epoch 1
     """
 
-    on_error: Literal["raise", "disable"] = "raise"
+    on_error: Literal["raise", "disable", "retry"] = "raise"
+    failures: int | None = None
     ranks: ClassVar[Literal["zero", "all"]] = "all"
     before: str | tuple[str, ...] = ()
     after: str | tuple[str, ...] = ()

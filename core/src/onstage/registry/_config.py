@@ -14,7 +14,7 @@ another user, or one that every user may write, is ignored with a warning::
     [tool.onstage.options]               # defaults of callbacks created by name
     csv_logger = {filename = "log.csv"}
 
-    [tool.onstage.on_error]              # "raise" or "disable"; overrides the plugin's own
+    [tool.onstage.on_error]              # "raise", "disable" or "retry"; overrides the plugin's own
     remote_monitor = "raise"
 
 ============================  =================================================
@@ -42,13 +42,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from onstage.errors import OnstageWarning, SettingsError, did_you_mean, show_text
 from onstage.registry._settings_file import Stamp, find_settings_file, read_settings_file
 
 Options = Mapping[str, Any]
-Policy = Literal["raise", "disable"]
+Policy = Literal["raise", "disable", "retry"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,10 +175,12 @@ def _options(value: object, where: str) -> dict[str, Options]:
 
 def _policies(value: object, where: str) -> dict[str, Policy]:
     if not isinstance(value, dict):
-        raise SettingsError(f"{where} must have the form {{name = 'raise' or 'disable'}}, got {value!r}")
+        raise SettingsError(
+            f"{where} must have the form {{name = 'raise', 'disable' or 'retry'}}, got {value!r}"
+        )
     for name, policy in value.items():
-        if policy not in ("raise", "disable"):
-            raise SettingsError(f"{where}.{name} must be 'raise' or 'disable', got {policy!r}")
+        if policy not in get_args(Policy):
+            raise SettingsError(f"{where}.{name} must be 'raise', 'disable' or 'retry', got {policy!r}")
     return dict(value)
 
 

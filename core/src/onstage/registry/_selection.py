@@ -84,7 +84,7 @@ def autouse(settings: Settings | None = None) -> list[object]:
 
 
 def error_policy(callback: object, settings: Settings | None = None) -> Policy:
-    """Return the effect of an error in a callback: ``"raise"`` or ``"disable"``.
+    """Return the effect of an error in a callback: ``"raise"``, ``"disable"`` or ``"retry"``.
 
     The first that is set of: ``on_error`` of the object itself, ``on_error`` in
     the settings, ``on_error`` of its class; else ``"raise"``.

@@ -91,6 +91,7 @@ class RunLifecycle:
         self.last_logs: Logs = {}
         self.fired_logs: Logs = {}
         self._resume: State | None = None
+        self._is_restored = False
 
     # -- the training and its epochs
 
@@ -103,6 +104,7 @@ class RunLifecycle:
         self._began = self.is_training = True
         run.bus.fire("on_train_begin", {}, run)
         run.history.plugins = _setup.describe_plugins(run.bus.plugins())
+        run.history.disabled = run.bus.disabled
         self._restore(in_epoch=False)
 
     def open_epoch(self, epoch: int) -> None:
@@ -134,6 +136,8 @@ class RunLifecycle:
             return
         run = self._run
         self.close_epoch()
+        # Saved in an epoch after the last one of this run: no on_epoch_begin has restored it.
+        self._restore(in_epoch=True)
         self.is_training = False
         if hasattr(run.model, "finalize_weights"):
             run.model.finalize_weights()
@@ -237,6 +241,8 @@ class RunLifecycle:
         self._resume = state
 
     def _restore(self, *, in_epoch: bool) -> None:
-        """Restore model and callbacks if the state was saved at this kind of position."""
-        if self._resume is not None and bool(self._resume["batch"]) is in_epoch:
-            _saved_state.restore(self._run, self._resume)
+        """Restore model and callbacks, once, if the state was saved at this kind of position."""
+        if self._resume is None or self._is_restored or bool(self._resume["batch"]) is not in_epoch:
+            return
+        self._is_restored = True
+        _saved_state.restore(self._run, self._resume)

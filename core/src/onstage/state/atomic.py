@@ -12,11 +12,15 @@ from functools import cache
 from os import PathLike
 from typing import TypeAlias
 
+from onstage.state import _system
+from onstage.state._system import flush as flush_to_disk
+
+__all__ = ["StrPath", "flush_to_disk", "write_atomic"]
+
 StrPath: TypeAlias = str | PathLike[str]
 
-_TEMPORARY = re.compile(r"\.onstage-(?P<host>[A-Za-z0-9._]*)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\.onstage-(?P<host>[A-Za-z0-9._]*)-\d+-[0-9a-f]{8}\.tmp")
 _A_DAY = 86_400.0
-_in_flight: set[str] = set()
 
 
 @cache
@@ -26,13 +30,16 @@ def _host() -> str:
     return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:64]
 
 
-def write_atomic(path: StrPath, chunks: Iterable[bytes | memoryview]) -> None:
+def write_atomic(
+    path: StrPath, chunks: Iterable[bytes | memoryview], *, previous: StrPath | None = None
+) -> None:
     """Write a file so that a reader finds the old one or the new one.
 
     The bytes go to a temporary file beside the target, which is flushed to disk
     and renamed over it; then the directory is flushed. A process that is killed
     leaves the old file or the new one, and at most a temporary file, which the
-    next write in that directory removes.
+    next write in that directory removes: a writer holds a lock on its temporary
+    file, which ends with it. Files of other machines are removed after a day.
 
     Parameters
     ----------
@@ -40,65 +47,118 @@ def write_atomic(path: StrPath, chunks: Iterable[bytes | memoryview]) -> None:
         File in an existing directory. A symbolic link is replaced.
     chunks
         Content in pieces of any length.
+    previous
+        File in the same directory that becomes the one that is replaced, once
+        the new one is in place. It needs a file system with hard links; without
+        them, the replaced file is moved there just before.
 
     Raises
     ------
     OSError
         The file cannot be written (no space, no permission, …). The class fits
         the cause, the message names the file. The old file is untouched and the
-        temporary one removed; only if the last step fails, the flush of the
-        directory, the new file is in place, and the message says so.
+        temporary one removed; only if a step after the rename fails, the new
+        file is in place, and the message says so.
+    ValueError
+        On Windows, the name is that of a device, such as ``NUL``.
     """
     target = os.path.abspath(os.fspath(path))
+    _system.check_name(target)
     directory = os.path.dirname(target)
-    name = f".onstage-{_host()}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
-    temporary = os.path.join(directory, name)
-    _in_flight.add(name)
+    temporary, descriptor, kept = "", -1, None
     try:
         _sweep(directory)
-        _write_synced(temporary, chunks)
-        os.replace(temporary, target)
+        temporary, descriptor = _create(directory)
+        _write_synced(descriptor, chunks)
+        if _system.WINDOWS:  # which renames no open file
+            descriptor = _close(descriptor)
+        kept = None if previous is None else _keep(target, previous)
+        _system.replace(temporary, target)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        descriptor = _close(descriptor) if _system.WINDOWS else descriptor
+        for path in (temporary, kept or ""):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
         if isinstance(error, OSError):
-            cause = error.strerror or str(error)
-            raise OSError(
-                error.errno or errno.EIO,
-                f"{cause}; the file was not written, an older one is untouched",
-                target,
-            ) from error
+            raise _named(error, "the file was not written, an older one is untouched", target) from error
         raise
     finally:
-        _in_flight.discard(name)
+        # After the rename: until then, the lock keeps the file from being swept.
+        _close(descriptor)
+    if kept is not None and previous is not None:
+        _put_aside(kept, os.fspath(previous), target)
     _sync_directory(directory, target)
 
 
-def _write_synced(path: str, chunks: Iterable[bytes | memoryview]) -> None:
-    binary = getattr(os, "O_BINARY", 0)
-    # Exclusive: a link planted under this name is not followed.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o666)
-    try:
-        for chunk in chunks:
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
+def _named(error: OSError, outcome: str, target: str) -> OSError:
+    cause = error.strerror or str(error)
+    return OSError(error.errno or errno.EIO, f"{cause}; {outcome}", target)
+
+
+def _temporary_name(directory: str) -> str:
+    return os.path.join(directory, f".onstage-{_host()}-{os.getpid()}-{os.urandom(4).hex()}.tmp")
+
+
+def _create(directory: str) -> tuple[str, int]:
+    """Create a temporary file and lock it."""
+    while True:
+        path = _temporary_name(directory)
+        # Exclusive: a link planted under this name is not followed.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, flags, 0o666)
+        if _system.try_lock(descriptor) is not False and os.path.exists(path):
+            return path, descriptor
+        # Another process swept it before it was locked.
         os.close(descriptor)
 
 
+def _close(descriptor: int) -> int:
+    if descriptor >= 0:
+        os.close(descriptor)
+    return -1
+
+
+def _write_synced(descriptor: int, chunks: Iterable[bytes | memoryview]) -> None:
+    for chunk in chunks:
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    _system.flush(descriptor)
+
+
+def _keep(target: str, previous: StrPath) -> str | None:
+    """Link the file that will be replaced; return the name of the link, or None if it was moved."""
+    if not os.path.exists(target):
+        return None
+    link = _temporary_name(os.path.dirname(target))
+    try:
+        os.link(target, link)
+    except OSError:  # a file system without hard links
+        _system.replace(target, os.fspath(previous))
+        return None
+    return link
+
+
+def _put_aside(kept: str, previous: str, target: str) -> None:
+    try:
+        _system.replace(kept, previous)
+    except FileNotFoundError:
+        pass  # Swept by another writer: the earlier `previous` stays, which is as good.
+    except OSError as error:
+        raise _named(error, "the file was written, the one before it was not kept", target) from error
+
+
 def _sync_directory(directory: str, target: str) -> None:
-    if os.name != "posix":
+    if _system.WINDOWS:
         return  # Windows cannot open a directory; NTFS journals the rename.
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _system.flush(descriptor)
     except OSError as error:
         # Some network file systems do not support fsync of a directory.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            cause = f"{error.strerror}; the file was written, but a power cut may bring the older one back"
-            raise OSError(error.errno, cause, target) from error
+            outcome = "the file was written, but a power cut may bring the older one back"
+            raise _named(error, outcome, target) from error
     finally:
         os.close(descriptor)
 
@@ -106,30 +166,30 @@ def _sync_directory(directory: str, target: str) -> None:
 def _sweep(directory: str) -> None:
     """Remove temporary files whose writers have ended."""
     with os.scandir(directory) as entries:
-        stale = [entry.path for entry in entries if _is_stale(entry)]
-    for path in stale:
+        found = [(match, entry) for entry in entries if (match := _TEMPORARY.fullmatch(entry.name))]
+    for match, entry in found:
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            if match["host"] == _host() and not _system.WINDOWS:
+                _remove_unlocked(entry)
+            else:
+                _remove_old(entry)
 
 
-def _is_stale(entry: os.DirEntry[str]) -> bool:
-    if not (match := _TEMPORARY.fullmatch(entry.name)):
-        return False
-    pid = int(match["pid"])
-    if match["host"] == _host() and os.name == "posix":
-        # Our own pid on a file that we are not writing: an earlier process had that pid.
-        return entry.name not in _in_flight if pid == os.getpid() else not _is_alive(pid)
-    # The process is on another machine; no write takes a day.
-    with contextlib.suppress(OSError):
-        return time.time() - entry.stat(follow_symlinks=False).st_mtime > _A_DAY
-    return False
-
-
-def _is_alive(pid: int) -> bool:
+def _remove_unlocked(entry: os.DirEntry[str]) -> None:
+    """Remove a file unless its writer, in this container or another one, holds the lock."""
+    # Neither follows a planted link nor waits for the writer of a planted pipe.
+    descriptor = os.open(entry.path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
+        locked = _system.try_lock(descriptor)
+        if locked:
+            os.unlink(entry.path)
+        elif locked is None:
+            _remove_old(entry)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_old(entry: os.DirEntry[str]) -> None:
+    # Its process may live on another machine; no write takes a day.
+    if time.time() - entry.stat(follow_symlinks=False).st_mtime > _A_DAY:
+        os.unlink(entry.path)

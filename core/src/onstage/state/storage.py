@@ -46,7 +46,7 @@ _DIGEST = slice(len(_BEFORE_DIGEST), len(_BEFORE_DIGEST) + 64)
 _ZEROS = "0" * 64
 
 
-def save(path: StrPath, state: State) -> None:
+def save(path: StrPath, state: State, *, previous: StrPath | None = None) -> None:
     """Write a state to one file, atomically (see `atomic.write_atomic`).
 
     Parameters
@@ -59,6 +59,8 @@ def save(path: StrPath, state: State) -> None:
         up to 64 bits; at most 64 levels deep. Tuples become lists, numpy scalars
         Python numbers, and arrays of any memory and byte order contiguous and
         little-endian.
+    previous
+        File in the same directory that becomes the one that is replaced.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def save(path: StrPath, state: State) -> None:
     for chunk in data:
         digest.update(chunk)
     header = header[: _DIGEST.start] + digest.hexdigest().encode() + header[_DIGEST.stop :]
-    write_atomic(path, [length + header, *data])
+    write_atomic(path, [length + header, *data], previous=previous)
 
 
 def _header(text: str, arrays: list[tuple[str, Array]]) -> bytes:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Generator
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from onstage import Callback, Logs, hookimpl
 from onstage.hookspecs import ignores_logs
 from onstage.state import storage
+from onstage.state.lock import FileLock
 from onstage.validation import validate_bool, validate_int, validate_state
 
 __all__ = ["BackupAndRestore"]
@@ -29,11 +31,16 @@ class BackupAndRestore(Callback):
     Nothing is saved after a request to stop: a run that is killed then repeats
     its last epoch, and ends the same way.
 
+    A backup that cannot be written is a warning, and the next one is tried; the
+    third failure in a row ends the training (see `onstage.Callback.on_error`).
+
     Parameters
     ----------
     backup_dir
-        Directory for this training alone; it is made. Only its files
-        ``backup.safetensors`` and ``backup-previous.safetensors`` are touched.
+        Directory for this training alone; it is made, and locked while the
+        training runs. Only its files ``backup.safetensors`` and
+        ``backup-previous.safetensors`` are touched. Its disk needs room for
+        three backups: the older ones stay until the new one is complete.
     save_freq
         ``"epoch"``, or a number of training batches, counted across epochs.
     double_checkpoint
@@ -44,19 +51,24 @@ class BackupAndRestore(Callback):
         if a callback with ``keeps_backup = True`` (TerminateOnNaN) stopped it.
     save_before_preemption
         On SIGTERM finish the batch, save, then let the signal end the program.
-        During validation, finish it and its epoch first. Only in the main thread.
+        During validation, finish it and its epoch first. Only in the main
+        thread, and not on Windows, which ends programs without a signal.
 
     Raises
     ------
     TypeError, ValueError
         An argument is invalid; at the start of training, if the model has no
         state_dict.
+    RuntimeError
+        At the start of training, another one is using `backup_dir`.
     onstage.StateError
         There are backups, but none can be read or fits the model.
     OSError
-        A backup cannot be written; the previous one is untouched.
+        The first backup cannot be written, or three in a row; the earlier ones
+        are untouched.
     """
 
+    on_error: Literal["raise", "disable", "retry"] = "retry"
     adds_logs: ClassVar[tuple[str, ...]] = ()
     needs = ("state_dict", "load_state_dict")
 
@@ -77,8 +89,15 @@ class BackupAndRestore(Callback):
         self.double_checkpoint = validate_bool("double_checkpoint", double_checkpoint)
         self.delete_checkpoint = validate_bool("delete_checkpoint", delete_checkpoint)
         self.save_before_preemption = validate_bool("save_before_preemption", save_before_preemption)
+        if save_before_preemption and sys.platform == "win32":
+            raise ValueError(
+                "save_before_preemption must be False on Windows, which ends programs without a signal, "
+                "got True; save every few batches with save_freq"
+            )
         self._last = Path(self.backup_dir, "backup.safetensors")
         self._previous = Path(self.backup_dir, "backup-previous.safetensors")
+        self._lock = FileLock(Path(self.backup_dir, ".lock"), f"backup_dir {self.backup_dir!r}")
+        self._last_is_good = self._in_epoch = False
         self._since = 0
         if not (self._batches or save_before_preemption):
             self.skips = (BackupAndRestore.on_train_batch_end,)
@@ -92,9 +111,17 @@ class BackupAndRestore(Callback):
         if self.save_before_preemption:
             self._run().stop_on_signal(signal.SIGTERM)
         Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
+        if not self._run().rank:
+            self._lock.acquire()
         found = storage.load_newest([self._previous, self._last])
+        # A last backup that is damaged must not replace the previous one, which is in use.
+        self._last_is_good = found is not None and found[0] == self._last
+        self._in_epoch = False
+        self.failures = None
         if found is not None:
             self._run().load_state_dict(found[1])
+            self._in_epoch = found[1]["batch"] > 0
+            self.failures = 0
         result = yield
         if found is None:
             self._save()
@@ -125,8 +152,11 @@ class BackupAndRestore(Callback):
             return
         if run.interruption is not None:
             return  # The program ends before it can use the trained model.
+        if self._in_epoch and run.epoch is None:
+            return  # Made in an epoch that this training doesn't have: a longer one continues it.
         for path in (self._last, self._previous):
             path.unlink(missing_ok=True)
+        self._lock.release()
         # Other files in it keep the directory.
         with contextlib.suppress(OSError):
             os.rmdir(self.backup_dir)
@@ -135,10 +165,14 @@ class BackupAndRestore(Callback):
         run = self._run()
         if run.stopping or run.rank:
             return
-        state = run.state_dict()
-        if self.double_checkpoint and self._last.exists():
-            os.replace(self._last, self._previous)
-        storage.save(self._last, state)
+        keeps = self.double_checkpoint and self._last_is_good
+        storage.save(self._last, run.state_dict(), previous=self._previous if keeps else None)
+        self._last_is_good = True
+        self.failures = 0
+
+    def on_teardown(self) -> None:
+        """Release the directory."""
+        self._lock.release()
 
     def _run(self) -> Any:
         if self.run is None:

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Literal
 
 from onstage import Callback, Logs, OnstageWarning, StateError
 from onstage.model import State
-from onstage.state.atomic import write_atomic
+from onstage.state.atomic import flush_to_disk, write_atomic
+from onstage.state.lock import FileLock
 from onstage.validation import validate_bool, validate_state
 
 __all__ = ["CSVLogger"]
@@ -35,7 +36,8 @@ class CSVLogger(Callback):
     Parameters
     ----------
     filename
-        Path of the file; its directory is created if it is missing.
+        Path of the file, for this training alone: it is locked while the
+        training runs. Its directory is created if it is missing.
     separator
         One character.
     append
@@ -47,6 +49,8 @@ class CSVLogger(Callback):
     TypeError, ValueError
         If an argument is invalid; at the start of training, if the file to
         append to is not such a log.
+    RuntimeError
+        At the start of training, if another one is writing the file.
     OSError
         If the file can't be written.
     """
@@ -66,6 +70,8 @@ class CSVLogger(Callback):
         self.filename = os.fspath(filename)
         self.separator = separator
         self.append = validate_bool("append", append)
+        path = Path(self.filename)
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"), f"filename {self.filename!r}")
         self._columns: list[str] = []
         self._rows = 0
 
@@ -73,6 +79,7 @@ class CSVLogger(Callback):
         """Create the directory, and start the file or read the existing one."""
         path = Path(self.filename)
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
         resumed = self.run is not None and self.run.resumed
         if (self.append or resumed) and path.exists():
             self._continue(self._read(warn=not resumed))
@@ -89,6 +96,10 @@ class CSVLogger(Callback):
             self._widen(new)
         self._add([cells.get(name, MISSING) for name in self._columns])
 
+    def on_teardown(self) -> None:
+        """Release the file."""
+        self._lock.release()
+
     def _widen(self, new: Sequence[str]) -> None:
         columns = [*self._columns, *new]
         rows = [_fit(dict(zip(self._columns, row, strict=True)), columns) for row in self._read()[1:]]
@@ -99,7 +110,7 @@ class CSVLogger(Callback):
         with open(self.filename, "a", encoding="utf-8", newline="") as file:
             file.write(self._format([row]))
             file.flush()
-            os.fsync(file.fileno())
+            flush_to_disk(file.fileno())
         self._rows += 1
 
     # -- the file as a whole

@@ -84,7 +84,9 @@ class ModelCheckpoint(Callback):
         An argument or the template is invalid; at the start of training, if a
         field, or the monitor of save_best_only, is not among the metrics.
     OSError
-        A file cannot be written; the file that it was to replace is untouched.
+        The first file cannot be written, or three in a row: other failures are
+        warnings (see `onstage.Callback.on_error`). The file to be replaced is
+        untouched.
 
     Examples
     --------
@@ -93,6 +95,7 @@ class ModelCheckpoint(Callback):
     'runs/{epoch:02d}-{val_loss:.3f}.safetensors'
     """
 
+    on_error: Literal["raise", "disable", "retry"] = "retry"
     adds_logs: ClassVar[tuple[str, ...]] = ()
     ranks: ClassVar[Literal["zero", "all"]] = "zero"
 
@@ -140,6 +143,7 @@ class ModelCheckpoint(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Check the monitor and the template's fields against the metrics."""
+        self.failures = None
         run = self.run
         names = None if run is None else run.metric_names
         if self.save_best_only:
@@ -155,8 +159,8 @@ class ModelCheckpoint(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Remember the epoch for the file names."""
-        self._writing.check()
         self._epoch = epoch
+        self._writing.check()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save after every `save_freq` batches."""
@@ -182,8 +186,13 @@ class ModelCheckpoint(Callback):
     # -- saving
 
     def _save(self, logs: Logs) -> None:
-        # Write the previous file first, so that there is only one copy of the weights.
-        self._writing.flush()
+        try:
+            # Write the previous file first, so that there is only one copy of the weights.
+            self._writing.flush()
+        finally:  # An error of the previous file doesn't cost this one too.
+            self._save_now(logs)
+
+    def _save_now(self, logs: Logs) -> None:
         value = self._value(logs)
         improved = value is not None and self._monitor.improved(value, self.best)
         if self.save_best_only and not improved:
@@ -200,18 +209,19 @@ class ModelCheckpoint(Callback):
         else:
             self._tell(logs, f"saving model to {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
+        best = value if improved else self.best
         if self.save_in_background:
             state = self.model.snapshot(weights_only=self.save_weights_only)
             self._copy = copy_state(state, into=self._copy)
-            self._writing.submit(self._write, partial(storage.save, state=self._copy), path, values, improved)
+            self._writing.submit(self._write, partial(storage.save, state=self._copy), path, values, best)
         else:
             save = self.model.save_weights if self.save_weights_only else self.model.save
-            self._write(partial(save, overwrite=True), path, values, improved)
-        if improved:
-            self.best = value
+            self._write(partial(save, overwrite=True), path, values, best)
 
-    def _write(self, save: Callable[[Path], object], path: Path, values: Values, improved: bool) -> None:
+    def _write(self, save: Callable[[Path], object], path: Path, values: Values, best: float | None) -> None:
         save(path)
+        # Only now: after an error, a later value is compared with that of the file that is there.
+        improved, self.best, self.failures = best != self.best, best, 0
         if improved:
             self._best_saved = values
         # By path, not by values: rounded in the name, two values may be one file.
@@ -270,6 +280,7 @@ class ModelCheckpoint(Callback):
         ours = [self._template.values(one) for one in saved if set(one) == fields]
         self._saved = {self._template.path(values): values for values in ours}
         self._best_saved = self._template.values(best) if best is not None and set(best) == fields else None
+        self.failures = 0 if self._saved else None
 
 
 def _delete(path: Path) -> bool:
