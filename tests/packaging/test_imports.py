@@ -21,7 +21,7 @@ LAYERS = [
     {"trainer"},
     {"nn"},
     {"activations", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "schedules"},
-    {"testing", "cli"},
+    {"testing", "cli", "keras"},
 ]
 
 # The modules of core that a plugin may import; core/README.md has the same list.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from onstage import activations as activations
     from onstage import callbacks as callbacks
     from onstage import initializers as initializers
+    from onstage import keras as keras
     from onstage import layers as layers
     from onstage import losses as losses
     from onstage import metrics as metrics
@@ -70,6 +71,7 @@ _MODULES = (
     "activations",
     "callbacks",
     "initializers",
+    "keras",
     "layers",
     "losses",
     "metrics",

@@ -8,6 +8,7 @@ shows the message, so every such text passes through `show_text`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import FrameType
 
 
 class _Message(Exception):
@@ -113,3 +114,20 @@ def _escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def missing_name(caller: FrameType, module: str, message: str) -> Exception:
+    """Return the error that a module's ``__getattr__`` raises for a missing name.
+
+    ``from module import name`` replaces an AttributeError by an ImportError
+    without the message; hasattr needs an AttributeError.
+
+    Parameters
+    ----------
+    caller
+        Frame of the code that asks for the name.
+    """
+    import dis
+
+    importing = dis.opname[caller.f_code.co_code[caller.f_lasti]] == "IMPORT_FROM"
+    return ImportError(message, name=module) if importing else AttributeError(message)

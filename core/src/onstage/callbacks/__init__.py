@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from onstage.errors import PluginError, did_you_mean
+from onstage.errors import PluginError, did_you_mean, missing_name
 
 _CORE = {"Callback": "onstage.callbacks._base", "History": "onstage.callbacks._history"}
 
@@ -35,22 +35,14 @@ def __getattr__(name: str) -> Any:
         _discovery.refresh()  # it may have been installed in the meantime
     if name not in _names():
         message = f"no installed callback is called {name!r}{did_you_mean(name, _names())}"
-        raise _missing(sys._getframe(1), f"{message} (installed: {', '.join(_names())})")
+        installed = f"{message} (installed: {', '.join(_names())})"
+        raise missing_name(sys._getframe(1), __name__, installed)
     plugin = _discovery.find(name)
     if plugin.attribute != name:  # the entry point of another class has this name
         raise PluginError(
             f"{name!r} is both an entry point ({plugin.label}) and a class; use callback({name!r})"
         )
     return plugin.load()
-
-
-def _missing(caller: Any, message: str) -> Exception:
-    # `from onstage.callbacks import Typo` replaces an AttributeError by an
-    # ImportError without the suggestion; hasattr needs an AttributeError.
-    import dis
-
-    importing = dis.opname[caller.f_code.co_code[caller.f_lasti]] == "IMPORT_FROM"
-    return ImportError(message, name=__name__) if importing else AttributeError(message)
 
 
 def __dir__() -> list[str]:

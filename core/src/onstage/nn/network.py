@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from onstage.model import Array
+from onstage.nn import seeding
 from onstage.nn.inspection import Inspection
 from onstage.nn.layers import Input, Layer, Variable
 from onstage.nn.layers.base import Shape, validate_shape
@@ -42,7 +43,7 @@ class Network(Weights, Inspection):
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.rng = np.random.default_rng(seed)
+        self.rng = seeding.generator(seed)
         self.layers: list[Layer] = []
         self.parameters = self.gradients = np.zeros(0, self.dtype)
         self._given_shape: tuple[int, ...] | None = None
