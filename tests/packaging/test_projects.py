@@ -58,8 +58,12 @@ def test_a_plugin_depends_on_the_core_range_first_then_on_others_sorted_by_name(
 
 def test_the_names_of_a_plugins_entry_point_and_class_are_its_folders(plugin, folder_of, pyproject):
     groups = pyproject(folder_of(plugin))["project"].get("entry-points", {})
+    group = folder_of(plugin).parent.name
+    if group == "hosts":
+        assert groups["onstage.hosts"][plugin].startswith(f"onstage_{plugin}:Onstage")
+        return
     if "onstage.callbacks" not in groups:
-        assert folder_of(plugin).parent.name == "backends", "a plugin without a callback is a backend"
+        assert group == "backends", "a plugin without a callback is a backend or an adapter"
         return
     entries = groups["onstage.callbacks"]
     module, _, name = entries[plugin].partition(":")
@@ -144,7 +148,7 @@ def test_discovery_finds_every_plugin_that_is_declared(plugins, folder_of):
         plugin.name: plugin for plugin in _discovery.installed() if plugin.distribution.startswith("onstage-")
     }
 
-    for name in [name for name in plugins if folder_of(name).parent.name != "backends"]:
+    for name in [name for name in plugins if folder_of(name).parent.name not in ("backends", "hosts")]:
         assert (found[name].status, found[name].version) == ("installed", onstage.__version__)
 
 

@@ -60,7 +60,11 @@ class Callback:
     needs
         Attributes of the model that this callback requires, such as
         ``("get_weights", "set_weights")``; options may set it on the object. A
-        run whose model lacks one raises TypeError when it starts.
+        run whose model lacks one raises TypeError when it starts. ``"batches"``:
+        training batches, which some other trainers do not have.
+    optional
+        Needs that this callback can do without: ``("batches",)`` if it acts in
+        training batches, but is useful without them too.
 
     Examples
     --------
@@ -106,6 +110,7 @@ class Callback:
     hookspecs: ClassVar[type | None] = None
     skips: tuple[str | Callable[..., Any], ...] = ()
     needs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     model: Any = None
     params: Params = {}  # noqa: RUF012  # replaced by set_params, never changed

@@ -56,6 +56,11 @@ class RunControls:
         return self._lifecycle.is_training
 
     @property
+    def batch_open(self) -> bool:
+        """Whether a training batch is open; `state_dict` cannot be called then."""
+        return self._lifecycle.batch_open
+
+    @property
     def stopping(self) -> bool:
         """Whether a stop of the training was requested."""
         return bool(self.flags.stop_training)

@@ -221,10 +221,15 @@ class RunLifecycle:
 
     # -- resume
 
+    @property
+    def batch_open(self) -> bool:
+        """Whether a training batch is open."""
+        return self._train_loop is not None and self._train_loop.is_open
+
     def state_dict(self, *, model: bool = True) -> State:
         """Return a copy of position, model and callbacks; see `Run.state_dict`."""
         run, loop = self._run, self._train_loop
-        if loop is not None and loop.is_open:
+        if self.batch_open:
             raise RuntimeError("run.state_dict must be called in an end stage, not inside a batch")
         in_epoch = self.epoch_open and not self._epoch_ending
         return {

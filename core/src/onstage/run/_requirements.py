@@ -1,11 +1,16 @@
-"""Check that the model has every attribute that the callbacks need."""
+"""Check that the model, or the host of the run, has everything that the callbacks need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pluggy import HookImpl
+
+from onstage.bus._manager import Bus
+
+BATCHES = "batches"
+"""The need of a callback that acts in training batches; a host may have none."""
 
 _ACCESSORS = {
     "get_weights": "get_weights=…",
@@ -20,22 +25,45 @@ _ACCESSORS = {
 """Attribute of a model to the argument of `onstage.ModelView` that provides it."""
 
 
-def check(plugins: Iterable[object], model: Any) -> None:
-    """Raise TypeError if the model lacks an attribute that a callback needs.
+def check(bus: Bus, model: Any) -> None:
+    """Raise TypeError if the model or its host lacks something that a callback needs.
 
-    The message names the callback, the attribute, and the argument of
-    `onstage.ModelView` that provides it.
+    The message names the callback, the need, and what to do: the argument of
+    `onstage.ModelView` that provides it, or the host's own way.
     """
-    for plugin in plugins:
-        for need in getattr(plugin, "needs", ()):
-            if not hasattr(model, need):
+    lacks = _lacks(model)
+    in_batches = _acting_in_batches(bus) if BATCHES in lacks else set()
+    for _, plugin in bus.plugins():
+        for need in _needs(plugin, in_batches):
+            if need in lacks or not (need == BATCHES or hasattr(model, need)):
                 raise TypeError(_message(type(plugin).__name__, need, model))
+
+
+def _lacks(model: Any) -> Mapping[str, str]:
+    lacks: Mapping[str, str] = getattr(model, "lacks", {}) if hasattr(model, "host") else {}
+    return lacks
+
+
+def _acting_in_batches(bus: Bus) -> set[int]:
+    """Return the ids of the plugins with a stage of training batches."""
+    stages = ("on_train_batch_begin", "on_train_batch_end")
+    return {id(impl.plugin) for stage in stages for impl in bus.implementations(stage)}
+
+
+def _needs(plugin: object, in_batches: set[int]) -> Iterator[str]:
+    yield from getattr(plugin, "needs", ())
+    if id(plugin) in in_batches and BATCHES not in getattr(plugin, "optional", ()):
+        yield BATCHES
 
 
 def check_gradients(impls: Sequence[HookImpl], model: Any) -> None:
     """Raise TypeError if the model has no gradients for on_optimizer_step_begin."""
-    if not hasattr(model, "set_gradient_callback"):
-        who = type(impls[0].plugin).__name__
+    need, who = "set_gradient_callback", type(impls[0].plugin).__name__
+    if need in (lacks := _lacks(model)):
+        raise TypeError(
+            f"{who} acts in on_optimizer_step_begin, which {model.host} does not have; {lacks[need]}"
+        )
+    if not hasattr(model, need):
         lacking = "a run without a model" if model is None else type(model).__name__
         raise TypeError(
             f"{who} acts in on_optimizer_step_begin and needs the gradients, which "
@@ -44,6 +72,9 @@ def check_gradients(impls: Sequence[HookImpl], model: Any) -> None:
 
 
 def _message(who: str, need: str, model: Any) -> str:
+    if hasattr(model, "host"):
+        remedy = _lacks(model).get(need, "leave the callback out")
+        return f"{who} needs {need}, which {model.host} does not offer to callbacks; {remedy}"
     lacking = "a run without a model" if model is None else f"{type(model).__name__} without it"
     accessor = _ACCESSORS.get(need)
     if accessor is None:

@@ -145,7 +145,7 @@ class Run(DrivenRun):
         self._opened = True
         try:
             self.flags.stop_training = False
-            _requirements.check((plugin for _, plugin in self.bus.plugins()), self.model)
+            _requirements.check(self.bus, self.model)
             for _, plugin in self.bus.plugins():
                 for setter, value in (
                     ("set_model", self.model),

@@ -39,6 +39,8 @@ class Recorder(Callback):
     Event(stage='on_epoch_begin', number=0, keys=())
     """
 
+    optional = ("batches",)
+
     def __init__(self) -> None:
         self.trace: list[Event] = []
         self.logs: list[Logs] = []

@@ -38,6 +38,7 @@ class ProgbarLogger(Callback):
     """
 
     adds_logs: ClassVar[tuple[str, ...]] = ()
+    optional = ("batches",)
     ranks: ClassVar[Literal["zero", "all"]] = "zero"
 
     def __init__(self, *, file: TextIO | None = None) -> None:

@@ -83,6 +83,7 @@ class RemoteMonitor(Callback):
     on_error: Literal["raise", "disable"] = "disable"
     ranks: ClassVar[Literal["zero", "all"]] = "zero"
     adds_logs: ClassVar[tuple[str, ...]] = ()
+    optional = ("batches",)
 
     def __init__(
         self,
