@@ -130,7 +130,7 @@ class TakesAnything(Callback):
     ("bad", "message"),
     [
         (Misspelt, "registers: TypeError: .*did you mean 'on_epoch_end'"),
-        (WrongArgument, "registers: TypeError: .*'epoc'"),
+        (WrongArgument, "registers: TypeError: .*did you mean 'epoch'"),
         (OnlyOnce, "fits_twice: RuntimeError: used up"),
         (NeedsEpochs, "zero_epochs: ZeroDivisionError"),
         (NeedsLogs, "empty_logs: KeyError: 'loss'"),

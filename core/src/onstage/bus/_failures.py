@@ -99,8 +99,7 @@ class Failures:
 
     def _warn(self, stage: str, impl: HookImpl, error: Exception, outcome: str) -> None:
         warnings.warn(
-            f"{_describe(impl)} failed in {self._where(stage)} {outcome}: "
-            f"{type(error).__name__}: {error}",
+            f"{_describe(impl)} failed in {self._where(stage)} {outcome}: {type(error).__name__}: {error}",
             OnstageWarning,
             stacklevel=3,
         )
