@@ -32,10 +32,7 @@ def drive(callback, epochs):
         callback.on_epoch_begin(epoch)
         for batch in range(2):
             callback.on_train_batch_end(batch, dict(training))
-        if isinstance(callback, ProgbarLogger):
-            callback.on_epoch_end(dict(logs))
-        else:
-            callback.on_epoch_end(epoch, dict(logs))
+        callback.on_epoch_end(epoch, dict(logs))
 
 
 def metrics_in(text):

@@ -221,7 +221,7 @@ def test_an_epoch_resumed_in_its_middle_continues_its_count():
     bar.on_epoch_begin(0)
     for batch in range(8, 10):
         bar.on_train_batch_end(batch, {"loss": 1.0})
-    bar.on_epoch_end({"loss": 1.0})
+    bar.on_epoch_end(0, {"loss": 1.0})
 
     assert "10/10" in terminal.screen[0]
 
