@@ -102,6 +102,7 @@ class EarlyStopping(Callback):
         self.start_from_epoch = validate_int("start_from_epoch", start_from_epoch, 0)
         if restore_best_weights:
             self.needs = ("get_weights", "set_weights")
+        self.monitor_op: np.ufunc | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -123,16 +124,12 @@ class EarlyStopping(Callback):
         by_name = {self._monitors[0].name: value} if isinstance(self.monitor, str) else value
         self._bests = [by_name.get(monitor.name) for monitor in self._monitors]
 
-    @property
-    def monitor_op(self) -> np.ufunc | None:
-        """The comparison with the best value of the first monitor."""
-        return self._monitors[0].op
-
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Reset the state of an earlier training, and check the monitors."""
         self._reset()
         for monitor in self._monitors:
             monitor.resolve(self)
+        self.monitor_op = self._monitors[0].op
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compare with the best so far; stop if patience is exhausted."""

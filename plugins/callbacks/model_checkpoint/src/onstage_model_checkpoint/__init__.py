@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Callable
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from onstage import Callback, Logs
 from onstage.callbacks.monitor import Monitor
-from onstage.errors import OnstageWarning
 from onstage.model import State
 from onstage.state import copy_state, storage
-from onstage.state.atomic import write_atomic
 from onstage.state.background import Background
 from onstage.validation import (
     validate_bool,
@@ -24,8 +21,9 @@ from onstage.validation import (
     validate_state,
     validate_verbosity,
 )
+from onstage_model_checkpoint.files import CheckpointFiles
 from onstage_model_checkpoint.save_freq import parse_save_freq
-from onstage_model_checkpoint.template import Template, Values
+from onstage_model_checkpoint.template import Template, numbered
 
 __all__ = ["ModelCheckpoint"]
 
@@ -77,6 +75,14 @@ class ModelCheckpoint(Callback):
     best
         Best value so far. It is kept after training: a second ``fit`` must
         improve on it.
+    monitor_op
+        ``numpy.less`` or ``numpy.greater``; None before training, or if the
+        direction is unknown.
+
+    Notes
+    -----
+    A subclass may override `get_file_path`, `should_save_model` and
+    `save_model`, or the same names with a leading underscore, as in Keras.
 
     Raises
     ------
@@ -136,8 +142,8 @@ class ModelCheckpoint(Callback):
         self._copy: State | None = None
         self._batches_since = 0
         self._epoch = 0
-        self._saved: dict[Path, Values] = {}
-        self._best_saved: Values | None = None
+        self._files = CheckpointFiles(self._template, self.max_to_keep)
+        self.monitor_op: np.ufunc | None = None
         if not self._batches:
             self.skips = (ModelCheckpoint.on_train_batch_end,)
 
@@ -155,6 +161,7 @@ class ModelCheckpoint(Callback):
                 )
         else:
             self._monitor.direction = self._monitor.direction_for(self.model)
+        self.monitor_op = self._monitor.op
         self._template.check_fields(self, batches=bool(self._batches))
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -164,15 +171,17 @@ class ModelCheckpoint(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save after every `save_freq` batches."""
+        if not self._batches:
+            return
         self._batches_since += 1
         if self._batches_since >= self._batches:
             self._batches_since = 0
-            self._save({"batch": batch + 1, **(logs or {}), "epoch": self._epoch + 1})
+            self._save_model(self._epoch, batch, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Save after every `save_freq` epochs."""
         if self._epochs and (epoch + 1) % self._epochs == 0:
-            self._save({**(logs or {}), "epoch": epoch + 1})
+            self._save_model(epoch, None, logs or {})
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Wait until all files are on disk."""
@@ -183,116 +192,107 @@ class ModelCheckpoint(Callback):
         self._copy = None
         self._writing.close()
 
-    # -- saving
+    # -- saving: what a subclass may override or call
 
-    def _save(self, logs: Logs) -> None:
+    def save_model(self, epoch: int, batch: int | None, logs: Logs) -> None:
+        """Save the model if `should_save_model` returns True.
+
+        Parameters
+        ----------
+        epoch, batch
+            From 0; batch is None at the end of an epoch.
+        logs
+            Logs of the stage.
+        """
+        filepath = self._get_file_path(epoch, batch, logs)
+        value = _value(self._monitor, logs, required=self.save_best_only)
+        is_best = value is not None and self._monitor.improved(value, self.best)
+        if not self._should_save_model(epoch, batch, logs, filepath):
+            return
+        path = Path(filepath)
+        if path.is_dir():
+            raise IsADirectoryError(f"filepath must be a file, got the directory '{path}'")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = self._template.values(numbered(epoch, batch, logs))
+        if self.save_in_background:
+            state = self.model.snapshot(weights_only=self.save_weights_only)
+            self._copy = copy_state(state, into=self._copy)
+            save = partial(storage.save, state=self._copy)
+        else:
+            now = self.model.save_weights if self.save_weights_only else self.model.save
+            save = partial(now, overwrite=True)
+
+        def write() -> None:
+            save(path)
+            # Only now: after an error, a later value is compared with that of the file that is there.
+            self.best, self.failures = value if is_best else self.best, 0
+            self._files.add(path, values, is_best=is_best)
+
+        if self.save_in_background:
+            self._writing.submit(write)
+        else:
+            write()
+
+    def get_file_path(self, epoch: int, batch: int | None, logs: Logs) -> str:
+        """Return the path of a file; raise ValueError if the logs lack one of its fields."""
+        return str(self._template.path(self._template.values(numbered(epoch, batch, logs))))
+
+    def should_save_model(self, epoch: int, batch: int | None, logs: Logs, filepath: str) -> bool:
+        """Return whether to save now: always, or with save_best_only if the monitor improved."""
+        text = f"saving model to {filepath}"
+        if self.save_best_only:
+            value = _value(self._monitor, logs, required=True)
+            if value is None:
+                return False
+            if not self._monitor.improved(value, self.best):
+                _tell(self.verbose, epoch, f"{self.monitor} did not improve from {_shown(self.best)}")
+                return False
+            text = f"{self.monitor} improved from {_shown(self.best)} to {_shown(value)}, {text}"
+        _tell(self.verbose, epoch, text)
+        return True
+
+    # Keras's names of these three: subclasses that were written for Keras override and call them.
+
+    def _save_model(self, epoch: int, batch: int | None, logs: Logs) -> None:
         try:
             # Write the previous file first, so that there is only one copy of the weights.
             self._writing.flush()
         finally:  # An error of the previous file doesn't cost this one too.
-            self._save_now(logs)
+            self.save_model(epoch, batch, logs)
 
-    def _save_now(self, logs: Logs) -> None:
-        value = self._value(logs)
-        improved = value is not None and self._monitor.improved(value, self.best)
-        if self.save_best_only and not improved:
-            if value is not None:
-                self._tell(logs, f"{self.monitor} did not improve from {_shown(self.best)}")
-            return
-        values = self._template.values(logs)
-        path = self._template.path(values)
-        if path.is_dir():
-            raise IsADirectoryError(f"filepath must be a file, got the directory '{path}'")
-        if self.save_best_only:
-            change = f"from {_shown(self.best)} to {_shown(value)}"
-            self._tell(logs, f"{self.monitor} improved {change}, saving model to {path}")
-        else:
-            self._tell(logs, f"saving model to {path}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        best = value if improved else self.best
-        if self.save_in_background:
-            state = self.model.snapshot(weights_only=self.save_weights_only)
-            self._copy = copy_state(state, into=self._copy)
-            self._writing.submit(self._write, partial(storage.save, state=self._copy), path, values, best)
-        else:
-            save = self.model.save_weights if self.save_weights_only else self.model.save
-            self._write(partial(save, overwrite=True), path, values, best)
+    def _get_file_path(self, epoch: int, batch: int | None, logs: Logs) -> str:
+        return self.get_file_path(epoch, batch, logs)
 
-    def _write(self, save: Callable[[Path], object], path: Path, values: Values, best: float | None) -> None:
-        save(path)
-        # Only now: after an error, a later value is compared with that of the file that is there.
-        improved, self.best, self.failures = best != self.best, best, 0
-        if improved:
-            self._best_saved = values
-        # By path, not by values: rounded in the name, two values may be one file.
-        self._saved.pop(path, None)
-        self._saved[path] = values
-        self._point(path, improved)
-        self._delete_old()
-
-    def _value(self, logs: Logs) -> float | None:
-        if self.save_best_only:
-            return self._monitor.read(logs)
-        # The best is only informative here: a missing value is no error.
-        known = self._monitor.direction is not None and isinstance(logs.get(self.monitor), (int, float))
-        return float(logs[self.monitor]) if known else None
-
-    def _point(self, path: Path, improved: bool) -> None:
-        if not self._template.fields_in_name:
-            return
-        for pointer in ("latest", "best") if improved else ("latest",):
-            write_atomic(path.parent / pointer, [os.fsencode(path.name) + b"\n"])
-
-    def _delete_old(self) -> None:
-        if self.max_to_keep is None:
-            return
-        best = None if self._best_saved is None else self._template.path(self._best_saved)
-        for path in list(self._saved)[: -self.max_to_keep]:
-            if path != best and _delete(path):
-                del self._saved[path]
-
-    def _tell(self, logs: Logs, text: str) -> None:
-        if self.verbose:
-            # A line break first: the line may hold a progress bar.
-            print(f"\nEpoch {logs['epoch']}: {text}")
+    def _should_save_model(self, epoch: int, batch: int | None, logs: Logs, filepath: str) -> bool:
+        return self.should_save_model(epoch, batch, logs, filepath)
 
     # -- resume
 
     def state_dict(self) -> State:
         """Return the best value, and the field values of the files on disk, after waiting for them."""
         self._writing.flush()
-        return {
-            "best": self.best,
-            "batches_since": self._batches_since,
-            "saved": [dict(values) for values in self._saved.values()],
-            "best_saved": self._best_saved,
-        }
+        return {"best": self.best, "batches_since": self._batches_since, **self._files.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
         """Continue from a `state_dict`; raise StateError if it is invalid."""
-        nothing = type(None)
-        self.best, self._batches_since, saved, best = validate_state(
-            state, best=(float, nothing), batches_since=int, saved=list, best_saved=(dict, nothing)
-        )
-        # Numbers, not paths, so that a state file cannot name a file to delete.
-        # Values of a template with other fields are ignored.
-        fields = set(self._template.fields)
-        ours = [self._template.values(one) for one in saved if set(one) == fields]
-        self._saved = {self._template.path(values): values for values in ours}
-        self._best_saved = self._template.values(best) if best is not None and set(best) == fields else None
-        self.failures = 0 if self._saved else None
+        best, batches_since = validate_state(state, best=(float, type(None)), batches_since=int)
+        self._files.load_state_dict(state)
+        self.best, self._batches_since = best, batches_since
+        self.failures = 0 if len(self._files) else None
 
 
-def _delete(path: Path) -> bool:
-    """Delete a file; if that fails, warn and return False."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        warnings.warn(
-            f"could not delete the old file '{path}': {error.strerror}", OnstageWarning, stacklevel=2
-        )
-        return False
-    return True
+def _value(monitor: Monitor, logs: Logs, *, required: bool) -> float | None:
+    if required:
+        return monitor.read(logs)
+    # The best is only informative here: a missing value is no error.
+    value = None if monitor.direction is None else logs.get(monitor.name)
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _tell(verbose: int, epoch: int, text: str) -> None:
+    if verbose:
+        # A line break first: the line may hold a progress bar.
+        print(f"\nEpoch {epoch + 1}: {text}")
 
 
 def _shown(value: float | None) -> str:

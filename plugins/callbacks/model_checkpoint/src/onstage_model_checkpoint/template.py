@@ -149,6 +149,12 @@ class Template:
         )
 
 
+def numbered(epoch: int, batch: int | None, logs: Logs) -> Logs:
+    """Return the logs with the numbers of epoch and batch, from 1."""
+    number = {} if batch is None else {"batch": batch + 1}
+    return {**number, **logs, "epoch": epoch + 1}
+
+
 def _number(name: str, value: Any) -> float:
     try:
         return float(value)

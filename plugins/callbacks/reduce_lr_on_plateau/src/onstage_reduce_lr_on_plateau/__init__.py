@@ -89,6 +89,7 @@ class ReduceLROnPlateau(Callback):
         self.min_delta = self._monitor.min_delta
         self.cooldown = validate_int("cooldown", cooldown, 0)
         self.min_lr = validate_float("min_lr", min_lr, 0)
+        self.monitor_op: np.ufunc | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -100,6 +101,7 @@ class ReduceLROnPlateau(Callback):
         """Reset the state of an earlier training; check the monitor and the optimizer."""
         self._reset()
         self._monitor.resolve(self)
+        self.monitor_op = self._monitor.op
         check_settable(self)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -123,11 +125,6 @@ class ReduceLROnPlateau(Callback):
     def in_cooldown(self) -> bool:
         """Return whether epochs do not count towards patience now."""
         return self.cooldown_counter > 0
-
-    @property
-    def monitor_op(self) -> np.ufunc | None:
-        """The comparison with the best value."""
-        return self._monitor.op
 
     def _reduce(self, epoch: int) -> None:
         rate = float(self.model.learning_rate)
