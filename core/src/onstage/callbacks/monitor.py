@@ -216,7 +216,7 @@ def _known_directions(model: Any) -> Mapping[str, Direction | None]:
         return {}
     try:
         known: Mapping[str, Direction | None] = model.metric_directions()
-    except ValueError:  # not compiled or built yet: the callback is called by hand, not by a run
+    except (AttributeError, ValueError):  # not built or compiled yet: called by hand, not by a run
         return {}
     return known
 
