@@ -1,13 +1,14 @@
 """Generators, iterables and sequences of batches."""
 
 import warnings
+from itertools import islice
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onstage.data import as_batches
+from onstage.data import PyDataset, as_batches
 from onstage.errors import OnstageWarning, StateError
 
 
@@ -203,6 +204,111 @@ def test_a_sequence_is_shuffled_by_whole_batches():
     assert first == order
     assert second != first
     assert sorted(second) == list(range(20))
+
+
+def test_a_batch_size_beside_a_sequence_has_no_effect():
+    assert as_batches(Indexed(2), batch_size=64).steps == 2
+
+
+class Reshuffled(PyDataset):
+    """Shuffles its samples after each epoch with its own generator, as in Keras's guide."""
+
+    def __init__(self, seed=0):
+        super().__init__(workers=4, use_multiprocessing=True)
+        self.rng = np.random.default_rng(seed)
+        self.samples = np.arange(12)
+        self.calls = []
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        rows = self.samples[index * 3 : index * 3 + 3]
+        return rows.reshape(-1, 1).astype(float), rows
+
+    def on_epoch_begin(self):
+        self.calls.append("begin")
+
+    def on_epoch_end(self):
+        self.calls.append("end")
+        self.rng.shuffle(self.samples)
+
+
+def _samples(batches):
+    return [y.tolist() for _, y, _ in batches]
+
+
+@pytest.mark.parametrize("steps", [None, 2])
+def test_a_sequence_is_told_of_the_begin_and_the_end_of_each_epoch(steps):
+    sequence = Reshuffled()
+    batches = as_batches(sequence, steps=steps)
+
+    for _ in range(2):
+        sequence.calls += [sample[0] >= 0 for sample in _samples(batches)]
+
+    assert sequence.calls == ["begin", "end", *[True] * (steps or 4)] * 2
+
+
+def test_a_sequence_is_not_told_of_the_end_of_an_epoch_that_is_left_early():
+    sequence = Reshuffled()
+    batches = as_batches(sequence)
+
+    next(iter(batches))
+    batches.end_epoch()
+
+    assert sequence.calls == ["begin"]
+
+
+def test_a_sequence_may_change_its_length_after_an_epoch():
+    class Growing(Indexed):
+        def on_epoch_end(self):
+            self.count += 1
+
+    batches = as_batches(Growing(2))
+
+    assert [len(_numbers(batches)) for _ in range(3)] == [2, 3, 4]
+
+
+@given(
+    shuffle=st.booleans(),
+    epoch=st.integers(0, 2),
+    batch=st.integers(0, 4),
+    steps=st.none() | st.integers(1, 6),
+)
+def test_a_sequence_that_shuffles_itself_resumes_with_the_same_samples(shuffle, epoch, batch, steps):
+    def make():
+        return as_batches(Reshuffled(), steps=steps, shuffle=shuffle, rng=np.random.default_rng(1))
+
+    whole = make()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        epochs = [_samples(whole) for _ in range(4)]
+        stopped = make()
+        for _ in range(epoch):
+            _samples(stopped)
+        current = iter(stopped)
+        seen = [y.tolist() for _, y, _ in islice(current, min(batch, len(epochs[epoch])))]
+
+        resumed = make()
+        resumed.load_state_dict(stopped.state_dict())
+        rest = [_samples(resumed) for _ in range(4 - epoch)]
+
+    assert [seen + rest[0], *rest[1:]] == epochs[epoch:]
+
+
+@pytest.mark.parametrize("epochs", [-1, 2**60, 1.0, None])
+def test_a_saved_number_of_epochs_that_is_none_is_refused(epochs):
+    batches = as_batches(Reshuffled())
+
+    with pytest.raises(StateError, match="saved number of epochs must be in"):
+        batches.load_state_dict(batches.state_dict() | {"epochs": epochs})
+
+
+def test_a_sequence_without_its_methods_is_refused_by_name():
+    with pytest.raises(NotImplementedError, match=r"PyDataset must define __len__"):
+        as_batches(PyDataset())
+    with pytest.raises(ValueError, match="workers must be an integer >= 0, got -1"):
+        PyDataset(workers=-1)
 
 
 def test_an_iterable_keeps_its_own_order():

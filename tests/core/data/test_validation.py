@@ -42,7 +42,7 @@ class Sparse:
         ),
         ([None, 1], TypeError, r"x must be numbers, got objects"),
         ("text", TypeError, r"x must be numbers, got a str; encode"),
-        (None, TypeError, r"x must be numbers, got a NoneType"),
+        (None, TypeError, r"x must be given, got None; pass an array"),
         (len, TypeError, r"x must be numbers, got a builtin_function_or_method"),
         (np.array(["2020-01-01"], "M8[D]"), TypeError, r"x must be numbers, got dates such as "),
         (np.array([1j]), TypeError, r"x must be numbers, got complex numbers such as 1j"),

@@ -192,3 +192,45 @@ def test_a_configuration_rebuilds_the_same_object(loss):
     from onstage.nn.serialization import serialize
 
     assert losses.get(serialize(loss)).get_config() == loss.get_config()
+
+
+@pytest.mark.parametrize(
+    ("loss", "last", "x", "message"),
+    [
+        (
+            "binary_crossentropy",
+            "linear",
+            [2.0, 0.5],
+            r"got 0\.5 to 2; .* BinaryC.*\(from_logits=True\)",
+        ),
+        ("binary_crossentropy", "linear", [-1.0, 0.5], r"got -1 to 0\.5"),
+        ("categorical_crossentropy", "tanh", [-50.0, 0.0], r"got -1 to 0; end the model with a softmax"),
+    ],
+)
+def test_logits_in_place_of_probabilities_are_refused_with_the_remedy(loss, last, x, message):
+    model = Sequential([Activation(last)], dtype="float64")
+    model.compile("sgd", loss)
+
+    for run in (model.test_on_batch, model.train_on_batch):
+        with pytest.raises(ValueError, match="outputs must be probabilities for the loss.*" + message):
+            run(np.array([x]), np.array([[1.0, 0.0]]))
+
+
+def test_logits_of_a_sparse_loss_are_refused():
+    model = Sequential([Activation("linear")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+
+    with pytest.raises(ValueError, match=r"SparseCategoricalCrossentropy\(from_logits=True\)"):
+        model.train_on_batch(np.array([[-1.0, 2.0]]), np.array([0]))
+
+
+@pytest.mark.filterwarnings("ignore:x holds NaN")
+@pytest.mark.parametrize("value", [1 + 1e-6, float("nan")])
+def test_rounding_above_one_and_nan_are_not_taken_for_logits(value):
+    model = Sequential([Activation("linear")], dtype="float64")
+    model.compile("sgd", "binary_crossentropy")
+
+    with np.errstate(invalid="ignore"):
+        loss = model.test_on_batch(np.array([[value]]), np.array([[1.0]]))
+
+    assert loss == pytest.approx(0.0, abs=1e-6, nan_ok=True)

@@ -127,7 +127,7 @@ def test_a_crossentropy_without_its_activation_clips_probabilities():
     made = Sequential([Activation("relu")], dtype="float64")
     made.compile("sgd", "binary_crossentropy", ["binary_crossentropy"])
 
-    logs = made.test_on_batch(np.array([[-1.0], [2.0]]), np.array([[1.0], [0.0]]), return_dict=True)
+    logs = made.test_on_batch(np.array([[-1.0], [1.0]]), np.array([[1.0], [0.0]]), return_dict=True)
 
     assert list(logs.values()) == [pytest.approx(-np.log(1e-7))] * 2
 

@@ -90,7 +90,7 @@ def test_adding_and_popping_layers_keeps_the_other_weights():
 
 def test_a_model_trains_on_after_layers_are_added():
     x, y = data()
-    model = Sequential([Dense(3)], seed=0)
+    model = Sequential([Dense(3, "sigmoid")], seed=0)
     model.compile("adam", "sparse_categorical_crossentropy")
     model.train_on_batch(x, y)
 

@@ -1,6 +1,7 @@
 """Batches over arrays, streams and loaders; checks of the data before training."""
 
 from onstage.data._arrays import as_batches, split_validation
+from onstage.data._sequence import PyDataset, Sequence
 from onstage.data._source import SourceBatches, known_length
 from onstage.data._validation import (
     as_array,
@@ -15,6 +16,8 @@ from onstage.data._validation import (
 )
 
 __all__ = [
+    "PyDataset",
+    "Sequence",
     "SourceBatches",
     "as_array",
     "as_batches",

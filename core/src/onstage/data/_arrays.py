@@ -10,7 +10,7 @@ from typing import SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from onstage.data._stream import StreamBatches
+from onstage.data._stream import StreamBatches, is_indexed
 from onstage.data._validation import (
     as_array,
     as_sample_weights,
@@ -22,6 +22,7 @@ from onstage.data._validation import (
     name_parts,
     parse_class_weight,
     reject_array_arguments,
+    reject_several_inputs,
     warn_if_nan,
 )
 from onstage.data.batches import Batches, BatchesBase, Spec
@@ -61,9 +62,11 @@ def as_batches(
         For arrays only; as long as x. Weights are one number for each sample.
     batch_size
         For arrays only, at least 1. If None, ``ceil(n / steps)``, or 32
-        without `steps`. The last batch may be short.
+        without `steps`. The last batch may be short. No effect on an object
+        with ``__len__`` and ``__getitem__``, which makes its own batches.
     shuffle
-        Draw a new order for each pass. Iterables keep their own order.
+        Draw a new order for each pass, of the rows of arrays or the batches of
+        ``__getitem__``. Iterables keep their own order.
     rng
         Generator of the order, for these batches only. If None, a new one.
     steps
@@ -90,10 +93,15 @@ def as_batches(
     >>> [y.tolist() for x, y, _ in as_batches([[1.0], [2.0], [3.0]], [0, 1, 0], batch_size=2)]
     [[0, 1], [0]]
     """
+    if x is None:
+        raise TypeError(f"{name} must be given, got None; pass an array, or an iterable of batches")
     limit = validate_optional_int("steps", steps, 1)
     table = parse_class_weight(class_weight, sample_weight)
     if not _is_array_like(x):
-        reject_array_arguments(name, x, y=y, sample_weight=sample_weight, batch_size=batch_size)
+        for_arrays = {"y": y, "sample_weight": sample_weight}
+        if not is_indexed(x):
+            for_arrays["batch_size"] = batch_size
+        reject_array_arguments(name, x, **for_arrays)
         return StreamBatches(x, shuffle=shuffle, rng=rng, limit=limit, class_weight=table, name=name)
 
     x, y, sample_weight = _as_arrays(x, y, sample_weight, name)
@@ -116,13 +124,14 @@ def _is_array_like(x: object) -> bool:
     if hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
         return True
     # Anything else is refused with the message for arrays.
-    return not (hasattr(x, "__iter__") or (hasattr(x, "__len__") and hasattr(x, "__getitem__")))
+    return not (hasattr(x, "__iter__") or is_indexed(x))
 
 
 def _as_arrays(
     x: object, y: object, sample_weight: object, name: str
 ) -> tuple[Array, Array | None, Array | None]:
     names = name_parts(name)
+    reject_several_inputs(x, y, names[0])
     x = as_array(x, names[0])
     y = None if y is None else as_array(y, names[1])
     sample_weight = None if sample_weight is None else as_sample_weights(sample_weight, names[2])

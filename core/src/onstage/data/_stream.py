@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onstage.data._source import SourceBatches
+from onstage.data._source import SourceBatches, known_length
 from onstage.data._validation import (
     as_array,
     as_sample_weights,
@@ -19,7 +19,11 @@ from onstage.data._validation import (
     warn_if_nan,
 )
 from onstage.data.batches import Spec
-from onstage.model import Batch
+from onstage.errors import StateError
+from onstage.model import Batch, State
+
+_MAX_EPOCHS = 1_000_000
+"""Largest number of epochs that a saved state may ask to be repeated."""
 
 
 class StreamBatches(SourceBatches):
@@ -28,7 +32,9 @@ class StreamBatches(SourceBatches):
     The first batch is fetched at once, to read its shapes, and handed out
     first. A resumed epoch fetches and drops the batches that were handed out
     before; those of an object with ``__len__`` and ``__getitem__`` are not
-    fetched.
+    fetched. Such an object may have the methods ``on_epoch_begin`` and
+    ``on_epoch_end``, which are called around each epoch that is not left
+    early; a resumed run calls them as often as the saved one had.
 
     Parameters
     ----------
@@ -55,7 +61,8 @@ class StreamBatches(SourceBatches):
         name: str,
     ) -> None:
         self._class_weight = class_weight
-        self._indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        self._indexed = is_indexed(source)
+        self._epochs = 0
         draws = self._indexed and shuffle
         if draws and rng is None:
             rng = np.random.default_rng()
@@ -68,6 +75,37 @@ class StreamBatches(SourceBatches):
         self.y_range = label_range(y) if isinstance(y, np.ndarray) else None
         if isinstance(x, np.ndarray):
             warn_if_nan(x, f"{name}'s first batch")
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self._indexed:
+            return super().__iter__()
+        return self._notify_around(super().__iter__())
+
+    def _notify_around(self, epoch: Iterator[Batch]) -> Iterator[Batch]:
+        _notify(self._source, "on_epoch_begin")
+        yield from epoch
+        self._end_of_epoch()
+
+    def _end_of_epoch(self) -> None:
+        self._epochs += 1
+        _notify(self._source, "on_epoch_end")
+        self._length = known_length(self._source)
+
+    def state_dict(self) -> State:
+        """Return the position in the epoch, and the number of epochs of a sequence."""
+        return super().state_dict() | ({"epochs": self._epochs} if self._indexed else {})
+
+    def load_state_dict(self, state: State) -> None:
+        """Make the next epoch the rest of the saved one; see `BatchesBase.load_state_dict`."""
+        super().load_state_dict(state)
+        epochs = state.get("epochs", 0) if self._indexed else 0
+        if type(epochs) is not int or not 0 <= epochs <= _MAX_EPOCHS:
+            raise StateError(
+                f"{self._name}'s saved number of epochs must be in [0, {_MAX_EPOCHS}], got {epochs!r:.80}"
+            )
+        while self._epochs < epochs:
+            _notify(self._source, "on_epoch_begin")
+            self._end_of_epoch()
 
     def _peek(self) -> Any:
         if self._waiting is None:
@@ -121,6 +159,16 @@ class StreamBatches(SourceBatches):
         elif isinstance(sample_weight, np.ndarray):
             sample_weight = as_sample_weights(sample_weight, names[2])
         return x, y, sample_weight
+
+
+def is_indexed(source: object) -> bool:
+    """Return whether an object makes its batches by number."""
+    return hasattr(source, "__getitem__") and hasattr(source, "__len__")
+
+
+def _notify(source: Any, method: str) -> None:
+    if hasattr(source, method):
+        getattr(source, method)()
 
 
 def _is_plain(part: Any) -> bool:

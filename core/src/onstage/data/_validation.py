@@ -70,6 +70,21 @@ def as_array(value: object, name: str) -> Array:
     return array
 
 
+def reject_several_inputs(x: object, y: object, name: str) -> None:
+    """Raise TypeError for a list of arrays that each have a row for every target.
+
+    As an array it would be their stack, with the inputs as its samples.
+    """
+    if not isinstance(x, list) or y is None or not all(isinstance(each, np.ndarray) for each in x):
+        return
+    samples = len(y) if hasattr(y, "__len__") else -1
+    if len(x) != samples and all(each.ndim and len(each) == samples for each in x):
+        raise TypeError(
+            f"{name} must be one array, got a list of {len(x)} arrays, as for a model of {len(x)} inputs; "
+            "join them with np.concatenate, or train a torch module with onstage_torch.TorchModel"
+        )
+
+
 def _check_numbers(array: Array, value: object, name: str) -> None:
     if array.dtype.kind not in "biuf":
         got = {"U": "strings", "S": "bytes", "O": "objects", "c": "complex numbers", "M": "dates"}

@@ -14,7 +14,10 @@ from onstage.nn.network import Network
 def check_dtype(name: str, dtype: Any) -> None:
     """Raise TypeError unless the dtype is boolean, integer or real."""
     if getattr(dtype, "kind", None) not in ("b", "i", "u", "f"):
-        raise TypeError(f"{name} must be an array of numbers, got {dtype}; convert it to numbers first")
+        remedy = "convert it to numbers first"
+        if str(dtype).startswith("torch."):
+            remedy = "convert each batch with .numpy(), or train a torch module with onstage_torch.TorchModel"
+        raise TypeError(f"{name} must be an array of numbers, got {dtype}; {remedy}")
 
 
 def check_input(model: Network, shape: tuple[int, ...], dtype: Any) -> None:

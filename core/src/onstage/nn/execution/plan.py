@@ -55,6 +55,7 @@ class ExecutionPlan:
         self._y_shape = y_shape
         self._bound_losses: dict[Loss, BoundLoss] = {}
         self._loss: BoundLoss | None = None
+        self._unchecked = True
         if config.loss is not None and y_shape is not None:
             self._loss = config.loss.bind(ops[-1].out, ops[-1], y_shape)
             self._values = self._loss.values.reshape(-1)
@@ -109,10 +110,14 @@ class ExecutionPlan:
         Raises
         ------
         ValueError
-            If y holds invalid values, such as class numbers out of range.
+            If y holds invalid values, such as class numbers out of range; or, in
+            the first batch, if the loss takes probabilities and gets logits.
         """
         assert self._loss is not None
         self._loss.forward(y)
+        if self._unchecked:
+            self._loss.check_predictions()
+            self._unchecked = False
         if weights is None:
             loss = float(self._values.dot(self._ones)) / self._ones.size
         else:

@@ -40,6 +40,9 @@ class BoundLoss:
         output.
     check
         Raises ValueError if y is the cause of a NaN loss.
+    check_predictions
+        Raises ValueError if the loss isn't defined for the predictions; called
+        once for each plan, after the first `forward`.
     """
 
     values: Array
@@ -47,6 +50,7 @@ class BoundLoss:
     backward: Callable[[Array | None], Array]
     skips_last: bool = False
     check: Callable[[Array], None] = lambda y: None
+    check_predictions: Callable[[], None] = lambda: None
 
 
 class Loss:

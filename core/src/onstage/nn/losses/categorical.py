@@ -42,7 +42,7 @@ class CategoricalCrossentropy(Crossentropy):
         take = smooth_targets(bind_target(predictions, y_shape), self.label_smoothing, 1 / classes)
         softmax = find_softmax(predictions, last, self.from_logits)
         if softmax is None:
-            return _bind_clipped(predictions, take)
+            return bind_clipped(predictions, take, lambda: self.check_probabilities(predictions))
         probabilities, (shifted, total, *_), fill, skips_last = softmax
         values = np.empty_like(total)
         scratch = np.empty_like(predictions)
@@ -127,7 +127,7 @@ class SparseCategoricalCrossentropy(Crossentropy):
                 np.copyto(one_hot, numbers == labels)
                 return one_hot
 
-            return _bind_clipped(predictions, take)
+            return bind_clipped(predictions, take, lambda: self.check_probabilities(predictions))
 
         probabilities, (_, total, guarded, padded), fill, skips_last = softmax
         samples = np.array(buffer.size)
@@ -187,7 +187,7 @@ def _check_labels(labels: Array, classes: int) -> None:
         raise ValueError(f"y must hold class numbers in [0, {classes}), got {low} to {high}")
 
 
-def _bind_clipped(predictions: Array, take: Callable[[Array], Array]) -> BoundLoss:
+def bind_clipped(predictions: Array, take: Callable[[Array], Array], check: Callable[[], None]) -> BoundLoss:
     """Bind -sum(y log(p)) to probabilities, normalized and clipped as in Keras."""
     values = np.empty(predictions.shape[1:], predictions.dtype)
     slopes = np.empty_like(predictions)
@@ -207,4 +207,4 @@ def _bind_clipped(predictions: Array, take: Callable[[Array], Array]) -> BoundLo
             np.multiply(slopes, weights, slopes)
         return slopes
 
-    return BoundLoss(values, forward, backward)
+    return BoundLoss(values, forward, backward, check_predictions=check)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ from onstage.nn import activations
 from onstage.nn.execution.ops import Op, SigmoidLogits
 from onstage.nn.losses.base import EPSILON, BoundLoss, Loss, bind_elements, bind_target
 from onstage.validation import validate_bool, validate_float
+
+_SLACK = 1e-4
+"""How far above 1 a probability may be, by rounding."""
 
 
 class Crossentropy(Loss):
@@ -25,6 +30,16 @@ class Crossentropy(Loss):
 
     def __init__(self, from_logits: bool = False) -> None:
         self.from_logits = validate_bool("from_logits", from_logits)
+
+    def check_probabilities(self, predictions: Array, high: float = math.inf) -> None:
+        """Raise ValueError for a prediction below 0 or above `high`; NaN passes."""
+        lowest, highest = predictions.min(), predictions.max()
+        if lowest < 0 or highest > high:
+            raise ValueError(
+                f"outputs must be probabilities for the loss {self.name!r}, got {lowest:.4g} to "
+                f"{highest:.4g}; end the model with a softmax or sigmoid, or use "
+                f"{type(self).__name__}(from_logits=True)"
+            )
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -69,7 +84,8 @@ class BinaryCrossentropy(Crossentropy):
         def on_probabilities(y: Array, values: Array, slopes: Array) -> None:
             _binary_from_probabilities(take(y), predictions, values, slopes)
 
-        return bind_elements(predictions, on_probabilities)
+        bound = bind_elements(predictions, on_probabilities)
+        return replace(bound, check_predictions=lambda: self.check_probabilities(predictions, 1 + _SLACK))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
