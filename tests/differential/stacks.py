@@ -15,8 +15,9 @@ ACTIVATIONS = ("relu", "elu", "gelu", "tanh", "sigmoid", "softplus", "leaky_relu
 
 def stack(draw: Any, n: int, make: Any) -> Stack:
     """Draw inputs and the layers for them."""
-    kind = draw.one("vectors", "vectors", "images", "sequences")
-    return {"vectors": _vectors, "images": _images, "sequences": _sequences}[kind](draw, n, make)
+    kind = draw.one("vectors", "vectors", "images", "sequences", "signals")
+    makers = {"vectors": _vectors, "images": _images, "sequences": _sequences, "signals": _signals}
+    return makers[kind](draw, n, make)
 
 
 def _vectors(draw: Any, n: int, make: Any) -> Stack:
@@ -83,9 +84,31 @@ def _images(draw: Any, n: int, make: Any) -> Stack:
         )
     if draw.chance(0.3):
         layers.append(make("layers", "BatchNormalization", _normalization(draw, momentum=0.7)))
-    layers.append(make("layers", draw.one("Flatten", "GlobalAveragePooling2D"), {}))
+    layers.append(make("layers", draw.one("Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D"), {}))
     if draw.chance(0.5):
         layers.append(_of_vectors(draw, make))
+    return draw.normal(n, *shape), shape, layers, ()
+
+
+def _signals(draw: Any, n: int, make: Any) -> Stack:
+    shape = (draw.between(6, 9), draw.between(1, 3))
+    strides = draw.one(1, 2)
+    options = {
+        "filters": draw.between(2, 4),
+        "kernel_size": draw.between(1, 3),
+        "strides": strides,
+        "padding": draw.one("valid", "same", "causal"),
+        "dilation_rate": draw.one(1, 2) if strides == 1 else 1,
+        "activation": draw.one(*ACTIVATIONS),
+    }
+    layers = [make("layers", "Conv1D", options)]
+    if draw.chance(0.4):
+        pooling = draw.one("MaxPooling1D", "AveragePooling1D")
+        layers.append(
+            make("layers", pooling, {"pool_size": draw.one(1, 2), "strides": 1, "padding": "valid"})
+        )
+    last = draw.one("Flatten", "GlobalAveragePooling1D", "GlobalMaxPooling1D")
+    layers.append(make("layers", last, {}))
     return draw.normal(n, *shape), shape, layers, ()
 
 

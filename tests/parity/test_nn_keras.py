@@ -70,6 +70,7 @@ IMAGES = {
         m.GlobalAveragePooling2D(),
         m.Dense(10, "softmax"),
     ],
+    "maximum of an image": lambda m: [m.Conv2D(4, 3), m.GlobalMaxPooling2D(), m.Dense(10, "softmax")],
     "max pooling with overlap": lambda m: [
         m.Conv2D(4, 3, strides=2),
         m.MaxPooling2D(3, strides=1, padding="same"),
@@ -79,6 +80,34 @@ IMAGES = {
         m.Dense(10, "softmax"),
     ],
 }
+SEQUENCES = {
+    "convolutions of sequences": lambda m: [
+        m.Conv1D(4, 3, activation="relu"),
+        m.MaxPooling1D(2),
+        m.Conv1D(6, 3, padding="causal", dilation_rate=2, activation="tanh"),
+        m.AveragePooling1D(2, strides=1),
+        m.Flatten(),
+        m.Dense(10, "softmax"),
+    ],
+    "same padding, strides and a maximum": lambda m: [
+        m.Conv1D(4, 2, strides=2, padding="same", activation="relu"),
+        m.MaxPooling1D(3, strides=1, padding="same"),
+        m.Conv1D(5, 3, padding="causal"),
+        m.GlobalMaxPooling1D(),
+        m.Dense(10, "softmax"),
+    ],
+    "mean of a sequence": lambda m: [
+        m.Conv1D(4, 3, strides=2),
+        m.GlobalAveragePooling1D(keepdims=True),
+        m.Flatten(),
+        m.Dense(10, "softmax"),
+    ],
+}
+INPUTS = (
+    {name: (24, 20) for name in ARCHITECTURES}
+    | {name: (24, 12, 14, 2) for name in IMAGES}
+    | {name: (24, 13, 2) for name in SEQUENCES}
+)
 LOSSES = [
     # name or (class, arguments), last activation, y
     ("mse", "linear", normal(24, 10, seed=3)),
@@ -137,10 +166,10 @@ def check_steps(theirs, ours, x, y, steps=5, weights=None, tolerance=TOLERANCE):
     )
 
 
-@pytest.mark.parametrize("name", [*ARCHITECTURES, *IMAGES])
+@pytest.mark.parametrize("name", INPUTS)
 def test_five_updates_equal_keras(name):
-    build = (ARCHITECTURES | IMAGES)[name]
-    x = normal(24, 20) if name in ARCHITECTURES else normal(24, 12, 14, 2)
+    build = (ARCHITECTURES | IMAGES | SEQUENCES)[name]
+    x = normal(*INPUTS[name])
 
     models = pair(
         build,
@@ -153,11 +182,11 @@ def test_five_updates_equal_keras(name):
     check_steps(*models, x, classes(24, 10))
 
 
-@pytest.mark.parametrize("name", [*ARCHITECTURES, *IMAGES])
+@pytest.mark.parametrize("name", INPUTS)
 def test_gradients_equal_keras(name):
     # A step of plain SGD with a rate of 1 subtracts the gradient from the weights.
-    build = (ARCHITECTURES | IMAGES)[name]
-    x = normal(24, 20) if name in ARCHITECTURES else normal(24, 12, 14, 2)
+    build = (ARCHITECTURES | IMAGES | SEQUENCES)[name]
+    x = normal(*INPUTS[name])
     theirs, ours = pair(
         build, x.shape[1:], "sparse_categorical_crossentropy", ("SGD", {"learning_rate": 1.0})
     )

@@ -6,15 +6,21 @@ import pytest
 from onstage import activations, losses
 from onstage.nn.layers import (
     Activation,
+    AveragePooling1D,
     AveragePooling2D,
     BatchNormalization,
+    Conv1D,
     Conv2D,
     Dense,
     Dropout,
     Embedding,
     Flatten,
+    GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
     LayerNormalization,
+    MaxPooling1D,
     MaxPooling2D,
     Reshape,
 )
@@ -115,6 +121,27 @@ def test_gradient_of_a_convolution(size, strides, padding, dilation, gradient_er
     assert gradient_error([layer], "mse", x, normal(2, rows, columns, 3, seed=1)) < TOLERANCE
 
 
+@pytest.mark.parametrize(
+    ("size", "strides", "padding", "dilation"),
+    [(1, 1, "valid", 1), (3, 2, "same", 1), (2, 1, "valid", 2), (3, 1, "causal", 2), (3, 2, "causal", 1)],
+    ids=str,
+)
+def test_gradient_of_a_convolution_of_sequences(size, strides, padding, dilation, gradient_error):
+    layers = [Conv1D(3, size, strides, padding, dilation, activation="tanh"), Flatten(), Dense(2)]
+
+    assert gradient_error(layers, "mse", normal(2, 7, 2), normal(2, 2, seed=1)) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("size", "strides", "padding"), [(2, None, "valid"), (3, 2, "same"), (3, 1, "same"), (1, 2, "valid")]
+)
+@pytest.mark.parametrize("layer", [MaxPooling1D, AveragePooling1D])
+def test_gradient_of_a_pooling_of_sequences(layer, size, strides, padding, gradient_error):
+    layers = [layer(size, strides, padding), Flatten(), Dense(2)]
+
+    assert gradient_error(layers, "mse", normal(2, 7, 2), normal(2, 2)) < TOLERANCE
+
+
 def test_gradient_of_two_convolutions_and_a_flatten(gradient_error):
     layers = [Conv2D(2, 3, padding="same"), Conv2D(3, 2, 2), Flatten(), Dense(2)]
 
@@ -144,10 +171,19 @@ def test_gradient_of_a_pooling(layer, size, strides, padding, gradient_error):
 
 
 @pytest.mark.parametrize("keepdims", [False, True])
-def test_gradient_of_global_average_pooling(keepdims, gradient_error):
-    layers = [GlobalAveragePooling2D(keepdims), Flatten(), Dense(2)]
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (GlobalAveragePooling1D, (2, 4, 2)),
+        (GlobalAveragePooling2D, (2, 3, 4, 2)),
+        (GlobalMaxPooling1D, (2, 4, 2)),
+        (GlobalMaxPooling2D, (2, 3, 4, 2)),
+    ],
+)
+def test_gradient_of_global_pooling(layer, shape, keepdims, gradient_error):
+    layers = [layer(keepdims), Flatten(), Dense(2)]
 
-    assert gradient_error(layers, "mse", normal(2, 3, 4, 2), normal(2, 2)) < TOLERANCE
+    assert gradient_error(layers, "mse", normal(*shape), normal(2, 2)) < TOLERANCE
 
 
 def test_gradient_of_reshapes(gradient_error):

@@ -5,28 +5,40 @@ from __future__ import annotations
 from onstage.nn import serialization
 from onstage.nn.layers.base import Layer
 from onstage.nn.layers.batch_normalization import BatchNormalization
-from onstage.nn.layers.convolution import Conv2D
+from onstage.nn.layers.convolution import Conv1D, Conv2D
 from onstage.nn.layers.core import Activation, Dropout, Input
 from onstage.nn.layers.dense import Dense
 from onstage.nn.layers.embedding import Embedding
+from onstage.nn.layers.global_pooling import (
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+)
 from onstage.nn.layers.normalization import LayerNormalization
-from onstage.nn.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, MaxPooling2D
+from onstage.nn.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
 from onstage.nn.layers.reshape import Flatten, Reshape
 from onstage.nn.layers.variable import Variable
 
 __all__ = [
     "Activation",
+    "AveragePooling1D",
     "AveragePooling2D",
     "BatchNormalization",
+    "Conv1D",
     "Conv2D",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
     "Input",
     "Layer",
     "LayerNormalization",
+    "MaxPooling1D",
     "MaxPooling2D",
     "Reshape",
     "Variable",
@@ -35,16 +47,22 @@ __all__ = [
 TABLE: dict[str, type[Layer]] = serialization.by_name(
     (
         Activation,
+        AveragePooling1D,
         AveragePooling2D,
         BatchNormalization,
+        Conv1D,
         Conv2D,
         Dense,
         Dropout,
         Embedding,
         Flatten,
+        GlobalAveragePooling1D,
         GlobalAveragePooling2D,
+        GlobalMaxPooling1D,
+        GlobalMaxPooling2D,
         Input,
         LayerNormalization,
+        MaxPooling1D,
         MaxPooling2D,
         Reshape,
     )

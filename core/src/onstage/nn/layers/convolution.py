@@ -1,9 +1,9 @@
-"""Conv2D: one matrix product with the patches of the images."""
+"""Convolutions: one matrix product with the patches of the input."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -13,16 +13,160 @@ from onstage.nn.layers.base import LayerOptions, Shape
 from onstage.nn.layers.dense import WeightedLayer
 from onstage.nn.layers.windows import (
     KernelOffset,
+    Lengths,
     kernel_offsets,
     output_length,
-    validate_image_shape,
-    validate_pair,
+    validate_input_shape,
+    validate_lengths,
 )
 from onstage.validation import validate_choice, validate_int
 
 
-class Conv2D(WeightedLayer):
-    """2D convolution; channels are the last axis.
+class _Convolution(WeightedLayer):
+    """Base class: a convolution along `rank` axes."""
+
+    rank: ClassVar[int]
+    paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        dilation_rate: int | Sequence[int] = 1,
+        activation: object = None,
+        use_bias: bool = True,
+        kernel_initializer: object = "glorot_uniform",
+        bias_initializer: object = "zeros",
+        kernel_regularizer: object = None,
+        bias_regularizer: object = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            **options,
+        )
+        self.filters = validate_int("filters", filters, 1)
+        self.kernel_size = validate_lengths("kernel_size", kernel_size, self.rank)
+        self.strides = validate_lengths("strides", strides, self.rank)
+        self.padding = validate_choice("padding", padding, self.paddings)
+        self.dilation_rate = validate_lengths("dilation_rate", dilation_rate, self.rank)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                f"strides or dilation_rate must be 1, got strides={self.strides} and "
+                f"dilation_rate={self.dilation_rate}"
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        """Create kernel and bias."""
+        channels = validate_input_shape(input_shape, self.rank)[-1]
+        self.add_kernel_and_bias((*self.kernel_size, channels, self.filters))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of the filtered values."""
+        lengths = self._output_lengths(validate_input_shape(input_shape, self.rank)[:-1])
+        if min(lengths) < 1:
+            raise ValueError(
+                f"must have input at least as large as its kernel of {self.kernel_size}, dilated by "
+                f"{self.dilation_rate}, got {input_shape[1:-1]}"
+            )
+        return (None, *lengths, self.filters)
+
+    def _output_lengths(self, lengths: Lengths) -> Lengths:
+        axes = zip(lengths, self.kernel_size, self.strides, self.dilation_rate, strict=True)
+        return tuple(output_length(*axis, self.padding) for axis in axes)
+
+    def bind(self, x: Array, context: BindContext) -> list[Op]:
+        """Make the ops of the product and of the activation."""
+        filtered = self._bind_product(x, context)
+        return [filtered, *self.bind_activation(filtered.out, context)]
+
+    def _bind_product(self, x: Array, context: BindContext) -> Op:
+        channels, *lengths, batch = x.shape
+        out = np.empty((self.filters, *self._output_lengths(tuple(lengths)), batch), context.dtype)
+        out_rows = out.reshape(self.filters, -1)
+        window = kernel_offsets(
+            tuple(lengths), self.kernel_size, self.strides, self.dilation_rate, self.padding
+        )
+        weights, weight_gradients = self.join_kernel_and_bias()
+        transposed = weights.T
+        # A row of ones for the bias; zeros on the padding, which is never written.
+        patch_rows = np.zeros((len(weights), out_rows.shape[1]), context.dtype)
+        kernel = self.kernel.value.reshape(-1, self.filters)
+        patch_rows[len(kernel) :] = 1
+        patches = patch_rows[: len(kernel)].reshape(*self.kernel_size, channels, *out.shape[1:])
+        # The user's batch has another memory order: transposed once, not per offset.
+        images = np.empty(x.shape, context.dtype) if context.first else x
+        spread = _bind_spread(x, patches, window, kernel, context) if context.needs_gradient else None
+
+        def forward(x: Array) -> Array:
+            if context.first:
+                np.copyto(images, x)
+            for offset in window:
+                np.copyto(patches[offset.place][offset.target], images[offset.source])
+            np.dot(transposed, patch_rows, out_rows)
+            return out
+
+        def backward(x: Array, gradient: Array) -> Array:
+            gradient = gradient.reshape(out_rows.shape)
+            np.dot(patch_rows, gradient.T, weight_gradients)
+            return gradient if spread is None else spread(gradient)
+
+        return Op(out, forward, backward, reads_out=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            "filters": self.filters,
+            "kernel_size": list(self.kernel_size),
+            "strides": list(self.strides),
+            "padding": self.padding,
+            "dilation_rate": list(self.dilation_rate),
+            **super().get_config(),
+        }
+
+
+class Conv1D(_Convolution):
+    """Convolution of sequences; channels are the last axis.
+
+    Parameters
+    ----------
+    filters
+        Number of output channels.
+    kernel_size, strides, dilation_rate
+        Integers.
+    padding
+        ``"valid"`` for none; ``"same"`` for zero padding that makes the output,
+        with strides of 1, as long as the input; ``"causal"`` for the same
+        amount, all of it before the input.
+    activation
+        Name or `activations.Activation`; None for no activation.
+
+    Attributes
+    ----------
+    kernel, bias : Variable
+        Shapes ``(steps, channels, filters)`` and ``(filters,)``.
+
+    Examples
+    --------
+    >>> from onstage import Sequential
+    >>> from onstage.layers import Conv1D, Input
+    >>> Sequential([Input((28, 3)), Conv1D(8, 5, activation="relu")]).output_shape
+    (None, 24, 8)
+    """
+
+    rank = 1
+    paddings = ("valid", "same", "causal")
+
+
+class Conv2D(_Convolution):
+    """Convolution of images; channels are the last axis.
 
     Parameters
     ----------
@@ -49,113 +193,7 @@ class Conv2D(WeightedLayer):
     (None, 26, 26, 32)
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = (1, 1),
-        padding: str = "valid",
-        dilation_rate: int | Sequence[int] = (1, 1),
-        activation: object = None,
-        use_bias: bool = True,
-        kernel_initializer: object = "glorot_uniform",
-        bias_initializer: object = "zeros",
-        kernel_regularizer: object = None,
-        bias_regularizer: object = None,
-        **options: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(
-            activation,
-            use_bias,
-            kernel_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            bias_regularizer,
-            **options,
-        )
-        self.filters = validate_int("filters", filters, 1)
-        self.kernel_size = validate_pair("kernel_size", kernel_size)
-        self.strides = validate_pair("strides", strides)
-        self.padding = validate_choice("padding", padding, ("valid", "same"))
-        self.dilation_rate = validate_pair("dilation_rate", dilation_rate)
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(
-                f"strides or dilation_rate must be 1, got strides={self.strides} and "
-                f"dilation_rate={self.dilation_rate}"
-            )
-
-    def build(self, input_shape: Shape) -> None:
-        """Create kernel and bias."""
-        channels = validate_image_shape(input_shape)[-1]
-        self.add_kernel_and_bias((*self.kernel_size, channels, self.filters))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape of the filtered images."""
-        rows, columns = self._output_lengths(*validate_image_shape(input_shape)[:2])
-        if rows < 1 or columns < 1:
-            raise ValueError(
-                f"must have images at least as large as its kernel of {self.kernel_size}, dilated by "
-                f"{self.dilation_rate}, got {input_shape[1:3]}"
-            )
-        return (None, rows, columns, self.filters)
-
-    def _output_lengths(self, rows: int, columns: int) -> tuple[int, int]:
-        row, column = (
-            output_length(n, size, stride, dilation, self.padding)
-            for n, size, stride, dilation in zip(
-                (rows, columns), self.kernel_size, self.strides, self.dilation_rate, strict=True
-            )
-        )
-        return row, column
-
-    def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the ops of the product and of the activation."""
-        filtered = self._bind_product(x, context)
-        return [filtered, *self.bind_activation(filtered.out, context)]
-
-    def _bind_product(self, x: Array, context: BindContext) -> Op:
-        channels, rows, columns, batch = x.shape
-        out = np.empty((self.filters, *self._output_lengths(rows, columns), batch), context.dtype)
-        out_rows = out.reshape(self.filters, -1)
-        window = kernel_offsets(
-            (rows, columns), self.kernel_size, self.strides, self.dilation_rate, self.padding
-        )
-        weights, weight_gradients = self.join_kernel_and_bias()
-        transposed = weights.T
-        # A row of ones for the bias; zeros on the padding, which is never written.
-        patch_rows = np.zeros((len(weights), out_rows.shape[1]), context.dtype)
-        kernel = self.kernel.value.reshape(-1, self.filters)
-        patch_rows[len(kernel) :] = 1
-        patches = patch_rows[: len(kernel)].reshape(*self.kernel_size, channels, *out.shape[1:])
-        # The user's batch has another memory order: transposed once, not per offset.
-        images = np.empty(x.shape, context.dtype) if context.first else x
-        spread = _bind_spread(x, patches, window, kernel, context) if context.needs_gradient else None
-
-        def forward(x: Array) -> Array:
-            if context.first:
-                np.copyto(images, x)
-            for offset in window:
-                np.copyto(patches[offset.row, offset.column][offset.target], images[offset.source])
-            np.dot(transposed, patch_rows, out_rows)
-            return out
-
-        def backward(x: Array, gradient: Array) -> Array:
-            gradient = gradient.reshape(out_rows.shape)
-            np.dot(patch_rows, gradient.T, weight_gradients)
-            return gradient if spread is None else spread(gradient)
-
-        return Op(out, forward, backward, reads_out=False)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            "filters": self.filters,
-            "kernel_size": list(self.kernel_size),
-            "strides": list(self.strides),
-            "padding": self.padding,
-            "dilation_rate": list(self.dilation_rate),
-            **super().get_config(),
-        }
+    rank = 2
 
 
 def _bind_spread(
@@ -171,7 +209,7 @@ def _bind_spread(
         x_gradient.fill(0)
         for offset in window:
             seen = x_gradient[offset.source]
-            np.add(seen, patch_gradients[offset.row, offset.column][offset.target], seen)
+            np.add(seen, patch_gradients[offset.place][offset.target], seen)
         return x_gradient
 
     return spread

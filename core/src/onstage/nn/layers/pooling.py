@@ -1,10 +1,9 @@
-"""Pooling: the maximum or the mean of each window of an image."""
+"""Pooling: the maximum or the mean of each window."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -15,45 +14,48 @@ from onstage.nn.layers.windows import (
     KernelOffset,
     kernel_offsets,
     output_length,
-    validate_image_shape,
-    validate_pair,
+    validate_input_shape,
+    validate_lengths,
 )
-from onstage.validation import validate_bool, validate_choice
+from onstage.validation import validate_choice
 
 
-class _Pooling2D(Layer):
-    """Base class: the window's size, strides and padding."""
+class _Pooling(Layer):
+    """Base class: the size, strides and padding of a window along `rank` axes."""
+
+    rank: ClassVar[int]
 
     def __init__(
         self,
-        pool_size: int | Sequence[int] = (2, 2),
+        pool_size: int | Sequence[int] = 2,
         strides: int | Sequence[int] | None = None,
         padding: str = "valid",
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
-        self.pool_size = validate_pair("pool_size", pool_size)
-        self.strides = self.pool_size if strides is None else validate_pair("strides", strides)
+        self.pool_size = validate_lengths("pool_size", pool_size, self.rank)
+        self.strides = self.pool_size if strides is None else validate_lengths("strides", strides, self.rank)
         self.padding = validate_choice("padding", padding, ("valid", "same"))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape of the pooled images."""
-        rows, columns, channels = validate_image_shape(input_shape)
+        """Return the shape of the pooled values."""
+        *given, channels = validate_input_shape(input_shape, self.rank)
         lengths = tuple(
             output_length(n, size, stride, 1, self.padding)
-            for n, size, stride in zip((rows, columns), self.pool_size, self.strides, strict=True)
+            for n, size, stride in zip(given, self.pool_size, self.strides, strict=True)
         )
         if min(lengths) < 1:
             raise ValueError(
-                f"must have images at least as large as its window of {self.pool_size}, got {(rows, columns)}"
+                f"must have input at least as large as its window of {self.pool_size}, got {tuple(given)}"
             )
         return (None, *lengths, channels)
 
     def _buffers(self, x: Array, context: BindContext) -> tuple[Array, Array, list[KernelOffset]]:
-        channels, rows, columns, batch = x.shape
-        lengths = self.compute_output_shape((None, rows, columns, channels))[1:3]
+        channels, *given, batch = x.shape
+        lengths = self.compute_output_shape((None, *given, channels))[1:-1]
         out = np.empty((channels, *lengths, batch), context.dtype)
-        window = kernel_offsets((rows, columns), self.pool_size, self.strides, (1, 1), self.padding)
+        ones = (1,) * self.rank
+        window = kernel_offsets(tuple(given), self.pool_size, self.strides, ones, self.padding)
         return out, np.empty(x.shape, context.dtype), window
 
     def get_config(self) -> dict[str, Any]:
@@ -66,27 +68,8 @@ class _Pooling2D(Layer):
         }
 
 
-class MaxPooling2D(_Pooling2D):
-    """Maximum of each window.
-
-    Of equal values, the first receives the gradient.
-
-    Parameters
-    ----------
-    pool_size, strides
-        Integer, or pair for rows and columns. Strides of None are equal to
-        `pool_size`.
-    padding
-        ``"valid"`` for none; ``"same"`` for windows that extend over the edge,
-        where the padding is ignored.
-
-    Examples
-    --------
-    >>> from onstage import Sequential
-    >>> from onstage.layers import Input, MaxPooling2D
-    >>> Sequential([Input((28, 28, 3)), MaxPooling2D(2)]).output_shape
-    (None, 14, 14, 3)
-    """
+class _MaxPooling(_Pooling):
+    """Maximum of each window; of equal values, the first receives the gradient."""
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the op."""
@@ -121,19 +104,13 @@ class MaxPooling2D(_Pooling2D):
         return [Op(out, forward, backward)]
 
 
-class AveragePooling2D(_Pooling2D):
-    """Mean of each window.
-
-    Parameters
-    ----------
-    pool_size, strides, padding
-        As in `MaxPooling2D`.
-    """
+class _AveragePooling(_Pooling):
+    """Mean of each window."""
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the op."""
         out, x_gradient, window = self._buffers(x, context)
-        counts = np.zeros((1, *out.shape[1:3], 1), context.dtype)
+        counts = np.zeros((1, *out.shape[1:-1], 1), context.dtype)
         for offset in window:
             counts[offset.target] += 1
         shares = 1 / counts
@@ -156,44 +133,74 @@ class AveragePooling2D(_Pooling2D):
         return [Op(out, forward, backward, reads_out=False)]
 
 
-class GlobalAveragePooling2D(Layer):
-    """Mean of each channel of an image.
+class MaxPooling1D(_MaxPooling):
+    """Maximum of each window of a sequence.
+
+    Of equal values, the first receives the gradient.
 
     Parameters
     ----------
-    keepdims
-        Whether to keep rows and columns as axes of length 1.
+    pool_size, strides
+        Integers. Strides of None are equal to `pool_size`.
+    padding
+        ``"valid"`` for none; ``"same"`` for windows that extend over the ends,
+        where the padding is ignored.
+
+    Examples
+    --------
+    >>> from onstage import Sequential
+    >>> from onstage.layers import Input, MaxPooling1D
+    >>> Sequential([Input((28, 3)), MaxPooling1D(2)]).output_shape
+    (None, 14, 3)
     """
 
-    def __init__(self, keepdims: bool = False, **options: Unpack[LayerOptions]) -> None:
-        super().__init__(**options)
-        self.keepdims = validate_bool("keepdims", keepdims)
+    rank = 1
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape of the means."""
-        channels = validate_image_shape(input_shape)[-1]
-        return (None, 1, 1, channels) if self.keepdims else (None, channels)
 
-    def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the op."""
-        channels, rows, columns, batch = x.shape
-        middle = (1, 1) if self.keepdims else ()
-        out = np.empty((channels, *middle, batch), context.dtype)
-        means = out.reshape(channels, 1, 1, batch)
-        x_gradient = np.empty(x.shape, context.dtype)
-        share = context.dtype.type(1 / math.prod((rows, columns)))
+class MaxPooling2D(_MaxPooling):
+    """Maximum of each window of an image.
 
-        def forward(x: Array) -> Array:
-            np.add.reduce(x, axis=(1, 2), out=means, keepdims=True)
-            np.multiply(out, share, out)
-            return out
+    Of equal values, the first receives the gradient.
 
-        def backward(x: Array, gradient: Array) -> Array:
-            np.multiply(gradient.reshape(means.shape), share, x_gradient)
-            return x_gradient
+    Parameters
+    ----------
+    pool_size, strides
+        Integer, or pair for rows and columns. Strides of None are equal to
+        `pool_size`.
+    padding
+        ``"valid"`` for none; ``"same"`` for windows that extend over the edge,
+        where the padding is ignored.
 
-        return [Op(out, forward, backward, reads_out=False)]
+    Examples
+    --------
+    >>> from onstage import Sequential
+    >>> from onstage.layers import Input, MaxPooling2D
+    >>> Sequential([Input((28, 28, 3)), MaxPooling2D(2)]).output_shape
+    (None, 14, 14, 3)
+    """
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"keepdims": self.keepdims, **super().get_config()}
+    rank = 2
+
+
+class AveragePooling1D(_AveragePooling):
+    """Mean of each window of a sequence.
+
+    Parameters
+    ----------
+    pool_size, strides, padding
+        As in `MaxPooling1D`.
+    """
+
+    rank = 1
+
+
+class AveragePooling2D(_AveragePooling):
+    """Mean of each window of an image.
+
+    Parameters
+    ----------
+    pool_size, strides, padding
+        As in `MaxPooling2D`.
+    """
+
+    rank = 2
