@@ -9,7 +9,7 @@ backend can implement it: `onstage.Sequential` in numpy,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -182,5 +182,17 @@ class SupportsStopAgreement(Protocol):
         """Share requests to stop between the processes; return the reason, if any.
 
         Called by every process between epochs.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsPosition(Protocol):
+    """A model whose library has loaders without a position of their own."""
+
+    def with_position(self, data: Iterable[Any]) -> Iterable[Any]:
+        """Return the data of a custom loop with ``state_dict`` and ``load_state_dict``.
+
+        Data of other kinds is returned unchanged.
         """
         ...

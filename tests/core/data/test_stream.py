@@ -324,7 +324,7 @@ def test_an_iterable_keeps_its_own_order():
     steps=st.none() | st.integers(1, 6),
     data=st.data(),
 )
-@pytest.mark.filterwarnings("ignore:x ran out of data")
+@pytest.mark.filterwarnings("ignore:x ran out of data", "ignore:x, a .* has no state")
 def test_a_stopped_epoch_continues_with_the_next_batch(source, shuffle, steps, data):
     def make(seed):
         return as_batches(source(6), steps=steps, shuffle=shuffle, rng=np.random.default_rng(seed))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from onstage.data.batches import BatchesBase
-from onstage.errors import StateError
+from onstage.errors import OnstageWarning, StateError
 
 
 class SourceBatches(BatchesBase):
@@ -49,6 +50,8 @@ class SourceBatches(BatchesBase):
         """Yield the items from number `start` on, counting all that are fetched."""
         if self._fetched > start:
             raise StateError(f"{self._name} can't go back to batch {start}; resume with a new generator")
+        if self._fetched < start:
+            warn_of_skipping(self._name, self._source, start)
         for item in items:
             self._fetched += 1
             if self._fetched > start:
@@ -76,3 +79,14 @@ def known_length(source: Any) -> int | None:
         return len(source)
     except TypeError:  # Also raised by a loader over a stream.
         return None
+
+
+def warn_of_skipping(name: str, source: object, batches: int) -> None:
+    """Warn that a resumed epoch skips batches of a source that has no state."""
+    warnings.warn(
+        f"{name}, a {type(source).__name__}, has no state: the first {batches} batches of the resumed epoch "
+        "are skipped. If its order is random, some samples are repeated and others left out; pass batches "
+        "in a fixed order, or by number (an object with __len__ and __getitem__)",
+        OnstageWarning,
+        stacklevel=3,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from onstage.data._source import warn_of_skipping
 from onstage.errors import StateError
 from onstage.logs import Logs
 from onstage.model import MetricAccumulator, State
@@ -133,6 +134,11 @@ class BatchStage:
         ------
         StateError
             If the saved position in the data is ahead of those batches.
+
+        Warns
+        -----
+        OnstageWarning
+            If the data has no position, and may have another order now.
         """
         self.batch = state["batch"] - 1
         if state["accumulator"] is not None:
@@ -143,3 +149,5 @@ class BatchStage:
                 raise StateError("the saved position in the data must not be ahead of the batches done")
         else:
             self.skip = state["batch"]
+            if self.skip and self.data is not None and not hasattr(self.data, "__getitem__"):
+                warn_of_skipping("the data of the loop", self.data, self.skip)

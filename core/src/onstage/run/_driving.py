@@ -125,7 +125,10 @@ class DrivenRun(RunControls):
         Parameters
         ----------
         data
-            Iterable of the arguments of a step, of any type.
+            Iterable of the arguments of a step, of any type. A run resumed
+            within an epoch continues at the position that it saves with
+            ``state_dict``, as a torch DataLoader does with a torch model;
+            otherwise batches are skipped by number, with a warning.
         accumulator
             Accumulates the metrics of a `Model`; None averages the values of `log`.
 
@@ -139,13 +142,21 @@ class DrivenRun(RunControls):
                 "run.batches must be inside `for epoch in run.epochs()`; "
                 "for a loop without epochs use run.steps(data)"
             )
+        data = self._with_position(data)
         return BatchLoop(self, self._lifecycle, "train", data, accumulator or RunningMeans())
+
+    def _with_position(self, data: Iterable[Any]) -> Iterable[Any]:
+        """Let the model add a position that can be saved, if its library's data has none."""
+        if hasattr(data, "state_dict") or not hasattr(self.model, "with_position"):
+            return data
+        made: Iterable[Any] = self.model.with_position(data)
+        return made
 
     def steps(self, data: Iterable[Any]) -> StepLoop:
         """Iterate over training batches without epochs; they all form one epoch."""
         self._open_training()
         self._lifecycle.open_epoch(self.initial_epoch)
-        return StepLoop(self, self._lifecycle, "train", data, RunningMeans())
+        return StepLoop(self, self._lifecycle, "train", self._with_position(data), RunningMeans())
 
     def test_batches(self, data: Iterable[Any], accumulator: MetricAccumulator | None = None) -> BatchLoop:
         """Iterate over the batches of an evaluation or, in an epoch, a validation.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from onstage.callbacks.learning_rate import LearningRate
 from onstage.errors import StateError
 from onstage.model import Array, State
 from onstage.state import copy_state, storage
 from onstage_torch import callback_optimizer, files, state_encoding
+from onstage_torch.data.loader_order import LoaderPosition
 from onstage_torch.files import StrPath, plain_names
 from onstage_torch.learning_rate import LearningRates
 from onstage_torch.module_view import ModuleView
@@ -99,7 +101,11 @@ class TorchView(ModuleView):
             raise AttributeError("learning_rate needs an optimizer; pass it with the module")
         return self._rates
 
-    # -- gradients
+    # -- called by a run
+
+    def with_position(self, data: Iterable[Any]) -> Iterable[Any]:
+        """Return the data of a loop of one's own; a DataLoader with a position that is saved."""
+        return LoaderPosition(data) if isinstance(data, DataLoader) else data
 
     def set_gradient_callback(self, function: Callable[[list[Tensor | None]], None] | None) -> None:
         """Call a function with the gradients before each step of the optimizer.

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sized
-from itertools import islice
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from onstage.data import SourceBatches, choose_batch_size, class_weight_to_sample_weights, known_length
 from onstage.errors import StateError
 from onstage.model import Batch, State
 from onstage_torch.data.device import as_tensor
+from onstage_torch.data.loader_order import LoaderOrder
 from onstage_torch.data.sharding import shard_loader
-from onstage_torch.pytree import to_array, tree_leaves
-from onstage_torch.state_encoding import random_states, set_random_states
-
-_HOST = torch.device("cpu")
+from onstage_torch.pytree import tree_leaves
 
 
 class LoaderBatches(SourceBatches):
     """Batches of a loader, in the loader's own order.
 
-    A DataLoader draws its order from a generator when an epoch begins. The
-    generators' states at that moment are saved, so that an epoch resumed in
-    the middle continues in the same order: earlier batches are fetched and
-    dropped.
+    An epoch resumed in the middle continues in the same order, see `LoaderOrder`.
 
     Parameters
     ----------
@@ -69,6 +62,7 @@ class LoaderBatches(SourceBatches):
 
     def _use(self, source: Any) -> None:
         self._source = source
+        self._order = LoaderOrder(source, self._name)
         self._length = known_length(source)
         size = getattr(source, "batch_size", None)
         self.batch_size = size if isinstance(size, int) else None
@@ -122,18 +116,10 @@ class LoaderBatches(SourceBatches):
         if saved is None:
             return map(self._check, self._items())
         self._passes = saved["passes"]
-        _set_generators(self._source, saved["generators"])
-        if not start:
-            return map(self._check, self._items())
-        # A position in this pass counts from the pass's beginning, not from here.
-        self._rng_at_pass = saved
-        now = random_states(_HOST)
-        set_random_states(saved["random"], _HOST)
-        items = self._items()
-        for _ in islice(items, start):
-            pass
-        set_random_states(now, _HOST)
-        return map(self._check, items)
+        if start:
+            # A position in this pass counts from the pass's beginning, not from here.
+            self._rng_at_pass = saved
+        return map(self._check, self._order.resume(saved, start, self._items))
 
     def _items(self) -> Iterator[Any]:
         source = self._source
@@ -166,36 +152,16 @@ class LoaderBatches(SourceBatches):
         return x, y, weights
 
     def _rng_state(self) -> State:
-        return {
-            "passes": self._passes,
-            "random": random_states(_HOST),
-            "generators": [to_array(each.get_state()) for each in _generators(self._source)],
-        }
+        return {"passes": self._passes, **self._order.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
         """Make the next epoch the rest of the saved one."""
         saved = state.get("rng")
-        if not isinstance(saved, dict) or {"passes", "random", "generators"} - set(saved):
-            raise StateError(
-                f"{self._name} must be a loader, as when it was saved; resume with the same data"
-            )
-        if len(saved["generators"]) != len(_generators(self._source)):
-            raise StateError(f"{self._name} must have as many generators of its own as when it was saved")
+        self._order.check_state(saved)
+        if not isinstance(saved, dict) or type(saved.get("passes")) is not int:
+            raise StateError(f"{self._name} must have a number of passes in its saved position")
         super().load_state_dict(state | {"rng": None})
         self._saved = saved
-
-
-def _generators(source: Any) -> list[Generator]:
-    """Return the generators that belong to a loader, each once."""
-    batches = getattr(source, "batch_sampler", None)
-    holders = (source, getattr(source, "sampler", None), batches, getattr(batches, "sampler", None))
-    found = [getattr(each, "generator", None) for each in holders]
-    return list({id(each): each for each in found if isinstance(each, Generator)}.values())
-
-
-def _set_generators(source: Any, states: list[Any]) -> None:
-    for generator, state in zip(_generators(source), states, strict=True):
-        generator.set_state(torch.tensor(state))
 
 
 def _as_part(part: Any) -> Any:
