@@ -42,7 +42,7 @@ def test_momentum_and_betas_are_set_in_all_groups_of_optimizers_that_have_them()
     adam = TorchModel.view(a, torch.optim.Adam(a.parameters(), betas=(0.8, 0.99))).optimizer
 
     sgd.momentum = 0.7
-    adam.beta_1 = 0.6
+    adam.beta_1.assign(0.6)
 
     assert [group["momentum"] for group in sgd.param_groups] == [0.7, 0.7]
     assert adam.param_groups[0]["betas"] == (0.6, 0.99)
@@ -65,6 +65,8 @@ def test_iterations_counts_the_steps_that_changed_weights_and_is_saved(data, new
     assert model.optimizer.iterations == other.optimizer.iterations == 6
     assert type(model.optimizer.iterations.numpy()) is np.int64
     assert model.optimizer.iterations % 4 == 2
+    model.optimizer.iterations.assign(9)
+    assert model.optimizer.iterations.value == 9
 
 
 def test_get_config_names_the_optimizer_with_its_options(new_model):

@@ -122,12 +122,28 @@ def test_attributes_that_a_module_cannot_have_tell_the_way_out(name, message, ne
         getattr(model, name)
 
 
-def test_loss_and_metrics_are_those_that_were_passed(new_model):
+def test_loss_and_metrics_are_read_from_the_model(data, new_model):
     model = new_model(metrics=["accuracy"])
+    values = []
+
+    class Reads(Callback):
+        def on_train_batch_end(self, logs):
+            values.append({each.name: each.result() for each in self.model.metrics} == dict(logs))
+
+    model.fit(*data, batch_size=10, verbose=0, callbacks=[Reads()])
 
     assert model.loss == "cross_entropy"
-    assert [each.name for each in model.metrics] == ["accuracy"]
-    assert model.metrics_names == ["loss", "accuracy"]
+    assert [each.name for each in model.metrics] == model.metrics_names == ["loss", "accuracy"]
+    assert values == [True] * 4
+
+
+def test_freezing_the_model_freezes_all_layers(new_model):
+    model = new_model()
+    model.trainable = False
+
+    assert not model.trainable
+    assert model.trainable_variables == []
+    assert len(model.variables) == 4
 
 
 def test_reset_metrics_begins_the_running_means_anew(data, new_model):

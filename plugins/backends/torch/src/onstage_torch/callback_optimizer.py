@@ -9,22 +9,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onstage.callbacks.learning_rate import LearningRate
+from onstage.callbacks.learning_rate import Hyperparameter, LearningRate
 from onstage.validation import validate_float, validate_int
 from onstage_torch.learning_rate import LearningRates
 
 
 class Iterations(int):
-    """Number of steps that an optimizer has made: an int with the methods of a variable of Keras."""
+    """Number of steps that an optimizer has made, with the methods of a variable of Keras."""
+
+    owner: CallbackOptimizer
+
+    def assign(self, steps: int) -> None:
+        """Set the optimizer's number."""
+        self.owner.iterations = steps
 
     def numpy(self) -> np.int64:
-        """Return the number as numpy has it."""
-        return np.int64(self)
+        """Return the optimizer's current number."""
+        return np.int64(self.owner.iterations)
 
     @property
     def value(self) -> int:
-        """The number as a plain int."""
-        return int(self)
+        """The optimizer's current number."""
+        return int(self.owner.iterations)
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        """Copy and pickle as a plain int, without the optimizer."""
+        return int, (int(self),)
 
 
 class CallbackOptimizer:
@@ -59,8 +69,14 @@ class CallbackOptimizer:
 
     @property
     def iterations(self) -> Iterations:
-        """Number of steps made; saved with the model."""
-        return Iterations(self._onstage_steps)
+        """Number of steps made; saved with the model. Setting it changes only the number."""
+        count = Iterations(self._onstage_steps)
+        count.owner = self
+        return count
+
+    @iterations.setter
+    def iterations(self, steps: int) -> None:
+        self._onstage_steps = validate_int("iterations", steps, 0)
 
     @property
     def name(self) -> str:
@@ -88,9 +104,9 @@ _GROUP_OPTIONS = {"momentum": ("momentum", None), "beta_1": ("betas", 0), "beta_
 
 
 def _group_option(name: str, key: str, place: int | None) -> property:
-    def read(optimizer: CallbackOptimizer) -> float:
+    def read(optimizer: CallbackOptimizer) -> Hyperparameter:
         value = optimizer.param_groups[0][key]
-        return float(value if place is None else value[place])
+        return Hyperparameter(float(value if place is None else value[place]), optimizer, name)
 
     def write(optimizer: CallbackOptimizer, value: float) -> None:
         number = validate_float(name, float(value), 0, 1)

@@ -83,11 +83,14 @@ class Layer:
         )
         prefix = "/".join(self.name.split("."))
         self.weights = [Weight(key, tensor, f"{prefix}/{key}") for key, tensor in self._tensors.items()]
+        self.variables = self.weights
 
     @property
     def trainable_weights(self) -> list[Weight]:
         """Weights that training changes."""
         return [each for each in self.weights if each.trainable]
+
+    trainable_variables = trainable_weights
 
     @property
     def trainable(self) -> bool:

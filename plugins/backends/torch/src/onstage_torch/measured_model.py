@@ -31,9 +31,9 @@ class MeasuredModel:
         return None if self._loss is None else self._loss.given
 
     @property
-    def metrics(self) -> list[MetricAdapter]:
-        """The metrics besides the loss; each has the ``name`` that it has in the logs."""
-        return list(self._metrics)
+    def metrics(self) -> list[MetricView]:
+        """The loss and the metrics, with their values in the stage that runs."""
+        return [MetricView(name, direction, self) for name, direction in self.metric_directions().items()]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -52,8 +52,40 @@ class MeasuredModel:
         self._accumulators = (*(each for each in self._accumulators if each() is not None), ref(made))
         return made
 
-    def reset_metrics(self) -> None:
-        """Empty the metrics of the stage that is running: its means begin anew."""
+    @property
+    def accumulator(self) -> TorchMetricAccumulator | None:
+        """Accumulator of the innermost stage that runs; None outside."""
         alive = [each for each in (known() for known in self._accumulators) if each is not None]
-        if alive:
-            alive[-1].reset()
+        return alive[-1] if alive else None
+
+    def reset_metrics(self) -> None:
+        """Empty the metrics of the stage that runs: its means begin anew."""
+        if self.accumulator is not None:
+            self.accumulator.reset()
+
+
+class MetricView:
+    """The loss or a metric of a model, as callbacks read it.
+
+    Parameters
+    ----------
+    name
+        Name in the logs.
+    direction
+        Whether lower or higher is better; None if unknown.
+    model
+        The model.
+    """
+
+    def __init__(self, name: str, direction: Direction | None, model: MeasuredModel) -> None:
+        self.name = name
+        self.direction = direction
+        self._model = model
+
+    def result(self) -> float:
+        """Return the value since the stage began; 0 before its first batch. Waits for the device."""
+        accumulator = self._model.accumulator
+        return 0.0 if accumulator is None else float(accumulator.logs().get(self.name, 0.0))
+
+    def __repr__(self) -> str:
+        return f"<MetricView name={self.name!r}>"

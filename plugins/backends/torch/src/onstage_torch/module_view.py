@@ -125,6 +125,18 @@ class ModuleView:
         """Weights that require a gradient."""
         return [weight for weight in self.weights if weight.trainable]
 
+    variables = weights
+    trainable_variables = trainable_weights
+
+    @property
+    def trainable(self) -> bool:
+        """Whether any parameter requires a gradient; setting it sets them all."""
+        return any(each.requires_grad for each in self.module.parameters())
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self.module.requires_grad_(bool(value))
+
     def count_params(self) -> int:
         """Count the numbers in parameters and buffers, shared ones once."""
         return sum(each.numel() for each in (*self.module.parameters(), *self.module.buffers()))
