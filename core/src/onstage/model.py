@@ -178,10 +178,11 @@ class SupportsWeightsView(Protocol):
 class SupportsStopAgreement(Protocol):
     """A model that is trained by several processes."""
 
-    def agree_on_stop(self) -> str | None:
+    def agree_on_stop(self, interrupted: bool | None = None) -> str | None:
         """Share requests to stop between the processes; return the reason, if any.
 
-        Called by every process between epochs.
+        Called by every process between epochs; and where they have agreed to
+        stop, with whether this one received a signal to end, to share only that.
         """
         ...
 

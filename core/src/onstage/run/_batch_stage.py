@@ -54,6 +54,7 @@ class BatchStage:
         self.is_open = self.closed = False
         self.skip = 0
         self._lifecycle = lifecycle
+        self._is_shared = kind == "train" and lifecycle.signals.is_shared
         self._logged: Logs = {}
         self._samples: float | None = None
         self._running = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +92,10 @@ class RunControls:
         again, so that its default action (usually exit) applies. If a handler
         lets the program continue, the loop raises `Interrupted`.
 
+        In a run of several processes all of them end after the same batch, also
+        those without a signal: where they agree on stops (`TorchModel`'s
+        ``agree_every``), at the latest after the epoch.
+
         Parameters
         ----------
         signums
@@ -111,7 +114,7 @@ class RunControls:
         if self._over:
             raise RuntimeError("stop_on_signal must be called before the run is over")
         if self._signal_handlers is None:
-            self._signal_handlers = SignalHandlers(partial(setattr, self, "interruption"))
+            self._signal_handlers = SignalHandlers(self._lifecycle.signals.receive)
         for signum in signums:
             self._signal_handlers.add(signum)
 
@@ -172,7 +175,7 @@ class RunControls:
 def stop_flags(model: Any) -> Any:
     """Return the object with ``stop_training``: the model, or a substitute."""
     try:
-        model.stop_training = False
+        model.stop_training = bool(getattr(model, "stop_training", False))
     except AttributeError:
         return SimpleNamespace(stop_training=False)
     return model

@@ -11,9 +11,11 @@ from typing import Any, Literal, Protocol
 from onstage.bus._manager import Bus
 from onstage.callbacks._history import History
 from onstage.context import RunContext
+from onstage.errors import Interrupted
 from onstage.logs import Logs, read_scalars
 from onstage.model import MetricAccumulator, State
 from onstage.run import _requirements, _saved_state, _setup
+from onstage.run._interruption import Interruption
 from onstage.run._running_means import RunningMeans
 
 Kind = Literal["train", "test", "predict"]
@@ -31,6 +33,7 @@ class RunState(RunContext, Protocol):
     batch_data: Any
     stop_reason: str | None
     stopped_by: str | None
+    interruption: Interrupted | None
     test_logs: Logs
 
 
@@ -76,6 +79,8 @@ class RunLifecycle:
         received, with their changes.
     loops
         Open loops over batches, the innermost last.
+    signals
+        The signal that ends the run.
     """
 
     def __init__(self, run: RunState) -> None:
@@ -84,6 +89,7 @@ class RunLifecycle:
         self.epoch_open = False
         self.epoch_logs: Logs = {}
         self.loops: list[OpenLoop] = []
+        self.signals = Interruption(run)
         self._began = False
         self._gives_gradients = False
         self._epoch_ending = False
@@ -136,6 +142,7 @@ class RunLifecycle:
             return
         run = self._run
         self.close_epoch()
+        self.signals.expire()
         # Saved in an epoch after the last one of this run: no on_epoch_begin has restored it.
         self._restore(in_epoch=True)
         self.is_training = False
@@ -164,11 +171,13 @@ class RunLifecycle:
             self._run.model.set_gradient_callback(None)
 
     def agree(self) -> None:
-        """Let the processes of a run agree on a stop, if the model supports it."""
+        """Let the processes of a run agree on a stop, or a signal, if the model supports it."""
         run = self._run
         if hasattr(run.model, "agree_on_stop"):
             asked = run.model.agree_on_stop()
-            run.stop_reason = run.stop_reason or asked
+            self.signals.agree()
+            if run.interruption is None:
+                run.stop_reason = run.stop_reason or asked
 
     # -- the loops over batches
 

@@ -37,6 +37,8 @@ class BatchLoop(BatchStage):
         if self._lifecycle.loops[-1] is not self:
             self._lifecycle.close_loops(above=self)
         # Read before the batch ends: a signal during its end stage counts for the next batch.
+        if self._is_shared:
+            self._lifecycle.signals.agree()
         interruption = run.interruption
         if self.is_open:
             self.close_batch()
@@ -89,6 +91,8 @@ class EpochLoop:
         if interruption is not None:
             raise interruption
         self._lifecycle.agree()
+        if run.interruption is not None and self._lifecycle.signals.is_shared:
+            raise run.interruption
         epochs = run.params["epochs"]
         stopped = run.stopping and self._next > run.initial_epoch
         if stopped or not run.is_training or (epochs is not None and self._next >= epochs):

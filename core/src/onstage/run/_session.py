@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -125,6 +126,8 @@ class Run(DrivenRun):
         self._lifecycle = RunLifecycle(self)
         self._pushed = PushedStages(self, self._lifecycle)
         self._signal_handlers = None
+        self._around: Run | None = None
+        self._stops_around = False
 
     # -- open and close
 
@@ -144,7 +147,7 @@ class Run(DrivenRun):
             raise RuntimeError("a Run must be opened once; make a new one for another training")
         self._opened = True
         try:
-            self.flags.stop_training = False
+            self._enter_flags()
             _requirements.check(self.bus, self.model)
             for _, plugin in self.bus.plugins():
                 for setter, value in (
@@ -199,9 +202,27 @@ class Run(DrivenRun):
             if error is None and failed is not None:
                 raise failed
         finally:
+            self._leave_flags()
             if self._signal_handlers is not None:
                 self._signal_handlers.close()
+
+    def _enter_flags(self) -> None:
+        """Withdraw a stop of an earlier run, and keep that of a run around this one."""
+        around = _innermost.get(id(self.flags))
+        if around is not None and around.flags is self.flags and not around._over:
+            self._around, self._stops_around = around, bool(self.flags.stop_training)
+        _innermost[id(self.flags)] = self
+        self.flags.stop_training = False
+
+    def _leave_flags(self) -> None:
+        if self._around is not None:
+            _innermost[id(self.flags)] = self._around
+            self.flags.stop_training = self._stops_around
 
     def __del__(self) -> None:
         if self._opened and not self._over:
             warnings.warn("a Run was opened and never closed; use it in a with statement", ResourceWarning, 2)
+
+
+_innermost: weakref.WeakValueDictionary[int, Run] = weakref.WeakValueDictionary()
+"""The run that was opened last, by the id of its flags."""

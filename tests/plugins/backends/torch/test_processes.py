@@ -161,6 +161,22 @@ def test_after_a_killed_process_is_restarted_all_end_with_the_same_bits(tmp_path
     assert not (tmp_path / "killed" / "backup").exists()
 
 
+@pytest.mark.parametrize(
+    "ranks", ["1", pytest.param("0", marks=pytest.mark.slow), pytest.param("01", marks=pytest.mark.slow)]
+)
+def test_after_a_signal_in_one_process_all_end_at_the_same_batch_and_continue_there(tmp_path, ranks):
+    whole = launch("preempted.py", 2, tmp_path / "whole")
+    first = launch("preempted.py", 2, tmp_path / "ended", *ranks)
+    places = [(tmp_path / "ended" / f"ended-{rank}").read_text() for rank in range(2)]
+    second = launch("preempted.py", 2, tmp_path / "ended")
+
+    assert (whole.returncode, first.returncode, second.returncode) == (0, 0, 0), first.stderr + second.stderr
+    # 10 batches an epoch, agreement after every third: the signal in the 15th acts after it.
+    assert places == ["interrupted after (1, 4)"] * 2
+    for name in ("weights-0", "weights-1"):
+        assert (tmp_path / "ended" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_the_example_prints_the_result_of_one_process_once(tmp_path):
     example = Path(__file__).parents[4] / "examples/torch_distributed.py"
     printed = {}

@@ -245,9 +245,9 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
     def stop_training(self, stop: bool) -> None:
         self._stopping.request(stop)
 
-    def agree_on_stop(self) -> str | None:
-        """Share requests to stop between the processes; return whose it was, as text."""
-        rank = self._stopping.sync()
+    def agree_on_stop(self, interrupted: bool | None = None) -> str | None:
+        """Share requests to stop, or signals to end, between the processes; return whose it was, as text."""
+        rank = self._stopping.sync() if interrupted is None else self._group.first_rank_stopping(interrupted)
         return None if rank is None else f"process {rank} asked to stop"
 
 
