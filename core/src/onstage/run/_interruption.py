@@ -9,12 +9,12 @@ from onstage.errors import Interrupted
 
 
 class _Run(Protocol):
-    model: Any
     flags: Any
     interruption: Interrupted | None
+    stop_reason: str | None
 
     @property
-    def stop_reason(self) -> str | None: ...
+    def model(self) -> Any: ...
 
 
 class Interruption:
