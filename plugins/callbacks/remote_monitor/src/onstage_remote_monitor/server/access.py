@@ -51,11 +51,10 @@ class Guard:
     def check(self, headers: Message, address: str) -> None:
         """Raise `Refusal` if a request is not allowed."""
         self._take(address, 1)
-        host = headers.get("Host", "")
-        if not self._is_ours(host):
+        host, *others = headers.get_all("Host", [""])
+        if others or not self._is_ours(host):
             raise Refusal(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name")
-        origin = headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if not all(_is_of(origin, host) for origin in headers.get_all("Origin", [])):
             raise Refusal(HTTPStatus.FORBIDDEN, "pages of other sites may not use this server")
         if self._token is not None and not self._is_known(headers.get("Authorization", "")):
             self._take(address, _FAILED_COSTS)
@@ -99,3 +98,11 @@ class Guard:
                 self._buckets.popitem(last=False)
         if not enough:
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many requests")
+
+
+def _is_of(origin: str, host: str) -> bool:
+    """Return whether a page of an origin comes from a host."""
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # such as "http://["
+        return False

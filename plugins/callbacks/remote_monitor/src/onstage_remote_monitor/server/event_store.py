@@ -1,19 +1,19 @@
-"""EventStore: in-memory store of events with listeners."""
+"""EventStore: log of events in memory, bounded in number and bytes."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import queue
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from onstage_remote_monitor.client import encoding
 
 _RUNS = 1000
-_LISTENER_QUEUE = 10_000
+_ATTEMPTS = 1000
+_BYTES = 64 * 2**20
+_BYTES_AT_ONCE = 1 << 20
 
 
 class Received(NamedTuple):
@@ -21,11 +21,18 @@ class Received(NamedTuple):
 
     run: str
     sequence: int
-    event: dict[str, Any]
+    text: str
+    """Its JSON: one line of ASCII."""
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The event itself."""
+        event: dict[str, Any] = json.loads(self.text)
+        return event
 
     def as_message(self) -> bytes:
-        """Return it as a server-sent event: JSON is one line of ASCII."""
-        return f"id: {self.run}/{self.sequence}\ndata: {json.dumps(self.event)}\n\n".encode()
+        """Return it as a server-sent event."""
+        return f"id: {self.run}/{self.sequence}\ndata: {self.text}\n\n".encode()
 
 
 class Truncated(NamedTuple):
@@ -44,21 +51,26 @@ class _Run:
 
     def __init__(self) -> None:
         self.attempt = ""
-        self.earlier: set[str] = set()
+        self.earlier: deque[str] = deque(maxlen=_ATTEMPTS)
         self.last = -1
 
 
-Listener: TypeAlias = queue.Queue[Received | Truncated | None]
-"""Queue of messages to a page, in order; None is the end."""
+class _Logged(NamedTuple):
+    number: int
+    """Counts from 1, over all runs."""
+    news: Received | Truncated
+    size: int
 
 
 class EventStore:
-    """Keeps the newest events, and passes each one to the listeners once.
+    """Log of the newest events, which each listener reads at its own pace.
 
     Parameters
     ----------
     history
         Number of events to keep.
+    size
+        Bytes to keep at most, whatever the number.
 
     Attributes
     ----------
@@ -66,11 +78,14 @@ class EventStore:
         Number of events accepted, and of repeated ones, which are skipped.
     """
 
-    def __init__(self, history: int) -> None:
-        self._events: deque[Received] = deque(maxlen=history)
+    def __init__(self, history: int, size: int = _BYTES) -> None:
+        self._history, self._most_bytes = history, size
+        self._log: deque[_Logged] = deque()
+        self._bytes = 0
+        self._newest = self._forgotten = 0
+        self._closed = False
         self._runs: OrderedDict[str, _Run] = OrderedDict()
-        self._listeners: set[Listener] = set()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._unnamed = 0
         self._unnamed_epoch: float = float("inf")
         self.received = self.repeated = 0
@@ -91,21 +106,22 @@ class EventStore:
         sequence
             Number of the first event.
         """
-        with self._lock:
-            for number, event in enumerate(events, sequence):
-                name, place = self._place(run, number, event)
+        # Before the lock is taken: a large event takes long.
+        texts = [(event.get("epoch"), _to_json(event)) for event in events]
+        with self._changed:
+            for number, (epoch, text) in enumerate(texts, sequence):
+                name, place = self._place(run, number, epoch)
                 if place is None:
                     self.repeated += 1
                 else:
                     self.received += 1
-                    received = Received(name, place, encoding.to_json_values(event))
-                    self._events.append(received)
-                    self._pass_on(received)
+                    self._add(Received(name, place, text), len(text))
+            self._changed.notify_all()
 
-    def _place(self, run: str | None, number: int, event: dict[str, Any]) -> tuple[str, int | None]:
+    def _place(self, run: str | None, number: int, epoch: object) -> tuple[str, int | None]:
         """Return the name of the run and the number of the event; None if it is skipped."""
         if run is None:
-            name, attempt = self._unnamed_run(event), ""
+            name, attempt = self._unnamed_run(epoch), ""
             number = self._run(name).last + 1
         else:
             name, _, attempt = run.partition(".")
@@ -113,7 +129,7 @@ class EventStore:
         if attempt in known.earlier:
             return name, None
         if attempt != known.attempt and known.last >= 0:
-            known.earlier.add(known.attempt)
+            known.earlier.append(known.attempt)
             self._rewind(name, number)
             known.last = number - 1
         known.attempt = attempt
@@ -129,8 +145,7 @@ class EventStore:
             self._runs.popitem(last=False)
         return known
 
-    def _unnamed_run(self, event: dict[str, Any]) -> str:
-        epoch = event.get("epoch")
+    def _unnamed_run(self, epoch: object) -> str:
         epoch = epoch if isinstance(epoch, (int, float)) else self._unnamed_epoch
         if not epoch > self._unnamed_epoch:
             self._unnamed += 1
@@ -138,43 +153,66 @@ class EventStore:
         return f"run{self._unnamed}"
 
     def _rewind(self, name: str, number: int) -> None:
-        kept = [each for each in self._events if each.run != name or each.sequence < number]
-        self._events.clear()
-        self._events.extend(kept)
-        self._pass_on(Truncated(name, number))
+        kept = [one for one in self._log if one.news.run != name or one.news.sequence < number]
+        self._log = deque(kept)
+        self._bytes = sum(one.size for one in kept)
+        self._add(Truncated(name, number), 0)
 
-    def _pass_on(self, news: Received | Truncated) -> None:
-        for listener in list(self._listeners):
-            try:
-                listener.put_nowait(news)
-            except queue.Full:  # it reads too slowly: its connection ends, and it may reconnect
-                self._listeners.discard(listener)
+    def _add(self, news: Received | Truncated, size: int) -> None:
+        self._newest += 1
+        self._log.append(_Logged(self._newest, news, size))
+        self._bytes += size
+        while len(self._log) > self._history or self._bytes > self._most_bytes:
+            oldest = self._log.popleft()
+            self._bytes -= oldest.size
+            self._forgotten = oldest.number
 
-    def listen(self) -> tuple[list[Received], Listener]:
-        """Return the events so far, and a queue of later ones."""
-        listener: Listener = queue.Queue(_LISTENER_QUEUE)
-        with self._lock:
-            self._listeners.add(listener)
-            return list(self._events), listener
+    def start(self) -> int:
+        """Return the position before the oldest event."""
+        return self._forgotten
 
-    def leave(self, listener: Listener) -> None:
-        """Remove a listener."""
-        with self._lock:
-            self._listeners.discard(listener)
+    def read(self, position: int, most: int, timeout: float) -> tuple[list[Received | Truncated], int] | None:
+        """Wait for news after a position; return them, and the position after them.
 
-    def is_heard(self, listener: Listener) -> bool:
-        """Return whether a listener still receives events."""
-        return listener in self._listeners
+        Returns
+        -------
+        tuple or None
+            No news after a timeout. None ends the listener: the store is
+            closed, or has forgotten events that the listener has not read.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._newest > position, timeout)
+            if self._closed or position < self._forgotten:
+                return None
+            found: list[Received | Truncated] = []
+            size = 0
+            for one in self._after(position):
+                if len(found) == most or (found and size + one.size > _BYTES_AT_ONCE):
+                    break
+                found.append(one.news)
+                size += one.size
+                position = one.number
+            return found, position
+
+    def _after(self, position: int) -> list[_Logged]:
+        later = []
+        for one in reversed(self._log):
+            if one.number <= position:
+                break
+            later.append(one)
+        return later[::-1]
 
     def close(self) -> None:
         """End all listeners."""
-        with self._lock:
-            listeners, self._listeners = self._listeners, set()
-        for listener in listeners:
-            with contextlib.suppress(queue.Full):
-                listener.put_nowait(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def events(self) -> list[Received]:
         """Return the stored events, oldest first."""
-        with self._lock:
-            return list(self._events)
+        with self._changed:
+            return [one.news for one in self._log if isinstance(one.news, Received)]
+
+
+def _to_json(event: dict[str, Any]) -> str:
+    return json.dumps(encoding.to_json_values(event), allow_nan=False, separators=(",", ":"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import queue
 import re
 import time
 from http import HTTPStatus
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from onstage_remote_monitor.server.access import Guard, Refusal
-from onstage_remote_monitor.server.event_store import EventStore, Listener, Received, Truncated
+from onstage_remote_monitor.server.event_store import EventStore
 from onstage_remote_monitor.validation import RUN_HEADER, SEQUENCE_HEADER
 
 _PAGE = {
@@ -58,13 +57,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         """Answer one request; the server aborts one that takes longer than a minute."""
-        self.server.deadlines[self.connection] = time.monotonic() + 2 * self.timeout
+        self.server.connections.wait(self.connection, 2 * self.timeout)
         super().handle_one_request()
 
     def do_GET(self) -> None:
         """Answer with the page, its parts, or the stream of events."""
-        path = urlsplit(self.path).path
-        self._guarded(lambda: self._get(path))
+        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # an unread body would be parsed as a request
+        self._guarded(self._get)
 
     def do_POST(self) -> None:
         """Accept events."""
@@ -90,7 +90,9 @@ class Handler(BaseHTTPRequestHandler):
         except (ConnectionError, TimeoutError):
             self.close_connection = True
 
-    def _get(self, path: str) -> None:
+    def _get(self) -> None:
+        path = self._url_path()
+        self.server.connections.serve(self.connection, endless=path == _SUBSCRIBE)
         if path == _SUBSCRIBE:
             self._stream()
         elif path == "/health/":
@@ -102,18 +104,30 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(HTTPStatus.NOT_FOUND, "not found")
 
     def _post(self) -> None:
-        if urlsplit(self.path).path != self._owner.path:
+        if self._url_path() != self._owner.path:
             raise Refusal(HTTPStatus.NOT_FOUND, f"events must be posted to {self._owner.path}")
         run, sequence = self.headers.get(RUN_HEADER), self.headers.get(SEQUENCE_HEADER, "0")
         if run is not None and not (_RUN.fullmatch(run) and sequence.isdecimal() and len(sequence) < 16):
             raise Refusal(HTTPStatus.BAD_REQUEST, f"{RUN_HEADER} or {SEQUENCE_HEADER} is wrong")
         events = _events_of(self._text())
-        self._owner.hub.publish(events, run, int(sequence) if run is not None else 0)
+        self.server.connections.serve(self.connection)
+        try:
+            self._owner.hub.publish(events, run, int(sequence) if run is not None else 0)
+        except RecursionError as error:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "the JSON is nested too deeply") from error
         self._answer(HTTPStatus.OK, b"OK\n")
+
+    def _url_path(self) -> str:
+        try:
+            return urlsplit(self.path).path
+        except ValueError as error:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "the address is wrong") from error
 
     def _text(self) -> str:
         """Return the JSON: the body, or a form field in it."""
-        length = self.headers.get("Content-Length", "")
+        length, *others = self.headers.get_all("Content-Length", [""])
+        if others:  # a proxy may have read the other one
+            raise Refusal(HTTPStatus.BAD_REQUEST, "Content-Length must be given once")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             raise Refusal(HTTPStatus.LENGTH_REQUIRED, "Content-Length is required")
         if len(length) > 12 or int(length) > self._owner.max_body:
@@ -145,16 +159,12 @@ class Handler(BaseHTTPRequestHandler):
     def _stream(self) -> None:
         """Send the events so far, then each new one, until the reader disconnects."""
         hub = self._owner.hub
-        earlier, listener = hub.listen()
+        position = hub.start()
         self.close_connection = True
-        self.server.deadlines.pop(self.connection, None)
-        try:
-            self._head(HTTPStatus.OK, {"Content-Type": "text/event-stream", "Connection": "close"})
-            self.wfile.write(b"".join(received.as_message() for received in earlier) or b":\n\n")
-            while hub.is_heard(listener):
-                self.wfile.write(b"".join(each.as_message() for each in _next(listener)) or b":\n\n")
-        finally:
-            hub.leave(listener)
+        self._head(HTTPStatus.OK, {"Content-Type": "text/event-stream", "Connection": "close"})
+        while found := hub.read(position, _EVENTS_AT_ONCE, _HEARTBEAT):
+            news, position = found
+            self.wfile.write(b"".join(one.as_message() for one in news) or b":\n\n")
 
     def _answer(
         self, status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8", **extra: str
@@ -177,18 +187,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: addresses may hold private data."""
-
-
-def _next(listener: Listener) -> list[Received | Truncated]:
-    """Wait for events and return them; none after a timeout, or at the end."""
-    events: list[Received | Truncated] = []
-    with contextlib.suppress(queue.Empty):
-        while len(events) < _EVENTS_AT_ONCE:
-            event = listener.get(timeout=0 if events else _HEARTBEAT)
-            if event is None:
-                break
-            events.append(event)
-    return events
 
 
 def _events_of(text: str) -> list[dict[str, Any]]:

@@ -7,12 +7,12 @@ import logging
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
 from typing import Any, Self
 
 from onstage_remote_monitor.server.access import Guard
+from onstage_remote_monitor.server.connections import Connections
 from onstage_remote_monitor.server.event_store import EventStore, Received
 from onstage_remote_monitor.server.request_handler import Handler
 from onstage_remote_monitor.validation import is_loopback
@@ -42,7 +42,7 @@ class Server:
     path, field
         Path that events are posted to, and form field that holds them.
     history
-        Number of events to keep.
+        Number of events to keep, in 64 MiB at most.
     max_body
         Maximum size of a request, in bytes.
     rate
@@ -119,7 +119,7 @@ class Server:
     def close(self) -> None:
         """Close all connections and the server."""
         self.hub.close()
-        self._http.close_connections()
+        self._http.connections.abort_all()
         self._http.server_close()
         if self._thread is not None:
             self._thread.join()
@@ -131,56 +131,48 @@ class _FourServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], owner: Server) -> None:
         self.owner = owner
-        self._slots = threading.BoundedSemaphore(_CONNECTIONS)
-        self.deadlines: dict[socket.socket, float] = {}
-        self._connections: set[socket.socket] = set()
+        self.connections = Connections(_CONNECTIONS)
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
         # Not HTTPServer's, which looks up the machine's name, sometimes for seconds.
-        socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, address_option(), 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._slots.acquire(blocking=False):
+        if not self.connections.add(request):
             with contextlib.suppress(OSError):
                 request.sendall(
                     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
                 )
             self.shutdown_request(request)
             return
-        self._connections.add(request)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._connections.discard(request)
-            self.deadlines.pop(request, None)
-            self._slots.release()
+            self.connections.remove(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], OSError):  # a client that goes away
             _LOG.exception("a request failed")
 
     def service_actions(self) -> None:
-        """Abort requests that take too long, such as a byte now and then."""
-        now = time.monotonic()
-        for connection, deadline in list(self.deadlines.items()):
-            if now > deadline:
-                _abort(connection)
-
-    def close_connections(self) -> None:
-        for connection in list(self._connections):
-            _abort(connection)
+        """Close the connections that take too long."""
+        self.connections.abort_late()
 
 
 class _SixServer(_FourServer):
     address_family = socket.AF_INET6
 
 
-def _abort(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+def address_option() -> int:
+    """Return the socket option with which a port can be bound again after a restart.
+
+    On POSIX SO_REUSEADDR, which still refuses a port in use. On Windows it would
+    let another program take the port over, which SO_EXCLUSIVEADDRUSE prevents.
+    """
+    return getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)

@@ -94,11 +94,20 @@ function thinned(points) {
   return kept;
 }
 
+// Values closer than this show the same digits; the ticks between them could not be told apart.
+function widened(low, high) {
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  if (high - low > 1e-6 * size) return [low, high];
+  const pad = size * 0.1 || 1;
+  return [low - pad, high + pad];
+}
+
 function ticks(low, high, most) {
   const rough = (high - low) / most, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
   const found = [];
-  for (let n = Math.ceil(low / step); n * step <= high + step * 1e-6; n++) found.push(n * step);
+  const first = Math.ceil(low / step);
+  for (let n = 0; n <= 2 * most && (first + n) * step <= high + step * 1e-6; n++) found.push((first + n) * step);
   return found;
 }
 
@@ -132,7 +141,7 @@ function drawChart(title, curves) {
     first = Math.min(first, x); last = Math.max(last, x);
   }
   if (!finite.length) { latest.textContent = "never finite"; return figure; }
-  if (low === high) { const pad = Math.abs(low) * 0.1 || 1; low -= pad; high += pad; }
+  [low, high] = widened(low, high);
   if (first === last) last = first + 1;
   const sx = (x) => LEFT + ((x - first) / (last - first)) * (WIDTH - LEFT - RIGHT);
   const sy = (y) => TOP + ((high - y) / (high - low)) * (HEIGHT - TOP - BOTTOM);
