@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import google_crc32c
-from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]  # it has no types
+
+from onstage_tensorboard.protos import Event
 
 Positions: TypeAlias = dict[str, dict[str, int]]
 """For each run (``train``): its files and their lengths in bytes."""
@@ -20,6 +21,8 @@ Positions: TypeAlias = dict[str, dict[str, int]]
 RUNS = ("train", "validation", ".")
 """``.`` is the log directory itself."""
 
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+"""Windows would otherwise write two bytes for each line break."""
 _PENDING = 1 << 20
 """Bytes buffered at most while events keep coming."""
 _HOST = re.sub(r"[^A-Za-z0-9-]", "_", socket.gethostname())[:64]
@@ -33,7 +36,7 @@ class EventFile:
         # TensorBoard reads the files of a run by name; the microseconds put a new one last.
         self.name = f"events.out.tfevents.{time.time():.6f}.{_HOST}.{os.getpid()}.{series}"
         self._path = folder / self.name
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        self._descriptor = os.open(self._path, _NEW_FILE, 0o666)
         self._pending: list[bytes] = []
         self._pending_size = 0
         self.size = 0

@@ -16,7 +16,7 @@ from onstage.state import copy_state
 from onstage.validation import validate_state
 from onstage_tensorboard.model_description import named_weights
 
-if TYPE_CHECKING:  # imported with the first event: tensorboardX is slow to import
+if TYPE_CHECKING:  # imported with the first event: protobuf is slow to import
     from onstage_tensorboard.event_file import Positions
     from onstage_tensorboard.writer_thread import AsyncWriter
 

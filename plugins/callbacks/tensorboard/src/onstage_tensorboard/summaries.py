@@ -11,11 +11,15 @@ from functools import lru_cache
 from math import ceil, sqrt
 
 import numpy as np
-from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData  # type: ignore[import-untyped]  # it has no types
-from tensorboardX.proto.summary_pb2 import HistogramProto, Summary, SummaryMetadata  # type: ignore[import-untyped]  # it has no types
-from tensorboardX.proto.tensor_pb2 import TensorProto  # type: ignore[import-untyped]  # it has no types
 
 from onstage.model import Array
+from onstage_tensorboard.protos import (
+    HistogramProto,
+    HParamsPluginData,
+    Summary,
+    SummaryMetadata,
+    TensorProto,
+)
 
 _BUCKETS = 30
 _BLOCK = 65_536

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]  # it has no types
-
 from onstage.state.background import BackgroundQueue
 from onstage_tensorboard import summaries
 from onstage_tensorboard.event_file import EventFile, Positions
+from onstage_tensorboard.protos import Event
 
 Build: TypeAlias = Callable[..., list[Any]]
 """Makes the values of one event; called in the background thread."""
