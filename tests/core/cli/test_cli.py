@@ -458,9 +458,9 @@ def test_the_package_that_new_writes_is_found_after_its_installation(plugin_site
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("3things", "must be letters, digits and underscores, got '3things'"),
-        ("a/b", "must be letters, digits and underscores, got 'a/b'"),
-        ("class", "must be letters, digits and underscores, got 'class'"),
+        ("3things", "first beginning with a letter, got '3things'"),
+        ("a/b", "must be words of ASCII letters and digits, the first beginning with a letter, got 'a/b'"),
+        ("class", "must not be a word of Python or of the package's own module, got 'class'"),
         ("writer", "'writer' is taken by writer-pack"),
     ],
 )

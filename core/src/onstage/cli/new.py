@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -12,7 +13,24 @@ from packaging.version import Version
 import onstage
 from onstage.cli import template
 from onstage.cli.output import echo
+from onstage.errors import show_text
 from onstage.registry import _discovery
+
+LONGEST_NAME = 60
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_CLASSES = {"Callback", "Logs", "State", "None", "True", "False"}
+"""Class names that the written module uses itself, or that are no names."""
+
+_BUILT_IN = """
+backup_and_restore csv_logger early_stopping lambda_callback learning_rate_scheduler model_checkpoint
+progbar_logger reduce_lr_on_plateau remote_monitor swap_ema_weights tensorboard terminate_on_nan
+"""
+_OTHERS = """
+accelerate catboost cli core fastai ignite jax keras lightgbm lightning live mlflow numpy skorch sklearn
+tensorflow testing torch transformers wandb xgboost
+"""
+RESERVED = frozenset(f"{_BUILT_IN} {_OTHERS}".split())
+"""Names of onstage's own packages, installed or not: a second one would shadow the first."""
 
 
 @click.command()
@@ -30,12 +48,11 @@ def new(name: str, folder: Path) -> None:
     the callback is found by its name.
     """
     snake = snake_case(name)
-    if not snake.isidentifier() or keyword.iskeyword(snake):
-        raise click.UsageError(f"NAME must be letters, digits and underscores, got {name!r}")
-    taken = [one for one in _discovery.installed() if one.name == snake]
-    if taken:
-        raise click.UsageError(f"{snake!r} is taken by {taken[0].distribution}; choose another name")
-    package = folder / f"onstage-{snake.replace('_', '-')}"
+    if problem := name_problem(snake):
+        raise click.UsageError(f"NAME {problem}, got {show_text(name)!r}")
+    if owner := _owner(snake):
+        raise click.UsageError(f"{snake!r} is taken by {owner}; choose another name")
+    package = folder / distribution_name(snake)
     if package.exists():
         raise click.ClickException(f"{package} exists; remove it or choose another name")
     for path, text in package_files(snake).items():
@@ -53,14 +70,50 @@ def snake_case(name: str) -> str:
     return re.sub(r"[-. ]+", "_", separated).lower()
 
 
+def name_problem(snake: str) -> str:
+    """Return what is wrong with a name in snake case, or an empty string.
+
+    It becomes the name of a distribution, a module, a class and an entry point,
+    each with rules of its own.
+    """
+    if len(snake) > LONGEST_NAME:
+        return f"must have {LONGEST_NAME} characters at most"
+    if not _NAME.fullmatch(snake):
+        return "must be words of ASCII letters and digits, the first beginning with a letter"
+    if keyword.iskeyword(snake) or class_name(snake) in _CLASSES:
+        return "must not be a word of Python or of the package's own module"
+    return "must not be a name of onstage itself" if snake in RESERVED else ""
+
+
+def _owner(snake: str) -> str:
+    """Return the distribution that has the name, the class or the package already."""
+    for plugin in _discovery.installed():
+        if snake == plugin.name or class_name(snake) == plugin.attribute:
+            return plugin.distribution
+    try:
+        return metadata.distribution(distribution_name(snake)).name
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def distribution_name(snake: str) -> str:
+    """Return ``onstage-my-callback`` for ``my_callback``."""
+    return f"onstage-{snake.replace('_', '-')}"
+
+
+def class_name(snake: str) -> str:
+    """Return ``MyCallback`` for ``my_callback``."""
+    return "".join(word.capitalize() for word in snake.split("_"))
+
+
 def package_files(snake: str) -> dict[str, str]:
     """Return path and text of every file of a package."""
     core = Version(onstage.__version__)
     words = {
         "NAME": snake,
-        "CLASS": "".join(word.capitalize() for word in snake.split("_")),
+        "CLASS": class_name(snake),
         "MODULE": f"onstage_{snake}",
-        "DISTRIBUTION": f"onstage-{snake.replace('_', '-')}",
+        "DISTRIBUTION": distribution_name(snake),
         "CORE": f"onstage-core>={core.major}.{core.minor},<{core.major}.{core.minor + 1}",
     }
     files = {

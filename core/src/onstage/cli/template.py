@@ -25,6 +25,7 @@ packages = ["src/@MODULE@"]
 [tool.pytest.ini_options]
 pythonpath = ["src"]
 testpaths = ["tests"]
+python_classes = [] # tests are functions; a callback's name may begin with Test
 """
 
 README = """\
