@@ -221,3 +221,26 @@ def test_a_pushed_training_is_resumed_where_its_state_was_taken():
     assert state["model"] is None
     assert second.count == 2
     assert resumed.history.history == {"loss": [2.0]}
+
+
+def test_an_epoch_whose_validation_was_saved_ends_with_its_metrics():
+    run = Run(FakeModel(), [], epochs=2).open()
+    run.begin("train_batch", 0)
+    run.end("train_batch", {"loss": 3.0}, samples=1)
+    run.begin("test")
+    run.end("test", {"loss": 4.0})
+    assert run.epoch_open
+    assert not run.batch_open
+    state = run.state_dict(model=False)
+    run.close(RuntimeError("killed"))
+
+    resumed = Run(FakeModel(), [], epochs=2).open()
+    resumed.load_state_dict(state)
+    resumed.begin("epoch", 0)
+    resumed.end("epoch")
+    resumed.begin("train_batch", 0)
+    resumed.end("train_batch", {"loss": 1.0}, samples=1)
+    resumed.end("epoch")
+    resumed.close()
+
+    assert resumed.history.history == {"loss": [3.0, 1.0], "val_loss": [4.0]}

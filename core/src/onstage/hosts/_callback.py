@@ -126,6 +126,8 @@ class HostCallback:
     ) -> bool:
         """End a stage of the training; see `onstage.Run.end`.
 
+        An epoch that was not begun is begun first.
+
         Returns
         -------
         bool
@@ -135,6 +137,8 @@ class HostCallback:
         if run is None:
             return True
         try:
+            if stage == "epoch" and not run.epoch_open:  # resumed where only the end was left
+                run.begin("epoch")
             run.end(stage, logs, samples=samples, running=running)
             if stage == "train_batch":
                 run.stop_reason = run.model.agree_on_stop() or run.stop_reason

@@ -55,6 +55,11 @@ class RunControls:
         return self._lifecycle.is_training
 
     @property
+    def epoch_open(self) -> bool:
+        """Whether the run is between on_epoch_begin and the end of on_epoch_end."""
+        return self._lifecycle.epoch_open
+
+    @property
     def batch_open(self) -> bool:
         """Whether a training batch is open; `state_dict` cannot be called then."""
         return self._lifecycle.batch_open

@@ -117,7 +117,8 @@ class RunLifecycle:
         """Fire on_epoch_begin."""
         self._run.epoch = epoch
         self.epoch_open = True
-        self.epoch_logs = {}
+        resumed = self._resume if self.resumes_here else None
+        self.epoch_logs = {} if resumed is None else dict(resumed.get("logs", {}))
         self._train_loop = None
         self._offer_gradients()
         self._run.bus.fire("on_epoch_begin", epoch, {}, self._run)
@@ -202,7 +203,7 @@ class RunLifecycle:
             loop.batch = earlier.batch
             if isinstance(earlier.accumulator, RunningMeans) and isinstance(loop.accumulator, RunningMeans):
                 loop.accumulator = earlier.accumulator
-        elif self._resume is not None and self._resume["epoch"] == self._run.epoch:
+        elif self._resume is not None and self.resumes_here:
             state, self._resume = self._resume, None
             loop.resume(state)
 
@@ -231,6 +232,11 @@ class RunLifecycle:
     # -- resume
 
     @property
+    def resumes_here(self) -> bool:
+        """Whether the open epoch is that of a loaded state, and no batch was opened since."""
+        return self._resume is not None and self._resume["epoch"] == self._run.epoch
+
+    @property
     def batch_open(self) -> bool:
         """Whether a training batch is open."""
         return self._train_loop is not None and self._train_loop.is_open
@@ -245,6 +251,7 @@ class RunLifecycle:
             "epoch": run.initial_epoch if run.epoch is None else run.epoch + (not in_epoch),
             "batch": loop.batch + 1 if loop and in_epoch else 0,
             "accumulator": loop.accumulator.state_dict() if loop and in_epoch else None,
+            "logs": read_scalars(self.epoch_logs) if in_epoch else {},
             "data": loop.data.state_dict() if loop and hasattr(loop.data, "state_dict") else None,
             **_saved_state.of_run(run, model=model),
         }

@@ -95,6 +95,8 @@ class PushedStages:
         lifecycle, interruption = self._lifecycle, self._run.interruption
         if not lifecycle.epoch_open:
             raise _not_open("epoch")
+        if lifecycle.resumes_here:
+            self._begin_stage("train")  # with the metrics of the batches before the state was saved
         lifecycle.close_loops()
         lifecycle.epoch_logs.update(logs)
         lifecycle.close_epoch()
