@@ -87,6 +87,33 @@ def test_a_wrapper_without_a_yield_is_refused():
     assert "Wraps.on_epoch_end must yield once, got no yield" in refused(Wraps())
 
 
+def test_a_method_that_overrides_a_wrapper_without_being_one_is_refused_with_the_remedy():
+    calls = []
+
+    class Around:
+        @hookimpl(wrapper=True)
+        def on_epoch_end(self, epoch, logs=None):
+            calls.append("in")
+            return (yield)
+
+    class Forwards(Around):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+
+    class Wraps(Around):
+        @hookimpl(wrapper=True)
+        def on_epoch_end(self, epoch, logs=None):
+            calls.append("outer")
+            return (yield from super().on_epoch_end(epoch, logs))
+
+    Bus([Wraps()]).fire("on_epoch_end", 0, {}, None)
+
+    assert calls == ["outer", "in"]
+    message = refused(Forwards())
+    assert "Forwards.on_epoch_end must be a wrapper, as the method that it overrides" in message
+    assert "return (yield from super().on_epoch_end(…))" in message
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     {

@@ -234,7 +234,18 @@ def _adapter(
         raise TypeError(
             f"{label}.{name} must {must}, got {got}; only wrappers yield: @hookimpl(wrapper=True)"
         )
+    if not is_wrapper and _overrides_wrapper(plugin, name):
+        raise TypeError(
+            f"{label}.{name} must be a wrapper, as the method that it overrides, got none; mark it with "
+            f"@hookimpl(wrapper=True), and call it by: return (yield from super().{name}(…))"
+        )
     return _arguments.adapt(impl, stage, bus.argnames(stage), f"{label}.{name}")
+
+
+def _overrides_wrapper(plugin: object, name: str) -> bool:
+    """Return whether a base class has a wrapper of this name, whose call by super() would do nothing."""
+    marks = [_marks(vars(base).get(name)) for base in type(plugin).__mro__]
+    return any(each.get("wrapper") or each.get("hookwrapper") for each in marks)
 
 
 def class_name(plugin: object) -> str:
