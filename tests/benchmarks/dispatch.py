@@ -39,10 +39,10 @@ def compiled(run, logs):
 
     def work():
         for batch in range(PAIRS):
-            emit = stages.batch_begin
+            emit = stages.on_train_batch_begin
             if emit is not None:
                 emit(batch, logs, run)
-            emit = stages.batch_end
+            emit = stages.on_train_batch_end
             if emit is not None:
                 emit(batch, logs, run)
 
