@@ -125,7 +125,7 @@ class Callback:
         self.params = params
 
     def set_run(self, run: RunContext | None) -> None:
-        """Set the run; called before any stage."""
+        """Set the run, before any stage; None, or the run around it, when it is over."""
         self.run = run
 
     def stop(self, reason: str) -> None:

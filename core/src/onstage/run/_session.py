@@ -128,6 +128,7 @@ class Run(DrivenRun):
         self._signal_handlers = None
         self._around: Run | None = None
         self._stops_around = False
+        self._earlier_runs: list[tuple[Any, Any]] = []
 
     # -- open and close
 
@@ -150,13 +151,8 @@ class Run(DrivenRun):
             self._enter_flags()
             _requirements.check(self.bus, self.model)
             for _, plugin in self.bus.plugins():
-                for setter, value in (
-                    ("set_model", self.model),
-                    ("set_params", self.params),
-                    ("set_run", self),
-                ):
-                    if hasattr(plugin, setter):
-                        getattr(plugin, setter)(value)
+                self._earlier_runs.append((plugin, getattr(plugin, "run", None)))
+                self._join(plugin)
         except BaseException as error:
             self._end(error)
             raise
@@ -203,8 +199,23 @@ class Run(DrivenRun):
                 raise failed
         finally:
             self._leave_flags()
+            self._return_plugins()
             if self._signal_handlers is not None:
                 self._signal_handlers.close()
+
+    def _join(self, plugin: object) -> None:
+        for setter, value in (("set_model", self.model), ("set_params", self.params), ("set_run", self)):
+            if hasattr(plugin, setter):
+                getattr(plugin, setter)(value)
+
+    def _return_plugins(self) -> None:
+        """Return the callbacks to the run around this one, or to none."""
+        for plugin, earlier in self._earlier_runs:
+            if isinstance(earlier, Run) and not earlier._over:
+                earlier._join(plugin)
+            elif hasattr(plugin, "set_run"):
+                plugin.set_run(None)
+        self._earlier_runs.clear()
 
     def _enter_flags(self) -> None:
         """Withdraw a stop of an earlier run, and keep that of a run around this one."""
