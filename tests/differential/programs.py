@@ -156,12 +156,20 @@ def _loss(draw: Draw, target: str) -> tuple[str | Make, str]:
         ("mse", draw.one("linear", "tanh", "sigmoid")),
         ("mean_absolute_error", draw.one("linear", "softplus")),
         (Make("losses", "Huber", {"delta": draw.one(0.3, 1.0)}), "linear"),
+        (draw.one("log_cosh", "cosine_similarity"), draw.one("linear", "tanh")),
     ]
+    shares: list[tuple[str | Make, str]] = [("kl_divergence", "softmax"), ("categorical_hinge", "softmax")]
+    counts: list[tuple[str | Make, str]] = [("poisson", "softplus"), ("msle", "sigmoid")]
     choices = {
         "real": elements,
         "binary": [*elements, ("hinge", "tanh"), *entropy("Binary", "sigmoid", **smooth)],
-        "several": [*elements, ("hinge", "linear"), *entropy("Binary", "sigmoid", **smooth)],
-        "one hot": [*elements[:1], *entropy("Categorical", "softmax", **smooth)],
+        "several": [
+            *elements,
+            *counts,
+            (draw.one("hinge", "squared_hinge"), "linear"),
+            *entropy("Binary", "sigmoid", **smooth),
+        ],
+        "one hot": [*elements[:1], *shares, *entropy("Categorical", "softmax", **smooth)],
         "classes": entropy("Sparse", "softmax"),
         "classes in columns": entropy("Sparse", "softmax"),
     }[target]
@@ -205,6 +213,7 @@ def _metrics(draw: Draw, target: str, probabilities: bool, steps: tuple[int, ...
         return Make("metrics", kind, options)
 
     elements = ["mse", "mae", metric("RootMeanSquaredError"), metric("MeanSquaredError", name="mine")]
+    elements += [] if steps else [metric("R2Score"), metric("CosineSimilarity"), "msle"]
     if target == "real":
         return draw.some(*elements)
     if steps:

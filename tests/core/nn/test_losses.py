@@ -17,6 +17,18 @@ ONE_HOT = np.array([[0, 1, 0], [1, 0, 0]])
         ("mse", [[0.0, 2.0]], [[1.0, 4.0]], (1 + 4) / 2),
         ("mae", [[0.0, 2.0]], [[1.0, 4.0]], (1 + 2) / 2),
         (losses.Huber(1.0), [[0.0, 0.0]], [[0.5, 3.0]], (0.125 + 2.5) / 2),
+        ("mape", [[2.0, -4.0]], [[3.0, -4.0]], 100 * (1 / 2 + 0) / 2),
+        ("msle", [[0.0, math.e - 1]], [[math.e**2 - 1, 0.0]], (4 + 1) / 2),
+        ("msle", [[math.e - 1]], [[-5.0]], 1.0),
+        ("poisson", [[2.0, 1.0]], [[math.e, 1.0]], (math.e - 2 + 1) / 2),
+        ("log_cosh", [[0.0, 0.0]], [[1.0, -1000.0]], (math.log(math.cosh(1)) + 1000 - math.log(2)) / 2),
+        ("squared_hinge", [[1.0, -1.0]], [[-1.0, -2.0]], 4 / 2),
+        ("squared_hinge", [[1.0, 0.0]], [[0.5, 0.5]], (0.25 + 2.25) / 2),
+        ("categorical_hinge", [[0.0, 1.0, 0.0]], [[0.5, 0.2, 0.3]], 1 + 0.5 - 0.2),
+        ("categorical_hinge", [[0.0, 1.0]], [[0.5, 2.0]], 0.0),
+        ("cosine_similarity", [[3.0, 4.0]], [[4.0, 3.0]], -24 / 25),
+        ("cosine_similarity", [[3.0, 4.0]], [[0.0, 0.0]], 0.0),
+        ("kld", [[0.5, 0.5]], [[0.25, 0.75]], 0.5 * math.log(2) + 0.5 * math.log(2 / 3)),
         (losses.Huber(2.0), [[0.0, 0.0]], [[0.5, 3.0]], (0.125 + 4.0) / 2),
         ("hinge", [[-1.0, 1.0]], [[0.5, 0.25]], (1.5 + 0.75) / 2),
         ("hinge", [[0.0, 1.0]], [[0.5, 0.25]], (1.5 + 0.75) / 2),
@@ -237,3 +249,34 @@ def test_nan_is_not_taken_for_a_logit():
     model.compile("sgd", "binary_crossentropy")
 
     assert np.isnan(model.test_on_batch(np.array([[np.nan]]), np.array([[1.0]])))
+
+
+def test_a_loss_function_returns_the_loss_of_each_sample():
+    assert losses.mse([[0.0, 2.0], [1.0, 1.0]], [[1.0, 4.0], [1.0, 1.0]]).tolist() == [2.5, 0.0]
+    assert losses.huber([[0.0]], [[3.0]], delta=2.0).tolist() == [4.0]
+    assert losses.kl_divergence([[[1.0, 0.0]] * 3], [[[0.5, 0.5]] * 3]).shape == (1, 3)
+    assert losses.binary_crossentropy([[1.0]], [[0.0]], from_logits=True) == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("function", [losses.mse, losses.cosine_similarity, losses.hinge])
+def test_a_loss_function_passed_to_compile_stands_for_its_class(function):
+    assert losses.get(function).name == function.__name__
+    assert not isinstance(losses.get(function), losses.FunctionLoss)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("MAPE", losses.MeanAbsolutePercentageError),
+        ("msle", losses.MeanSquaredLogarithmicError),
+        ("KLD", losses.KLDivergence),
+        ("kl_divergence", losses.KLDivergence),
+        ("kullback_leibler_divergence", losses.KLDivergence),
+        ("logcosh", losses.LogCosh),
+        ("log_cosh", losses.LogCosh),
+        ("CosineSimilarity", losses.CosineSimilarity),
+        ("poisson", losses.Poisson),
+    ],
+)
+def test_losses_have_the_names_of_keras(name, kind):
+    assert type(losses.get(name)) is kind

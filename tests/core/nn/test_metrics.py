@@ -205,11 +205,16 @@ EVERY = {
         metrics.MeanAbsoluteError(),
         metrics.RootMeanSquaredError(),
         metrics.get("binary_crossentropy"),
+        metrics.BinaryCrossentropy(label_smoothing=0.1),
+        metrics.SquaredHinge(),
+        metrics.Poisson(),
+        metrics.R2Score(),
     ],
     "sparse": [
         metrics.SparseCategoricalAccuracy(),
         metrics.SparseTopKCategoricalAccuracy(2),
         metrics.get("sparse_categorical_crossentropy"),
+        metrics.SparseCategoricalCrossentropy(),
     ],
     "categorical": [
         metrics.CategoricalAccuracy(),
@@ -220,6 +225,13 @@ EVERY = {
         metrics.Precision(top_k=1),
         metrics.Recall(class_id=2),
         metrics.LossMetric("categorical_crossentropy"),
+        metrics.CategoricalCrossentropy(),
+        metrics.CosineSimilarity(),
+        metrics.KLDivergence(),
+        metrics.CategoricalHinge(),
+        metrics.LogCoshError(),
+        metrics.MeanSquaredLogarithmicError(),
+        metrics.R2Score("variance_weighted_average"),
     ],
 }
 CASES = [(kind, metric) for kind, each in EVERY.items() for metric in each]
@@ -407,7 +419,13 @@ def test_accuracy_and_crossentropy_are_resolved_by_the_shapes(
         ("auc", metrics.AUC, "max"),
         ("precision", metrics.Precision, "max"),
         ("f1_score", metrics.F1Score, "max"),
-        ("hinge", metrics.LossMetric, "min"),
+        ("hinge", metrics.Hinge, "min"),
+        ("msle", metrics.MeanSquaredLogarithmicError, "min"),
+        ("MAPE", metrics.MeanAbsolutePercentageError, "min"),
+        ("cosine_similarity", metrics.CosineSimilarity, "max"),
+        ("r2_score", metrics.R2Score, "max"),
+        ("kld", metrics.LossMetric, "min"),
+        ("log_cosh", metrics.LossMetric, "min"),
         ("huber", metrics.LossMetric, "min"),
         ("bce", metrics.LossMetric, "min"),
         ("sparse_categorical_crossentropy", metrics.LossMetric, "min"),
@@ -418,6 +436,34 @@ def test_the_name_passed_is_used_in_the_logs(name, kind, direction):
 
     assert type(metric) is kind
     assert (metric.name, metric.direction) == (name, direction)
+
+
+def test_r2_is_the_explained_part_of_the_variance():
+    # errors 1, 0, 1; deviations from the mean 8/3 have the square sum 14/3
+    assert of(metrics.R2Score(), [[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]]) == pytest.approx(
+        1 - 2 / (14 / 3)
+    )
+    assert of(metrics.R2Score(), [1.0, 2.0, 3.0], [[2.0], [2.0], [2.0]]) == 0.0
+
+
+def test_r2_averages_outputs_alike_or_by_their_variance():
+    y_true, y_pred = [[0.0, 0.0], [2.0, 4.0]], [[0.0, 1.0], [2.0, 4.0]]
+
+    # The variations are 2 and 8, the scores 1 and 1 - 1/8.
+    assert of(metrics.R2Score(), y_true, y_pred) == pytest.approx(1 - 1 / 16)
+    assert of(metrics.R2Score("variance_weighted_average"), y_true, y_pred) == pytest.approx((2 + 7) / 10)
+
+
+def test_r2_of_equal_targets_is_zero():
+    assert of(metrics.R2Score(), [[1.0], [1.0]], [[1.0], [3.0]]) == 0.0
+    assert of(metrics.R2Score("variance_weighted_average"), [[1.0], [1.0]], [[1.0], [3.0]]) == 0.0
+
+
+def test_a_loss_function_is_the_metric_of_its_loss():
+    metric = metrics.get(losses.mape)
+
+    assert of(metric, [[2.0]], [[3.0]]) == pytest.approx(50.0)
+    assert (metric.name, metric.direction) == ("mean_absolute_percentage_error", "min")
 
 
 def test_a_loss_is_a_metric():
@@ -445,6 +491,13 @@ def test_classes_and_instances_are_accepted():
             lambda: metrics.get("f1_score", output_shape=(None, 2, 2)),
             ValueError,
             r"f1_score must be given outputs",
+        ),
+        (lambda: metrics.R2Score().new_state(), ValueError, "must be built before its state is made"),
+        (lambda: metrics.R2Score(None), ValueError, "class_aggregation must be one of 'uniform_average'"),
+        (
+            lambda: metrics.get("r2_score", output_shape=(None, 2, 2)),
+            ValueError,
+            r"r2_score must be given outputs of shape \(n, outputs\)",
         ),
         (lambda: metrics.F1Score().new_state(), ValueError, "must be built before its state is made"),
         (lambda: metrics.F1Score(average=None), ValueError, "average must be one of 'macro', .*, got None"),

@@ -122,8 +122,8 @@ class NumpyMetricAccumulator:
 
 
 def _bind_update(metric: Metric) -> Callable[[Any, Array, Array, Array | None, SampleLosses], None]:
-    # The exact class: a subclass may compute its values differently.
-    if type(metric) is LossMetric:
+    # A subclass may compute its values differently.
+    if isinstance(metric, LossMetric) and type(metric).values is LossMetric.values:
         return lambda state, y_true, y_pred, weights, sample_losses: metric.add_values(
             state, sample_losses(metric.loss, y_true), weights
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -97,6 +97,21 @@ class Loss:
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """Return the mean over the samples, ``sum(weight * loss) / n``."""
+        values = self.sample_losses(y_true, y_pred)
+        if sample_weight is not None:
+            values = to_channels_first(
+                to_channels_first(values) * to_channels_first(np.asarray(sample_weight))
+            )
+        return float(values.mean())
+
+    def sample_losses(self, y_true: Any, y_pred: Any) -> Array:
+        """Return each sample's loss, of the shape of `y_pred` without the last axis.
+
+        Raises
+        ------
+        ValueError
+            If `y_true` doesn't fit, or holds values that make a loss NaN.
+        """
         predictions = np.asarray(y_pred)
         if predictions.dtype.kind != "f":
             predictions = predictions.astype(np.float32)
@@ -104,15 +119,9 @@ class Loss:
         self.check_target(target.shape[1:], predictions.shape[1:])
         bound = self.bind(np.array(to_channels_first(predictions), order="C"), None, target.shape)
         bound.forward(target)
-        values = (
-            bound.values
-            if sample_weight is None
-            else bound.values * to_channels_first(np.asarray(sample_weight))
-        )
-        mean = float(values.mean())
-        if math.isnan(mean):
+        if math.isnan(float(bound.values.mean())):
             bound.check(target)
-        return mean
+        return to_channels_first(bound.values)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -120,10 +129,13 @@ class Loss:
 
 
 class ElementLoss(Loss):
-    """A mean of elementwise losses over the last axis.
+    """A mean, or a sum, of elementwise losses over the last axis.
 
     To write one, subclass it and define `element`.
     """
+
+    averages: ClassVar[bool] = True
+    """Whether the elements are averaged; otherwise they are added up."""
 
     def element(self, target: Array, predictions: Array, values: Array, slopes: Array) -> None:
         """Write each element's loss and its derivative by the prediction."""
@@ -136,17 +148,21 @@ class ElementLoss(Loss):
         def element(y: Array, values: Array, slopes: Array) -> None:
             self.element(take(y), predictions, values, slopes)
 
-        return bind_elements(predictions, element)
+        return bind_elements(predictions, element, averages=self.averages)
 
 
 def bind_elements(
-    predictions: Array, element: Callable[[Array, Array, Array], None], skips_last: bool = False
+    predictions: Array,
+    element: Callable[[Array, Array, Array], None],
+    skips_last: bool = False,
+    averages: bool = True,
 ) -> BoundLoss:
-    """Bind a function of ``(y, values, slopes)`` to a plan: means over axis 0."""
+    """Bind a function of ``(y, values, slopes)`` to a plan: means, or sums, over axis 0."""
     elements, slopes = np.empty_like(predictions), np.empty_like(predictions)
     values = np.empty(predictions.shape[1:], predictions.dtype)
-    share = np.array(1 / predictions.shape[0], predictions.dtype)
-    factor = np.array(1 / predictions.size, predictions.dtype)
+    terms = predictions.shape[0] if averages else 1
+    share = np.array(1 / terms, predictions.dtype)
+    factor = np.array(1 / (values.size * terms), predictions.dtype)
 
     def forward(y: Array) -> None:
         element(y, elements, slopes)

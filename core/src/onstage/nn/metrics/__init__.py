@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import FunctionType
 
 from onstage.nn import losses, serialization
+from onstage.nn.losses.per_sample import CLASSES
 from onstage.nn.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -18,6 +20,21 @@ from onstage.nn.metrics.base import MeanMetric, MeanMetricWrapper, Metric
 from onstage.nn.metrics.confusion import Precision, Recall
 from onstage.nn.metrics.f1 import F1Score
 from onstage.nn.metrics.loss import LossMetric
+from onstage.nn.metrics.of_losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsolutePercentageError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+)
+from onstage.nn.metrics.r2 import R2Score
 from onstage.nn.metrics.regression import MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
 from onstage.nn.target_shapes import TargetKind, target_kind
 
@@ -26,19 +43,32 @@ __all__ = [
     "BY_SHAPE",
     "Accuracy",
     "BinaryAccuracy",
+    "BinaryCrossentropy",
     "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
     "F1Score",
+    "Hinge",
+    "KLDivergence",
+    "LogCoshError",
     "LossMetric",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
     "MeanMetric",
     "MeanMetricWrapper",
     "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
     "Metric",
+    "Poisson",
     "Precision",
+    "R2Score",
     "Recall",
     "RootMeanSquaredError",
     "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy",
+    "SquaredHinge",
     "TopKCategoricalAccuracy",
     "get",
 ]
@@ -47,15 +77,25 @@ _METRICS: dict[str, type[Metric]] = serialization.by_name(
     [
         *(Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy),
         *(TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy, AUC, F1Score, Precision, Recall),
-        *(MeanSquaredError, MeanAbsoluteError, RootMeanSquaredError),
+        *(MeanSquaredError, MeanAbsoluteError, RootMeanSquaredError, MeanAbsolutePercentageError),
+        *(MeanSquaredLogarithmicError, LogCoshError, Poisson, KLDivergence, CosineSimilarity, R2Score),
+        *(Hinge, SquaredHinge, CategoricalHinge),
     ],
     mse=MeanSquaredError,
     MSE=MeanSquaredError,
     mae=MeanAbsoluteError,
     MAE=MeanAbsoluteError,
+    mape=MeanAbsolutePercentageError,
+    MAPE=MeanAbsolutePercentageError,
+    msle=MeanSquaredLogarithmicError,
+    MSLE=MeanSquaredLogarithmicError,
+    logcosh=LogCoshError,
 )
-# LossMetric has no name of its own; only a saved configuration, with its loss.
-_CONFIGURED: dict[str, type[Metric]] = {**_METRICS, "LossMetric": LossMetric}
+# As names, LossMetric has none, and those of the cross-entropies stand for the losses.
+_CONFIGURED: dict[str, type[Metric]] = _METRICS | {
+    each.__name__: each
+    for each in (LossMetric, BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy)
+}
 # A loss's name is a metric too, unless a metric has that name.
 _NAMES: dict[str, type[Metric] | type[losses.Loss]] = {**losses.TABLE, **_METRICS}
 
@@ -113,6 +153,8 @@ def _resolve(
         return identifier
     if isinstance(identifier, losses.Loss):
         return LossMetric(identifier)
+    if isinstance(identifier, FunctionType) and identifier in CLASSES:
+        return LossMetric(CLASSES[identifier](), name=identifier.__name__)
     if callable(identifier) and not isinstance(identifier, type):
         return MeanMetricWrapper(identifier)
     if not isinstance(identifier, str):

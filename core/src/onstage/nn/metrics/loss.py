@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from onstage.model import Array
+from onstage.model import Array, Direction
 from onstage.nn import losses, serialization
 from onstage.nn.execution.ops import to_channels_first
 from onstage.nn.metrics.base import MeanMetric
@@ -30,7 +30,7 @@ class LossMetric(MeanMetric):
         Name in the logs; the loss's name by default.
     """
 
-    direction = "min"
+    direction: Direction | None = "min"
 
     def __init__(self, loss: object, name: str | None = None) -> None:
         self.loss = losses.get(loss)
