@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onstage.nn import layers as nn_layers
 from onstage.nn.layers import (
     Activation,
     AveragePooling1D,
@@ -441,3 +442,15 @@ def test_an_error_names_a_custom_layer_whose_backward_returns_nothing():
 
     with pytest.raises(ValueError, match=r"backward of the layer 'forgets' must return .* got None"):
         model.train_on_batch(normal(2, 3), normal(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("short", "layer"),
+    [
+        ("MaxPool1D", MaxPooling1D),
+        ("AvgPool2D", AveragePooling2D),
+        ("GlobalAvgPool1D", GlobalAveragePooling1D),
+    ],
+)
+def test_layers_have_the_short_names_of_keras(short, layer):
+    assert getattr(nn_layers, short) is layer

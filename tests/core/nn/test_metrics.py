@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onstage import load_model
 from onstage.nn import losses, metrics
+from onstage.nn.layers import Dense
+from onstage.nn.sequential import Sequential
 from onstage.nn.target_shapes import target_kind
 
 
@@ -464,6 +467,18 @@ def test_a_loss_function_is_the_metric_of_its_loss():
 
     assert of(metric, [[2.0]], [[3.0]]) == pytest.approx(50.0)
     assert (metric.name, metric.direction) == ("mean_absolute_percentage_error", "min")
+
+
+def test_loss_functions_of_a_compiled_model_are_saved_with_it(tmp_path):
+    model = Sequential([Dense(2)], seed=0)
+    model.compile("sgd", losses.log_cosh, [losses.cosine_similarity])
+    expected = model.train_on_batch(np.ones((3, 2)), np.ones((3, 2)), return_dict=True)
+    model.save(tmp_path / "model")
+
+    loaded = load_model(tmp_path / "model")
+
+    assert list(expected) == list(loaded.metrics_names) == ["loss", "cosine_similarity"]
+    assert loaded.metric_directions()["cosine_similarity"] == "min"
 
 
 def test_a_loss_is_a_metric():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from onstage.data import PyDataset as PyDataset
+from onstage.data import Sequence as Sequence
 from onstage.keras import _names
 from onstage.keras._progbar import Progbar as Progbar
 from onstage.keras.saving import CustomObjectScope as CustomObjectScope
@@ -23,6 +25,8 @@ from onstage.validation import validate_int
 __all__ = [
     "CustomObjectScope",
     "Progbar",
+    "PyDataset",
+    "Sequence",
     "custom_object_scope",
     "get_custom_objects",
     "get_registered_name",

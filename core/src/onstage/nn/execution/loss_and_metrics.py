@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import FunctionType
 
 from onstage.metric_names import OwnName, log_names
 from onstage.model import Direction
@@ -71,8 +72,12 @@ def _validate_metrics(name: str, given: Sequence[object] | None) -> list[object]
         return []
     if not isinstance(given, (list, tuple)):
         raise TypeError(f"{name} must be a list, such as ['accuracy'], got {given!r}")
-    for each in given:
-        if isinstance(each, str) and each.lower() in metrics.BY_SHAPE:
-            continue
-        metrics.get(each)  # raises at once if the name is unknown
-    return list(given)
+    return [_validate_metric(each) for each in given]
+
+
+def _validate_metric(given: object) -> object:
+    if isinstance(given, str) and given.lower() in metrics.BY_SHAPE:
+        return given
+    metric = metrics.get(given)  # raises at once if the name is unknown
+    # A function of `losses` is saved as the metric it stands for.
+    return metric if isinstance(metric, metrics.LossMetric) and isinstance(given, FunctionType) else given

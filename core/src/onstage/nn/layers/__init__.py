@@ -20,10 +20,18 @@ from onstage.nn.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPoo
 from onstage.nn.layers.reshape import Flatten, Reshape
 from onstage.nn.layers.variable import Variable
 
+# Keras's short names.
+MaxPool1D, MaxPool2D = MaxPooling1D, MaxPooling2D
+AvgPool1D, AvgPool2D = AveragePooling1D, AveragePooling2D
+GlobalMaxPool1D, GlobalMaxPool2D = GlobalMaxPooling1D, GlobalMaxPooling2D
+GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
+
 __all__ = [
     "Activation",
     "AveragePooling1D",
     "AveragePooling2D",
+    "AvgPool1D",
+    "AvgPool2D",
     "BatchNormalization",
     "Conv1D",
     "Conv2D",
@@ -33,11 +41,17 @@ __all__ = [
     "Flatten",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "Input",
     "Layer",
     "LayerNormalization",
+    "MaxPool1D",
+    "MaxPool2D",
     "MaxPooling1D",
     "MaxPooling2D",
     "Reshape",
