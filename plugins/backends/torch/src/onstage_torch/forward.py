@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from onstage_torch.metrics.accumulator import TorchMetricAccumulator
 from onstage_torch.pytree import array_view, map_leaves, sample_count, to_array
 from onstage_torch.state import check_weights, copy_weights
 from onstage_torch.train_mode import TrainMode
+
+Step: TypeAlias = Callable[[Any, Any, Any], Any]
+"""``step(module, x, y)`` returns a loss, or ``(loss, outputs)``."""
 
 
 class Forward:
@@ -29,6 +33,11 @@ class Forward:
         Device of the module.
     amp
         Type of mixed precision; None for none.
+    step
+        Computes loss and outputs in place of the module's call and the loss;
+        see `TorchModel`.
+    labels
+        Key of the targets in inputs that are dicts; None if they are beside.
 
     Attributes
     ----------
@@ -41,11 +50,19 @@ class Forward:
     """
 
     def __init__(
-        self, module: nn.Module, loss: Loss | None, device: torch.device, amp: torch.dtype | None
+        self,
+        module: nn.Module,
+        loss: Loss | None,
+        device: torch.device,
+        amp: torch.dtype | None,
+        step: Step | None = None,
+        labels: str | None = None,
     ) -> None:
         self._module = module
         self._loss = loss
         self._amp = amp
+        self._step = step
+        self._labels = labels
         if loss is not None:
             loss.to(device)
         self.mode = TrainMode(module)
@@ -67,12 +84,54 @@ class Forward:
             Whether the divisor is needed, see `Loss.with_divisor`; otherwise it
             is `samples`.
         """
+        if self._step is not None:
+            return *self._call_step(self._step, network, x, y, weights), samples
         if self._amp is None:
             outputs = network(x) if type(x) is Tensor else call_module(network, x)
             return outputs, *self._compute_loss(outputs, y, weights, samples, with_divisor)
         with torch.autocast(self.to_device.device.type, self._amp):
             outputs = call_module(network, x)
             return outputs, *self._compute_loss(outputs, y, weights, samples, with_divisor)
+
+    def _call_step(
+        self, step: Step, network: Any, x: Any, y: Any, weights: Tensor | None
+    ) -> tuple[Any, Tensor]:
+        """Return outputs and loss of the user's own step."""
+        if weights is not None:
+            raise ValueError("sample_weight must be None with a step, which computes its own loss")
+        with torch.autocast(self.to_device.device.type, self._amp, self._amp is not None):
+            result = step(network, x, y)
+        loss, outputs = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+        if not isinstance(loss, Tensor):
+            raise TypeError(
+                f"step must return a loss or (loss, outputs), the loss as a tensor, got {type(loss).__name__}"
+            )
+        return outputs, loss.mean() if loss.dim() else loss
+
+    def unpack(self, batch: Batch) -> tuple[Any, Any, Tensor | None]:
+        """Return x, y and sample_weight of a batch, on the device.
+
+        Raises
+        ------
+        ValueError
+            If the inputs lack the key of the targets.
+        """
+        if self._labels is None:
+            return self.to_device(batch)
+        x, y, weights = batch
+        if not isinstance(x, Mapping) or self._labels not in x:
+            got = f"a dict with {list(x)}" if isinstance(x, Mapping) else type(x).__name__
+            raise ValueError(f"x must be a dict with the key labels={self._labels!r}, got {got}")
+        if y is not None:
+            raise ValueError(
+                f"y must be None, as labels={self._labels!r} takes it out of x, got a second one"
+            )
+        return self.to_device((self._without_labels(x), x[self._labels], weights))
+
+    def _without_labels(self, x: Any) -> Any:
+        if self._labels is None or not isinstance(x, Mapping):
+            return x
+        return {key: item for key, item in x.items() if key != self._labels}
 
     def _compute_loss(
         self, outputs: Any, y: Any, weights: Tensor | None, samples: int, with_divisor: bool
@@ -90,7 +149,7 @@ class Forward:
     def test(self, batch: Batch, accumulator: TorchMetricAccumulator) -> None:
         """Add a batch's metrics, computed in evaluation mode."""
         self.mode.evaluate()
-        x, y, weights = self.to_device(batch)
+        x, y, weights = self.unpack(batch)
         with torch.no_grad():
             samples = sample_count(x)
             outputs, loss, _ = self(self._module, x, y, weights, samples, with_divisor=False)
@@ -99,7 +158,7 @@ class Forward:
     def predict(self, x: Any) -> Any:
         """Return the outputs of an input as numpy arrays, computed in evaluation mode."""
         self.mode.evaluate()
-        x = self.to_device.inputs(x)
+        x = self.to_device.inputs(self._without_labels(x))
         with torch.no_grad(), torch.autocast(self.to_device.device.type, self._amp, self._amp is not None):
             outputs = call_module(self._module, x)
         return map_leaves(lambda leaf: to_array(leaf) if isinstance(leaf, Tensor) else leaf, outputs)

@@ -18,7 +18,7 @@ from onstage_torch.averaged_model import AveragedModel
 from onstage_torch.data import batches
 from onstage_torch.distributed import ProcessGroup
 from onstage_torch.ema import MovingAverage
-from onstage_torch.forward import Forward
+from onstage_torch.forward import Forward, Step
 from onstage_torch.losses import Loss
 from onstage_torch.measured_model import MeasuredModel
 from onstage_torch.metrics.accumulator import TorchMetricAccumulator
@@ -58,6 +58,14 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         class numbers leave out targets that the loss ignores. A function's one
         number for a batch is averaged by samples; if the metric is not a mean,
         pass an object with ``update``, ``compute`` and ``reset``.
+    step
+        A function ``step(module, x, y)`` that returns a loss, or ``(loss,
+        outputs)`` for the metrics, in place of the module's call and `loss`:
+        for a loss in the module's output, two views of a sample, a teacher.
+        Call `module`, which may be a wrapper, not the module itself. Backward,
+        clipping, accumulation, mixed precision and the average are done around it.
+    labels
+        Key of y in batches that are dicts; it is taken out of x.
     scheduler
         A torch learning-rate scheduler, or a function that makes one of the
         optimizer. Callbacks can't set the rate then.
@@ -115,6 +123,8 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         loss: object = None,
         metrics: Metrics = None,
         *,
+        step: Step | None = None,
+        labels: str | None = None,
         weighted_metrics: Metrics = None,
         scheduler: object = None,
         schedule_on: ScheduleOn = "epoch",
@@ -131,7 +141,9 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
     ) -> None:
         validation.validate_module(module)
         validation.check_options(schedule_on, accumulate, clip_grad_norm, ema_momentum, agree_every)
+        validation.check_step(step, labels, loss)
         precision = validation.amp_dtype(amp)
+        self._step, self._labels = step, labels
         self._loss = None if loss is None else Loss(loss)
         self._metrics = make_metrics(metrics, weighted_metrics, self._loss)
         self._group = group = ProcessGroup.of_process(device)
@@ -140,7 +152,7 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         if sync_batchnorm:
             module = group.sync_batchnorm(module)
         module.to(group.device)
-        self._forward = Forward(module, self._loss, group.device, precision)
+        self._forward = Forward(module, self._loss, group.device, precision, step, labels)
         loss_parameters = [] if self._loss is None else self._loss.parameters
         made = validation.make_optimizer(optimizer, module, loss_parameters)
         super().__init__(module, made, validation.make_scheduler(scheduler, made))
@@ -218,7 +230,15 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         """
         if mode != "predict":
             training = mode == "train"
-            validation.check_ready(self.module, self.optimizer, self._loss, batches, training=training)
+            validation.check_ready(
+                self.module,
+                self.optimizer,
+                self._loss,
+                batches,
+                training=training,
+                has_step=self._step is not None,
+                labels=self._labels,
+            )
             self._group.shard(batches, self._train.seed, training=training)
         self._forward.is_checked = False
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,20 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     if tree is None:
         return None
     if isinstance(tree, Mapping):
-        return {key: map_leaves(function, item) for key, item in tree.items()}
+        return _mapping_like(tree, {key: map_leaves(function, item) for key, item in tree.items()})
     if isinstance(tree, tuple | list):
         return _sequence_like(tree, [map_leaves(function, item) for item in tree])
     return function(tree)
+
+
+def _mapping_like(example: Any, items: dict[Any, Any]) -> Any:
+    """Return a mapping of the example's own type, whose values attributes may show too."""
+    if type(example) is dict or not isinstance(example, MutableMapping):
+        return items
+    made = copy.copy(example)
+    for key, item in items.items():
+        made[key] = item
+    return made
 
 
 def _sequence_like(example: Any, items: list[Any]) -> Any:
@@ -47,11 +58,10 @@ def detach(tree: Any) -> Any:
 
 
 def sample_count(tree: Any) -> int:
-    """Return the number of samples in a batch: the length of its first tensor."""
+    """Return the number of samples in a batch: the length of its first tensor that has axes."""
     if isinstance(tree, Tensor):
         return tree.shape[0] if tree.ndim else 1
-    first = next(tree_leaves(tree), None)
-    return 1 if first is None or not getattr(first, "ndim", 0) else len(first)
+    return next((len(leaf) for leaf in tree_leaves(tree) if getattr(leaf, "ndim", 0)), 1)
 
 
 def to_array(tensor: Tensor) -> Array:
@@ -71,6 +81,8 @@ def array_view(tensor: Tensor) -> Array:
 def concat(outputs: list[Any]) -> Any:
     """Return the outputs of all batches, joined leaf by leaf."""
     first = outputs[0]
+    if first is None:
+        return None
     if isinstance(first, Mapping):
         return {key: concat([each[key] for each in outputs]) for key in first}
     if isinstance(first, tuple | list):

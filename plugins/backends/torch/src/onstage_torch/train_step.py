@@ -76,7 +76,7 @@ class TrainStep:
         if self._group.world > 1:
             self._train_together(stepper, batch, accumulator)
             return
-        x, y, weights = forward.to_device(batch)
+        x, y, weights = forward.unpack(batch)
         samples = x.shape[0] if type(x) is Tensor else sample_count(x)
         outputs, loss, divisor = forward(
             self._network(), x, y, weights, samples, with_divisor=stepper.accumulates
@@ -92,7 +92,7 @@ class TrainStep:
         # no state of the other processes' generators.
         own = np.random.SeedSequence((self.seed, self.count, self._group.rank))
         torch.manual_seed(int(own.generate_state(1, np.uint64)[0]))
-        x, y, weights = self._forward.to_device(batch)
+        x, y, weights = self._forward.unpack(batch)
         samples = sample_count(x)
         empty = isinstance(batch, BatchShard) and batch.empty
         network = self._network()

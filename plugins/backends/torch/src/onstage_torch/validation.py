@@ -113,16 +113,28 @@ def check_ready(
     batches: Any,
     *,
     training: bool,
+    has_step: bool,
+    labels: str | None,
 ) -> None:
     """Raise ValueError if a model can't be trained, or evaluated, on the batches."""
     if training and optimizer is None:
         raise ValueError("optimizer must be given to train, got none; pass optimizer=torch.optim.Adam")
-    if loss is None:
+    if loss is None and not has_step:
         raise ValueError("loss must be given to train or evaluate, got none; pass loss='cross_entropy'")
-    if batches.x_spec is not None and batches.y_spec is None:
+    if loss is not None and not labels and batches.x_spec is not None and batches.y_spec is None:
         loss.check_targets(None)
     if training and optimizer is not None:
-        check_parameters(optimizer, module, loss.parameters)
+        check_parameters(optimizer, module, [] if loss is None else loss.parameters)
+
+
+def check_step(step: object, labels: object, loss: object) -> None:
+    """Raise TypeError or ValueError if step or labels is invalid, or a loss is given beside a step."""
+    if step is not None and not callable(step):
+        raise TypeError(f"step must be a function of (module, x, y), got {step!r}")
+    if step is not None and loss is not None:
+        raise ValueError("loss must be None with a step, which computes the loss; leave one of them out")
+    if labels is not None and not isinstance(labels, str):
+        raise TypeError(f"labels must be the key of y in batches that are dicts, got {labels!r}")
 
 
 def make_scheduler(scheduler: Any, optimizer: torch.optim.Optimizer | None) -> Any:

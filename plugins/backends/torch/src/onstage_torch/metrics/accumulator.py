@@ -98,6 +98,8 @@ class TorchMetricAccumulator:
         self._batch = (mean, self._add_metrics(outputs, targets, weights) if self._names else [])
 
     def _add_metrics(self, outputs: Any, targets: Any, weights: Tensor | None) -> list[Sum]:
+        if outputs is None:
+            raise ValueError("step must return (loss, outputs) for metrics, got a loss alone")
         if self._detaches:
             outputs = detach(outputs)
         partials: list[Sum] = []

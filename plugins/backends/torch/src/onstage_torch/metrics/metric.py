@@ -146,7 +146,8 @@ class FunctionMetric(MetricAdapter):
         values = self._given(outputs, targets)
         if not isinstance(values, Tensor):
             values = torch.as_tensor(values, dtype=torch.get_default_dtype())
-        n = sample_count(outputs)
+        values = values.detach()  # Outputs of a type of their own keep their graph.
+        n = sample_count(outputs if targets is None else targets)
         if values.dim() == 0 and weights is None:
             return values.to(kernels.accumulator_dtype(values.device)) * n, n
         if values.dim() == 0 or len(values) != n:
