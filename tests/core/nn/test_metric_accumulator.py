@@ -12,7 +12,7 @@ from onstage.nn.sequential import Sequential, load_model
 def model(metrics=("mae",), weighted_metrics=None):
     """Model with y_pred = x: weights are 1, and a rate of 0 keeps them."""
     made = Sequential([Dense(1, kernel_initializer="ones")], dtype="float64")
-    made.compile(SGD(0.0), "mse", list(metrics), weighted_metrics)
+    made.compile(SGD(0.0), "mse", list(metrics), weighted_metrics=weighted_metrics)
     made.build((None, 1))
     return made
 
@@ -110,7 +110,9 @@ def test_a_crossentropy_metric_is_computed_on_logits_like_the_loss(loss, last, y
     made = Sequential([Activation(last)], dtype="float64")
     same = losses.get(loss)
     by_shape = loss if last == "sigmoid" else "crossentropy"
-    made.compile("sgd", loss, [loss, by_shape, same], [loss, metrics.LossMetric(loss, "own")])
+    made.compile(
+        "sgd", loss, [loss, by_shape, same], weighted_metrics=[loss, metrics.LossMetric(loss, "own")]
+    )
 
     logs = made.test_on_batch(CERTAIN, y, return_dict=True)
     of_training = made.train_on_batch(CERTAIN, y, return_dict=True)

@@ -39,7 +39,9 @@ def convolutional():
         Activation("sigmoid"),
     ]
     model = Sequential(layers, seed=0, name="eyes")
-    model.compile(Adam(CosineDecay(0.01, 100)), "binary_crossentropy", ["accuracy", AUC()], ["mse"])
+    model.compile(
+        Adam(CosineDecay(0.01, 100)), "binary_crossentropy", ["accuracy", AUC()], weighted_metrics=["mse"]
+    )
     return model
 
 
