@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from onstage import Callback, Sequential, layers
+from onstage import Callback, Sequential, layers, optimizers
 from onstage.nn.layers.calling import TensorSpec
+from onstage.nn.sequential import model_from_json
 
 
 class Gain(layers.Layer):
@@ -283,3 +284,82 @@ def test_input_takes_the_arguments_of_keras():
         layers.Input((3,), batch_size=0)
     with pytest.raises(TypeError):
         layers.Input((3,), dtype="number")
+
+
+class Shift(layers.Layer):
+    def __init__(self, amount=1.0, **options):
+        super().__init__(**options)
+        self.amount = amount
+
+    def forward(self, x, training):
+        return x + self.amount
+
+    def get_config(self):
+        return {"amount": self.amount, **super().get_config()}
+
+
+def every_kind():
+    return Sequential(
+        [
+            layers.Input((6, 2)),
+            layers.Conv1D(3, 2, padding="causal", kernel_regularizer="l2", name="conv"),
+            layers.MaxPooling1D(2, strides=1),
+            layers.BatchNormalization(),
+            layers.GlobalMaxPooling1D(),
+            layers.Dropout(0.2),
+            layers.Dense(2, "softmax", trainable=False),
+        ],
+        name="every",
+        dtype="float64",
+    )
+
+
+def test_a_configuration_makes_the_same_model_with_new_weights():
+    model = every_kind()
+    x = np.ones((2, 6, 2))
+
+    twin = Sequential.from_config(model.get_config())
+    read = model_from_json(model.to_json(indent=2))
+    for each in (twin, read):
+        each.set_weights(model.get_weights())
+
+    assert twin.get_config() == read.get_config() == model.get_config()
+    assert np.array_equal(twin(x), model(x))
+    assert np.array_equal(read(x), model(x))
+    assert [each.trainable for each in read.layers] == [True] * 5 + [False]
+
+
+def test_an_unbuilt_model_has_a_configuration():
+    twin = Sequential.from_config(Sequential([layers.Dense(2)]).get_config())
+
+    assert not twin.built
+    assert twin(X).shape == (6, 2)
+
+
+def test_custom_layers_of_a_configuration_are_passed_by_name():
+    config = Sequential([layers.Input((3,)), Shift(2.0)]).get_config()
+
+    twin = Sequential.from_config(config, {"Shift": Shift})
+
+    assert np.array_equal(twin(X), X + 2)
+    with pytest.raises(ValueError, match=r"layer must be one of .*, got 'Shift'"):
+        Sequential.from_config(config)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"class_name": "Functional", "config": {}}'])
+def test_json_of_something_else_is_refused(text):
+    with pytest.raises(ValueError, match=r"text must be the result of to_json\(\) of a Sequential"):
+        model_from_json(text)
+
+
+def test_an_incomplete_configuration_is_refused():
+    with pytest.raises(ValueError, match=r"got one without \['dtype', 'input_shape', 'layers'\]"):
+        Sequential.from_config({"name": "a"})
+
+
+def test_layers_and_optimizers_are_made_from_their_configurations():
+    layer = layers.Dense.from_config(layers.Dense(3, "relu", name="a").get_config())
+    optimizer = optimizers.SGD.from_config(optimizers.SGD(0.5, momentum=0.9).get_config())
+
+    assert (layer.units, layer.name) == (3, "a")
+    assert (optimizer.learning_rate, optimizer.momentum) == (0.5, 0.9)

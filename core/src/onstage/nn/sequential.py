@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from os import PathLike
@@ -11,6 +12,7 @@ import numpy as np
 
 from onstage.model import State
 from onstage.nn import input_checks, saving
+from onstage.nn.configuration import Configuration
 from onstage.nn.execution.compiled import CompiledNetwork
 from onstage.state._tree import copy_state
 from onstage.trainer import Trainer
@@ -21,7 +23,7 @@ from onstage.trainer import Trainer
 _ignore_float_errors = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
-class Sequential(CompiledNetwork, Trainer):
+class Sequential(CompiledNetwork, Configuration, Trainer):
     """A stack of layers, each applied to the output of the one before.
 
     Parameters
@@ -207,3 +209,30 @@ def load_model(
     True
     """
     return saving.load_model(Sequential, filepath, custom_objects or {}, compile)
+
+
+def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+    """Make a model, with new weights, from the result of `Sequential.to_json`.
+
+    Parameters
+    ----------
+    custom_objects
+        Custom classes of the model, by name.
+
+    Raises
+    ------
+    ValueError
+        If the text is not such a result.
+
+    Examples
+    --------
+    >>> from onstage import Sequential
+    >>> from onstage.layers import Dense, Input
+    >>> model = Sequential([Input((4,)), Dense(3, "relu")])
+    >>> model_from_json(model.to_json()).output_shape
+    (None, 3)
+    """
+    read = json.loads(text)
+    if not isinstance(read, dict) or read.get("class_name") != "Sequential":
+        raise ValueError(f"text must be the result of to_json() of a Sequential, got {text!r:.80}")
+    return Sequential.from_config(read["config"], custom_objects)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeAlias, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, Self, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class Layer(LayerWeights):
         **unknown: object,
     ) -> None:
         if unknown:
-            self._reject(next(iter(unknown)))
+            _reject(type(self), next(iter(unknown)))
         if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(f"name must be a string or None, got {name!r}")
         self.given_name = name
@@ -160,28 +160,17 @@ class Layer(LayerWeights):
 
         def forward(x: Array) -> Array:
             values = self.forward(np.ascontiguousarray(to_channels_first(x)), context.training)
-            self._copy_result("forward", values, out)
+            _copy_result(self, "forward", values, out)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
             below = self.backward(np.ascontiguousarray(to_channels_first(gradient)))
             if x_gradient is None:
                 return gradient
-            self._copy_result("backward", below, x_gradient)
+            _copy_result(self, "backward", below, x_gradient)
             return x_gradient
 
         return [Op(out, forward, backward)]
-
-    def _copy_result(self, method: str, result: Any, into: Array) -> None:
-        """Copy the result of a user's method into a channels-first buffer."""
-        values = np.asarray(result)
-        target = to_channels_first(into)
-        if values.shape != target.shape:
-            raise ValueError(
-                f"{method} of the layer {self.name!r} must return an array of shape {target.shape}, "
-                f"got {values.shape if values.dtype != object else result!r}"
-            )
-        np.copyto(target, values, casting="same_kind")
 
     def __call__(self, x: Any, training: bool | None = None) -> Array:
         """Return the output for a batch of numbers.
@@ -220,13 +209,31 @@ class Layer(LayerWeights):
             config["input_shape"] = list(self.given_input_shape)
         return config
 
-    def _reject(self, name: str) -> None:
-        known = [each for each in self.__init__.__code__.co_varnames if each != "self"]  # type: ignore[misc]
-        known += list(LayerOptions.__annotations__)
-        raise TypeError(f"{type(self).__name__} has no argument {name!r}{did_you_mean(name, known)}")
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a layer, not built, from the result of `get_config`."""
+        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r} output_shape={self.output_shape}>"
+
+
+def _copy_result(layer: Layer, method: str, result: Any, into: Array) -> None:
+    """Copy the result of a user's method into a channels-first buffer."""
+    values = np.asarray(result)
+    target = to_channels_first(into)
+    if values.shape != target.shape:
+        raise ValueError(
+            f"{method} of the layer {layer.name!r} must return an array of shape {target.shape}, "
+            f"got {values.shape if values.dtype != object else result!r}"
+        )
+    np.copyto(target, values, casting="same_kind")
+
+
+def _reject(layer: type[Layer], name: str) -> NoReturn:
+    known = [each for each in layer.__init__.__code__.co_varnames if each != "self"]
+    known += list(LayerOptions.__annotations__)
+    raise TypeError(f"{layer.__name__} has no argument {name!r}{did_you_mean(name, known)}")
 
 
 def validate_shape(name: str, shape: object) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -103,10 +103,6 @@ class Optimizer(StatefulOptimizer):
         self._iterations = 0
         self._average: MovingAverage | None = None
         self._buffers: BlockedBuffers | None = None
-
-    def slots(self) -> Mapping[str, float]:
-        """Return the state kept for each parameter: names and initial values."""
-        return {}
 
     def constants(self, rate: float) -> tuple[float, ...]:
         """Compute the constants of one step from its learning rate."""
@@ -236,3 +232,8 @@ class Optimizer(StatefulOptimizer):
         """Return the constructor's arguments as plain values."""
         rate = self._rate if isinstance(self._rate, float) else serialization.serialize(self._rate)
         return {"learning_rate": rate} | {name: getattr(self, name) for name in Options.__annotations__}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make an optimizer from the result of `get_config`."""
+        return cls(**config)
