@@ -108,6 +108,10 @@ class Sequential(CompiledNetwork, Configuration, Trainer):
 
     # -- state
 
+    def fingerprint(self) -> State:
+        """Return loss, optimizer and metrics as plain data, to compare with those of a saved run."""
+        return {"compile": saving.model_config(self)["compile"]}
+
     def __getstate__(self) -> dict[str, Any]:
         """Omit everything bound to this object's buffers; for copy and pickle."""
         slots = None if self.optimizer is None or not self.built else self.optimizer.state_dict()

@@ -34,6 +34,7 @@ class RunControls:
     stopped_by: str | None
     interruption: Interrupted | None
     resumed: bool
+    seed: int | None = None
     _over: bool
     _lifecycle: RunLifecycle
     _signal_handlers: SignalHandlers | None

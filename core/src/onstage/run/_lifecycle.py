@@ -14,7 +14,7 @@ from onstage.context import RunContext
 from onstage.errors import Interrupted
 from onstage.logs import Logs, read_scalars
 from onstage.model import MetricAccumulator, State
-from onstage.run import _requirements, _saved_state, _setup
+from onstage.run import _fingerprint, _requirements, _saved_state, _setup
 from onstage.run._interruption import Interruption
 from onstage.run._running_means import RunningMeans
 
@@ -98,6 +98,7 @@ class RunLifecycle:
         self.fired_logs: Logs = {}
         self._resume: State | None = None
         self._is_restored = False
+        self._fingerprint: State = {}
 
     # -- the training and its epochs
 
@@ -108,6 +109,7 @@ class RunLifecycle:
             raise RuntimeError("a Run trains once; make a new one for another training")
         self._offer_gradients()
         self._began = self.is_training = True
+        self._fingerprint = _fingerprint.of_run(run)
         run.bus.fire("on_train_begin", {}, run)
         run.history.plugins = _setup.describe_plugins(run.bus.plugins())
         run.history.disabled = run.bus.disabled
@@ -199,6 +201,10 @@ class RunLifecycle:
     def _enter_training(self, loop: OpenLoop) -> None:
         earlier = self._train_loop
         self._train_loop = loop
+        if "data" not in self._fingerprint and hasattr(loop.data, "fingerprint"):
+            self._fingerprint["data"] = loop.data.fingerprint()
+            if _fingerprint.has_other_data(self._resume, self._fingerprint):
+                _setup.warn("the saved run continues with data whose first or last sample differs")
         if earlier is not None:
             loop.batch = earlier.batch
             if isinstance(earlier.accumulator, RunningMeans) and isinstance(loop.accumulator, RunningMeans):
@@ -253,6 +259,7 @@ class RunLifecycle:
             "accumulator": loop.accumulator.state_dict() if loop and in_epoch else None,
             "logs": read_scalars(self.epoch_logs) if in_epoch else {},
             "data": loop.data.state_dict() if loop and hasattr(loop.data, "state_dict") else None,
+            "fingerprint": self._fingerprint,
             **_saved_state.of_run(run, model=model),
         }
 
@@ -266,4 +273,7 @@ class RunLifecycle:
         if self._resume is None or self._is_restored or bool(self._resume["batch"]) is not in_epoch:
             return
         self._is_restored = True
-        _saved_state.restore(self._run, self._resume)
+        differences = _saved_state.restore(self._run, self._resume)
+        differences += _fingerprint.compare(self._resume.get("fingerprint"), self._fingerprint)
+        if differences:
+            _setup.warn(f"the saved run continues in a program that differs: {'; '.join(differences)}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from onstage.errors import StateError
 from onstage.model import State
-from onstage.run import _setup
+from onstage.run import _fingerprint, _setup
 from onstage.validation import validate_state
 
 
@@ -45,32 +45,44 @@ def validate(state: State) -> int:
     return int(epoch)
 
 
-def restore(run: Any, state: State) -> None:
-    """Restore model and callbacks.
+def restore(run: Any, state: State) -> list[str]:
+    """Restore model and callbacks; return texts of what differs in the callbacks.
 
     Raises
     ------
     StateError
-        If a callback cannot use its state.
+        If the model or a callback cannot use its state.
     """
     if state["model"] is not None:
-        run.model.load_state_dict(state["model"])
-    present = dict(run.bus.plugins())
-    for name, saved in state["callbacks"].items():
-        plugin: Any = present.get(name)
-        if plugin is not None:
-            _restore_plugin(name, plugin, saved)
-        # On ranks above 0 a callback may be missing because of its ``ranks``.
-        elif isinstance(saved, dict) and saved and run.rank == 0:
-            _setup.warn(f"callback {name} of the saved run is not in this one; its state is left out")
+        _load("the model", run.model, state["model"])
+    records = _setup.describe_plugins(run.bus.plugins())
+    saved = _fingerprint.valid_records(state.get("plugins"))
+    names = _fingerprint.match_callbacks(saved, records)
+    left = dict(state["callbacks"])
+    with_state = [one for one in saved if isinstance(left.get(one["name"]), dict) and left[one["name"]]]
+    for name, plugin in run.bus.plugins():
+        earlier = names.get(name, name)
+        # A new callback has the name of another one, if that was matched to a third.
+        if earlier in left and (name in names or earlier not in names.values()):
+            _load(f"callback {name}", plugin, left.pop(earlier))
+    differences = list(_fingerprint.describe_differences(with_state, records, names))
+    if run.rank == 0:  # on ranks above 0 a callback may be missing because of its ``ranks``
+        differences += [
+            f"callback {name} of the saved run is not in this one, its state is left out"
+            for name, saved_state in left.items()
+            if isinstance(saved_state, dict) and saved_state
+        ]
+    return differences
 
 
-def _restore_plugin(name: str, plugin: Any, saved: State) -> None:
+def _load(who: str, owner: Any, saved: State) -> None:
     try:
-        plugin.load_state_dict(saved)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        owner.load_state_dict(saved)
+    except StateError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         # A file may hold anything, so the error is a fault of the file.
         raise StateError(
-            f"the saved state of callback {name} cannot be used: {type(error).__name__}: {error}; "
-            "resume with the callbacks of the saved run, or start again without its backup"
+            f"the saved state of {who} cannot be used: {type(error).__name__}: {error}; "
+            "resume with the program of the saved run, or start again without its backup"
         ) from error

@@ -65,6 +65,8 @@ class Run(DrivenRun):
         Metrics of the last evaluation or validation, without ``val_``.
     resumed
         Whether `load_state_dict` was called: append to files, don't truncate them.
+    seed
+        Seed of ``fit``; a resumed run warns if it differs. None if unknown.
     rank
         Rank of this process; 0 if there is only one.
     interruption

@@ -155,7 +155,7 @@ class Trainer(Evaluator):
             metric_names=self._log_names(validation is not None),
             profile=profile,
         )
-        self.history = run.history
+        self.history, run.seed = run.history, seed
         with run:
             for epoch in run.epochs():
                 accumulator = self.new_accumulator()

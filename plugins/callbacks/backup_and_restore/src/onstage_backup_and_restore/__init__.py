@@ -26,7 +26,10 @@ class BackupAndRestore(Callback):
     A backup holds weights, optimizer, running means, random states, epoch and
     batch, the position in the data, History and the state of every callback.
     The same program, run again after a kill, ends with the same bits as if it
-    had not been killed.
+    had not been killed. If the program was changed, a warning lists what differs:
+    options and versions of callbacks, seed, sizes, data, loss, optimizer. The
+    states of callbacks go to those of the same class and options, wherever they
+    are in the list.
 
     Nothing is saved after a request to stop: a run that is killed then repeats
     its last epoch, and ends the same way.
