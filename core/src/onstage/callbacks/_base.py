@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 Params = dict[str, Any]
 
 
+class _ValidationData:
+    """The validation data of the run; an attribute that a callback sets itself hides it."""
+
+    def __get__(self, callback: Callback | None, owner: type) -> Any:
+        return None if callback is None else getattr(callback.run, "validation_data", None)
+
+
 class Callback:
     """Base class of callbacks: override the stages you need.
 
@@ -29,7 +36,11 @@ class Callback:
         The model being trained; None in a run without one.
     params
         ``{"verbose", "epochs", "steps", "batch_size", "samples"}``, None if unknown;
-        empty outside a run.
+        empty outside a run. In ``fit`` also ``"metrics"``, the names in the logs
+        of an epoch, and ``"do_validation"``, as in Keras 2.
+    validation_data
+        Validation data of ``fit`` as it was passed or split, ``(x, y)`` for
+        arrays; None without. As in Keras 2, a callback may set its own.
     run
         The current run: an `onstage.Run`, or that of another trainer.
     on_error
@@ -113,6 +124,7 @@ class Callback:
     optional: tuple[str, ...] = ()
 
     model: Any = None
+    validation_data: Any = _ValidationData()
     params: Params = {}  # noqa: RUF012  # replaced by set_params, never changed
     run: RunContext | None = None
 

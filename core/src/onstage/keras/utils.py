@@ -82,7 +82,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     count = int(classes.max()) + 1 if num_classes is None else num_classes
     if classes.size and not 0 <= classes.min() <= classes.max() < count:
         raise ValueError(f"classes must be in [0, {count}), got {classes.min()} to {classes.max()}")
-    return np.eye(count, dtype=np.float32)[classes]
+    one_hot: Array = np.eye(count, dtype=np.float32)[classes]
+    return one_hot
 
 
 def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:

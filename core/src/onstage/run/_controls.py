@@ -30,6 +30,7 @@ class RunControls:
     epoch: int | None
     batch: int | None
     batch_data: Any
+    validation_data: Any = None
     stop_reason: str | None
     stopped_by: str | None
     interruption: Interrupted | None

@@ -155,6 +155,8 @@ class Trainer(Evaluator):
             metric_names=self._log_names(validation is not None),
             profile=profile,
         )
+        run.params |= {"metrics": list(run.metric_names or ()), "do_validation": validation is not None}
+        run.validation_data = validation_data
         self.history, run.seed = run.history, seed
         with run:
             for epoch in run.epochs():

@@ -50,6 +50,9 @@ class ModuleView:
         Any module.
     """
 
+    built = True
+    """A module has its weights from the start."""
+
     def __init__(self, module: nn.Module) -> None:
         self._module = validate_module(module)
 
