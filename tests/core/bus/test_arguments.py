@@ -231,6 +231,39 @@ def test_an_error_through_pluggy_names_the_callback_and_its_method(number):
     assert traceback.extract_tb(caught.tb)[-1].name == "on_epoch_end"
 
 
+def test_stages_that_keras_lacks_take_keyword_only_arguments():
+    heard = []
+
+    class Hears:
+        def on_exception(self, *, exception, extra=7):
+            heard.append((type(exception), extra))
+
+        def on_teardown(self, *, run=None):
+            heard.append(run)
+
+    with pytest.raises(ZeroDivisionError), Run(callbacks=[Hears()]) as run:
+        raise ZeroDivisionError
+
+    assert heard == [(ZeroDivisionError, 7), run]
+
+
+def test_a_callable_object_is_a_stage():
+    class Counts:
+        calls = 0
+
+        def __call__(self, e, logs):
+            self.calls += 1
+
+    class Plugin:
+        on_epoch_end = Counts()
+
+    bus = Bus([Plugin()])
+    bus.fire("on_epoch_end", 3, LOGS, None)
+    bus.hook.on_epoch_end(epoch=3, logs=LOGS)
+
+    assert Plugin.on_epoch_end.calls == 2
+
+
 def test_a_removed_plugin_takes_its_methods_under_any_names_along():
     class Any:
         def on_epoch_end(self, e, x):

@@ -217,3 +217,18 @@ def test_a_model_without_weights_is_refused_before_the_first_step():
 def test_an_invalid_argument_is_refused_at_once(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         EarlyStopping(**options)
+
+
+def test_a_subclass_may_compute_the_value_that_is_watched():
+    class Sum(EarlyStopping):
+        def get_monitor_value(self, logs):
+            return logs["loss"] + logs["val_loss"]
+
+    stop = Sum(patience=1)
+    result = replay(
+        stop, [{"loss": 1.0, "val_loss": 3.0}, {"loss": 2.0, "val_loss": 1.0}, {"loss": 2.0, "val_loss": 1.5}]
+    )
+
+    assert (stop.best, stop.best_epoch) == (3.0, 1)
+    assert result.epochs_run == 3
+    assert result.stopped_by == "Sum"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Parameter, Signature
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from pluggy import HookImpl
@@ -58,8 +58,8 @@ def adapt(impl: HookImpl, stage: str, offered: tuple[str, ...], label: str) -> M
 def _is_plain(impl: HookImpl, offered: tuple[str, ...], keras: tuple[str, ...]) -> bool:
     """Return whether pluggy's own call by name is right, without the cost of a signature."""
     code = code_of(impl.function)
-    if code is None or not inspect.isroutine(impl.function):
-        return False
+    if code is None or not isinstance(getattr(impl.function, "__func__", impl.function), FunctionType):
+        return False  # pluggy finds no other callables
     if code.co_posonlyargcount or code.co_kwonlyargcount:
         return False
     if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):

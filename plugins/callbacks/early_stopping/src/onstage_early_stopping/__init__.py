@@ -133,7 +133,7 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compare with the best so far; stop if patience is exhausted."""
-        values = [monitor.read(logs) for monitor in self._monitors]
+        values = [self.get_monitor_value(logs), *(monitor.read(logs) for monitor in self._monitors[1:])]
         if all(value is None for value in values) or epoch < self.start_from_epoch:
             return
         self.wait += 1
@@ -147,6 +147,10 @@ class EarlyStopping(Callback):
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.stop(self._reason())
+
+    def get_monitor_value(self, logs: Logs | None) -> float | None:
+        """Return the value of the first monitor, None without; a subclass may compute another one."""
+        return self._monitors[0].read(logs)
 
     def _update_best(self, n: int, value: float | None) -> bool:
         improved = value is not None and self._monitors[n].improved(value, self._bests[n])
