@@ -104,6 +104,11 @@ def test_a_variable_reads_and_is_set_like_one_of_keras(model):
     with pytest.raises(ValueError, match=r"kernel must have shape \(3, 4\), got \(4,\)"):
         kernel.assign(np.ones(4))
 
+    kernel.assign_add(2.0)
+    kernel.assign_sub(np.full((3, 4), 0.5))
+
+    assert kernel.numpy().tolist() == [[2.5] * 4] * 3
+
 
 def test_an_unbuilt_model_has_no_weights_and_no_shapes():
     model = Sequential([layers.Dense(2)])

@@ -56,6 +56,14 @@ class Variable:
             raise ValueError(f"{self.name} must have shape {self.shape}, got {values.shape}")
         np.copyto(self.value, values, casting="same_kind")
 
+    def assign_add(self, value: Any) -> None:
+        """Add to the values; see `assign`."""
+        self.assign(self.value + value)
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtract from the values; see `assign`."""
+        self.assign(self.value - value)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return the values, for numpy's functions."""
         return np.array(self.value, dtype, copy=copy)
