@@ -53,7 +53,7 @@ NET = nn.Linear(6, 3)
             "scheduler must belong to the optimizer of the model",
         ),
         ({"optimizer": None, "scheduler": print}, ValueError, "scheduler needs an optimizer, got none"),
-        ({"amp": "float8"}, ValueError, "amp must be one of 'bfloat16', 'float16', got 'float8'"),
+        ({"amp": "float8"}, ValueError, "amp must be 'bfloat16', 'float16' or None, got 'float8'$"),
         ({"accumulate": 0}, ValueError, "accumulate must be an integer >= 1, got 0"),
         ({"accumulate": 1.5}, TypeError, "accumulate must be an integer >= 1, got 1.5"),
         ({"agree_every": True}, TypeError, "agree_every must be an integer >= 1, got True"),

@@ -140,7 +140,7 @@ def extend(optimizer: torch.optim.Optimizer, rates: LearningRates) -> None:
     Examples
     --------
     >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
-    >>> extend(optimizer, LearningRates(optimizer))
+    >>> extend(optimizer, LearningRates([optimizer]))
     >>> optimizer.lr.assign(0.05)
     >>> optimizer.learning_rate, optimizer.momentum, optimizer.iterations
     (0.05, 0.9, 0)

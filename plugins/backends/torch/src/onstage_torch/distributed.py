@@ -58,9 +58,14 @@ class ProcessGroup:
             return cls(target)
         if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             cls._join(target)
-        if not dist.is_initialized():
-            return cls(target)
-        return cls(target, dist.get_rank(), dist.get_world_size())
+        return cls.current(target)
+
+    @classmethod
+    def current(cls, device: torch.device) -> ProcessGroup:
+        """Return the group that the program has joined; this process alone before."""
+        if not dist.is_available() or not dist.is_initialized():
+            return cls(device)
+        return cls(device, dist.get_rank(), dist.get_world_size())
 
     @classmethod
     def _join(cls, device: torch.device) -> None:
@@ -213,6 +218,11 @@ class ProcessGroup:
 
 
 def _resolve_device(given: str | torch.device) -> torch.device:
+    if not isinstance(given, str | torch.device | int) or isinstance(given, bool):
+        raise TypeError(
+            f"device must be one device, such as 'cuda:0', or 'auto', got {given!r}; "
+            "for several GPUs start one process for each with torchrun"
+        )
     if given != "auto":
         return torch.empty(0, device=given).device  # "cuda" with its index, as tensors have it
     if torch.cuda.is_available():

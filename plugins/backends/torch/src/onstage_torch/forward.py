@@ -38,9 +38,13 @@ class Forward:
         see `TorchModel`.
     labels
         Key of the targets in inputs that are dicts; None if they are beside.
+    channels_last
+        Whether images are laid out with the channels last.
 
     Attributes
     ----------
+    network
+        Called in place of the module to evaluate and predict.
     mode
         Switches the module between training and evaluation.
     to_device
@@ -57,16 +61,18 @@ class Forward:
         amp: torch.dtype | None,
         step: Step | None = None,
         labels: str | None = None,
+        *,
+        channels_last: bool = False,
     ) -> None:
-        self._module = module
         self._loss = loss
         self._amp = amp
         self._step = step
         self._labels = labels
         if loss is not None:
             loss.to(device)
+        self.network: Any = module
         self.mode = TrainMode(module)
-        self.to_device = ToDevice(device, module)
+        self.to_device = ToDevice(device, module, channels_last=channels_last)
         self.is_checked = False
 
     def __call__(
@@ -152,7 +158,7 @@ class Forward:
         x, y, weights = self.unpack(batch)
         with torch.no_grad():
             samples = sample_count(x)
-            outputs, loss, _ = self(self._module, x, y, weights, samples, with_divisor=False)
+            outputs, loss, _ = self(self.network, x, y, weights, samples, with_divisor=False)
             accumulator.add(loss, samples, outputs, y, weights)
 
     def predict(self, x: Any) -> Any:
@@ -160,7 +166,7 @@ class Forward:
         self.mode.evaluate()
         x = self.to_device.inputs(self._without_labels(x))
         with torch.no_grad(), torch.autocast(self.to_device.device.type, self._amp, self._amp is not None):
-            outputs = call_module(self._module, x)
+            outputs = call_module(self.network, x)
         return map_leaves(lambda leaf: to_array(leaf) if isinstance(leaf, Tensor) else leaf, outputs)
 
     def loss_tensors(self) -> dict[str, Tensor]:

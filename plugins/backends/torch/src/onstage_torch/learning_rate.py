@@ -1,7 +1,9 @@
-"""The learning rates of an optimizer's groups, as one number."""
+"""The learning rates of all groups, as one number."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -15,20 +17,24 @@ class LearningRates:
 
     Parameters
     ----------
-    optimizer
-        Its groups may have different rates.
+    optimizers
+        Their groups may have different rates.
     scheduler
         Scheduler that sets the rates; None if callbacks may set them.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, scheduler: Any = None) -> None:
-        self._optimizer = optimizer
+    def __init__(self, optimizers: Sequence[torch.optim.Optimizer], scheduler: Any = None) -> None:
+        self._optimizers = optimizers
         self._scheduler = scheduler
-        self._ratios = self._measure([1.0] * len(optimizer.param_groups))
+        self._ratios = self._measure([1.0] * len(self._groups))
+
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        return list(chain.from_iterable(each.param_groups for each in self._optimizers))
 
     def _measure(self, previous: list[float]) -> list[float]:
         """Return each group's rate as a multiple of the first one's."""
-        rates = [float(group["lr"]) for group in self._optimizer.param_groups]
+        rates = [float(group["lr"]) for group in self._groups]
         if rates[0]:
             return [rate / rates[0] for rate in rates]
         # A first rate of 0 hides the proportions: the previous ones stay valid.
@@ -37,7 +43,7 @@ class LearningRates:
     @property
     def first(self) -> float:
         """Rate of the first group; setting it raises TypeError with a scheduler."""
-        return float(self._optimizer.param_groups[0]["lr"])
+        return float(self._optimizers[0].param_groups[0]["lr"])
 
     @first.setter
     def first(self, rate: float) -> None:
@@ -48,7 +54,7 @@ class LearningRates:
             )
         number = validate_float("learning_rate", float(rate), 0)
         self._ratios = self._measure(self._ratios)
-        for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=True):
+        for group, ratio in zip(self._groups, self._ratios, strict=True):
             # A tensor is read by a captured graph, so the object must stay.
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(number * ratio)

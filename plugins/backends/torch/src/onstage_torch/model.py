@@ -13,6 +13,7 @@ from torch import nn
 from onstage import History, Trainer
 from onstage.data.batches import Batches
 from onstage.model import Batch
+from onstage.validation import validate_bool
 from onstage_torch import validation
 from onstage_torch.averaged_model import AveragedModel
 from onstage_torch.data import batches
@@ -24,10 +25,12 @@ from onstage_torch.measured_model import MeasuredModel
 from onstage_torch.metrics.accumulator import TorchMetricAccumulator
 from onstage_torch.metrics.metric import Metrics, make_metrics
 from onstage_torch.model_view import TorchView
-from onstage_torch.network import SharedNetwork
+from onstage_torch.network import Compile, SharedNetwork
 from onstage_torch.optimizer_step import OptimizerStepper, ScheduleOn
+from onstage_torch.optimizers import Optimizers
 from onstage_torch.pytree import concat
-from onstage_torch.stopping import StopAgreement
+from onstage_torch.rank_zero import check_called_by_all
+from onstage_torch.train_mode import deterministic_algorithms
 from onstage_torch.train_step import TrainStep
 
 Optimizer: TypeAlias = torch.optim.Optimizer | Callable[..., torch.optim.Optimizer]
@@ -78,12 +81,18 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         ``"bfloat16"`` or ``"float16"``: mixed precision. With float16 the loss
         is scaled, for which torch's scaler waits for the GPU once a step.
     compile
-        Whether to run the module through ``torch.compile``.
+        Whether to run the module through ``torch.compile``; or its mode, or a
+        dict of its arguments.
+    channels_last
+        Whether weights and inputs of four axes have the channels last in memory.
+    deterministic
+        Whether ``fit`` uses only torch's deterministic algorithms.
     accumulate
         Batches in one step of the optimizer, which is the step of the joined
         batch; the last step of an epoch may have fewer.
-    clip_grad_norm
-        Maximum norm of all gradients of the optimizer together.
+    clip_grad_norm, clip_grad_value
+        Maximum norm of all gradients of the optimizer together, or maximum
+        magnitude of each of their elements.
     use_ema, ema_momentum
         Keep a moving average of the weights, which replaces them at the end.
     agree_every
@@ -130,33 +139,42 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         schedule_on: ScheduleOn = "epoch",
         device: str | torch.device = "auto",
         amp: str | torch.dtype | None = None,
-        compile: bool = False,
+        compile: Compile = False,
+        channels_last: bool = False,
+        deterministic: bool = False,
         accumulate: int = 1,
         clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
         use_ema: bool = False,
         ema_momentum: float = 0.99,
         agree_every: int | None = None,
         sync_batchnorm: bool = False,
         ddp_options: Mapping[str, Any] | None = None,
     ) -> None:
-        validation.validate_module(module)
-        validation.check_options(schedule_on, accumulate, clip_grad_norm, ema_momentum, agree_every)
+        module = validation.validate_module(module)
+        validation.check_options(schedule_on, accumulate, clip_grad_norm, clip_grad_value, ema_momentum)
         validation.check_step(step, labels, loss)
         precision = validation.amp_dtype(amp)
         self._step, self._labels = step, labels
         self._loss = None if loss is None else Loss(loss)
         self._metrics = make_metrics(metrics, weighted_metrics, self._loss)
-        self._group = group = ProcessGroup.of_process(device)
-        self.rank, self.world = group.rank, group.world
-        self._stopping = StopAgreement(group, agree_every)
+        group = ProcessGroup.of_process(device)
         if sync_batchnorm:
             module = group.sync_batchnorm(module)
         module.to(group.device)
-        self._forward = Forward(module, self._loss, group.device, precision, step, labels)
+        if validate_bool("channels_last", channels_last):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # only for keywords
+        self._deterministic = validate_bool("deterministic", deterministic)
+        self._forward = Forward(
+            module, self._loss, group.device, precision, step, labels, channels_last=channels_last
+        )
         loss_parameters = [] if self._loss is None else self._loss.parameters
         made = validation.make_optimizer(optimizer, module, loss_parameters)
-        super().__init__(module, made, validation.make_scheduler(scheduler, made))
+        super().__init__(
+            module, made, validation.make_scheduler(scheduler, made), agree_every=agree_every, group=group
+        )
         network = SharedNetwork(module, group, compile=compile, options=ddp_options or {})
+        self._forward.network = network.unshared
         group.broadcast(self._forward.loss_tensors().values())
         self._average = MovingAverage(module, made, ema_momentum) if use_ema else None
         stepper = None
@@ -169,6 +187,7 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
                 scaler=torch.amp.GradScaler(group.device.type) if precision is torch.float16 else None,
                 accumulate=accumulate,
                 clip_grad_norm=clip_grad_norm,
+                clip_grad_value=clip_grad_value,
                 average=self._average,
                 group=group,
             )
@@ -176,9 +195,19 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         self._parts = [self._forward, self._train]
 
     @staticmethod
-    def view(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> TorchView:
-        """Return a module as callbacks see a model, for `onstage.Run` and a loop of your own."""
-        return TorchView(module, optimizer)
+    def view(
+        module: nn.Module,
+        optimizer: Optimizers | None = None,
+        scheduler: Any = None,
+        *,
+        agree_every: int | None = None,
+    ) -> TorchView:
+        """Return a module as callbacks see a model, for `onstage.Run` and a loop of your own.
+
+        The arguments are those of `TorchView`. In several processes, call it
+        after ``torch.distributed.init_process_group``.
+        """
+        return TorchView(module, optimizer, scheduler, agree_every=agree_every)
 
     # -- the steps
 
@@ -198,10 +227,16 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
 
     def fit(self, *args: Any, **kwargs: Any) -> History:
         """Train, and notify the callbacks of every stage; see `onstage.Trainer.fit`."""
-        with self._group.barrier_on_exit():
+        with self._group.barrier_on_exit(), deterministic_algorithms(self._deterministic):
             if self.world > 1 and kwargs.get("seed") is None:
                 self._train.seed = self._group.draw_seed()
             return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute loss and metrics on data; all processes must call it."""
+        if self.world > 1:
+            check_called_by_all("evaluate")
+        return super().evaluate(*args, **kwargs)
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """Return the outputs for data; every process computes all of them."""
@@ -256,21 +291,8 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         """Return the joined outputs of the batches of a prediction."""
         return concat(outputs)
 
-    @property
-    def stop_training(self) -> bool:
-        """Whether to stop; with several processes, whether they have agreed to."""
-        return self._stopping.agreed
-
-    @stop_training.setter
-    def stop_training(self, stop: bool) -> None:
-        self._stopping.request(stop)
-
-    def agree_on_stop(self, interrupted: bool | None = None) -> str | None:
-        """Share requests to stop, or signals to end, between the processes; return whose it was, as text."""
-        rank = self._stopping.sync() if interrupted is None else self._group.first_rank_stopping(interrupted)
-        return None if rank is None else f"process {rank} asked to stop"
-
 
 # Help and signature are those of the wrapped methods.
 update_wrapper(TorchModel.fit, Trainer.fit, assigned=["__doc__"])
+update_wrapper(TorchModel.evaluate, Trainer.evaluate, assigned=["__doc__"])
 update_wrapper(TorchModel.predict, Trainer.predict, assigned=["__doc__"])

@@ -13,13 +13,18 @@ from onstage.callbacks.learning_rate import LearningRate
 from onstage.errors import StateError
 from onstage.model import Array, State
 from onstage.state import copy_state, storage
-from onstage_torch import callback_optimizer, files, state_encoding
+from onstage.validation import validate_optional_int
+from onstage_torch import files, state_encoding
+from onstage_torch.callback_optimizer import steps_of
 from onstage_torch.data.loader_order import LoaderPosition
+from onstage_torch.distributed import ProcessGroup
 from onstage_torch.files import StrPath, plain_names
 from onstage_torch.learning_rate import LearningRates
 from onstage_torch.module_view import ModuleView
+from onstage_torch.optimizers import NamedOptimizers, Optimizers
 from onstage_torch.pytree import array_view
-from onstage_torch.state import Stateful, check_optimizer, check_weights, copy_weights
+from onstage_torch.state import Stateful, check_weights, copy_weights
+from onstage_torch.stopping import StopAgreement
 
 
 class TorchView(ModuleView):
@@ -31,16 +36,25 @@ class TorchView(ModuleView):
     Parameters
     ----------
     module
-        Any module.
+        Any module; of a DistributedDataParallel, the module inside.
     optimizer
-        Optimizer of the module; without one there is no ``learning_rate``.
+        Optimizer of the module, or several, in a list or a dict by name, such
+        as those of a GAN. Without one there is no ``learning_rate``.
     scheduler
-        A torch scheduler of that optimizer; callbacks can't set the rate then.
+        A torch scheduler of that optimizer, or several in the same way;
+        callbacks can't set the rate then.
+    agree_every
+        With several processes: number of steps of the first optimizer after
+        which they share requests to stop; None: once an epoch.
+    group
+        Processes that train together; None for those of torch.distributed.
 
     Attributes
     ----------
-    stop_training
-        Set to True by a callback to end training; read by `onstage.Run`.
+    rank, world
+        Number of this process, and of all processes.
+    optimizers, schedulers
+        All of them by name, in a dict.
 
     Examples
     --------
@@ -53,42 +67,64 @@ class TorchView(ModuleView):
     def __init__(
         self,
         module: nn.Module,
-        optimizer: torch.optim.Optimizer | None = None,
+        optimizer: Optimizers | None = None,
         scheduler: Any = None,
+        *,
+        agree_every: int | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
         super().__init__(module)
-        self._optimizer = optimizer
-        self._scheduler = scheduler
-        self.stop_training = False
-        self._gradient_hook: Any = None
+        self._group = group or ProcessGroup.current(self.device)
+        self.rank, self.world = self._group.rank, self._group.world
+        self._stopping = StopAgreement(self._group, validate_optional_int("agree_every", agree_every, 1))
+        self._named = NamedOptimizers(optimizer, scheduler)
+        self.optimizers, self.schedulers = self._named.optimizers, self._named.schedulers
+        self._gradient_hooks: list[Any] = []
         self._parts: Sequence[Stateful] = ()
-        self._rates = None if optimizer is None else LearningRates(optimizer, scheduler)
-        if optimizer is not None and self._rates is not None:
-            callback_optimizer.extend(optimizer, self._rates)
+        first = self.optimizer
+        if group is None and agree_every is not None and first is not None:
+            first.register_step_post_hook(lambda *_: self._stopping.after_step(steps_of(first)))
 
     @property
     def optimizer(self) -> torch.optim.Optimizer | None:
-        """The optimizer; its groups may be changed, but it cannot be replaced.
+        """The optimizer, the first of several; it cannot be replaced.
 
         It is the object that was passed, with the attributes that callbacks of
         Keras use: see `callback_optimizer.extend`.
         """
-        return self._optimizer
+        return next(iter(self.optimizers.values()), None)
 
     @property
     def scheduler(self) -> Any:
-        """The torch scheduler; None if there is none."""
-        return self._scheduler
+        """The torch scheduler, the first of several; None if there is none."""
+        return next(iter(self.schedulers.values()), None)
+
+    # -- stopping
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether to stop; with several processes, whether they have agreed to."""
+        return self._stopping.agreed
+
+    @stop_training.setter
+    def stop_training(self, stop: bool) -> None:
+        self._stopping.request(stop)
+
+    def agree_on_stop(self, interrupted: bool | None = None) -> str | None:
+        """Share requests to stop, or signals to end, between the processes; return whose it was, as text."""
+        rank = self._stopping.sync() if interrupted is None else self._group.first_rank_stopping(interrupted)
+        return None if rank is None else f"process {rank} asked to stop"
 
     # -- learning rate
 
     @property
     def learning_rate(self) -> LearningRate:
-        """Rate of the optimizer's first group, a float with ``assign``.
+        """Rate of the first optimizer's first group, a float with ``assign``.
 
-        Setting it sets all groups, in proportion: a group with a tenth of the
-        first one's rate keeps a tenth. Setting it raises TypeError with a
-        scheduler; reading it raises AttributeError without an optimizer.
+        Setting it sets all groups of all optimizers, in proportion: a group with
+        a tenth of the first one's rate keeps a tenth. Setting it raises
+        TypeError with a scheduler; reading it raises AttributeError without an
+        optimizer.
         """
         return LearningRate(self._existing_rates().first, self)
 
@@ -96,10 +132,16 @@ class TorchView(ModuleView):
     def learning_rate(self, rate: float) -> None:
         self._existing_rates().first = rate
 
+    @property
+    def learning_rates(self) -> dict[str, LearningRate]:
+        """Rate of each optimizer by name; ``assign`` sets that optimizer's alone."""
+        owners: dict[str, Any] = dict(self.optimizers)
+        return {name: owner.learning_rate for name, owner in owners.items()}
+
     def _existing_rates(self) -> LearningRates:
-        if self._rates is None:
+        if self._named.rates is None:
             raise AttributeError("learning_rate needs an optimizer; pass it with the module")
-        return self._rates
+        return self._named.rates
 
     # -- called by a run
 
@@ -108,7 +150,7 @@ class TorchView(ModuleView):
         return LoaderPosition(data) if isinstance(data, DataLoader) else data
 
     def set_gradient_callback(self, function: Callable[[list[Tensor | None]], None] | None) -> None:
-        """Call a function with the gradients before each step of the optimizer.
+        """Call a function with the gradients before each step of an optimizer.
 
         Parameters
         ----------
@@ -121,18 +163,18 @@ class TorchView(ModuleView):
         TypeError
             If there is no optimizer.
         """
-        if self._gradient_hook is not None:
-            self._gradient_hook.remove()
-            self._gradient_hook = None
+        while self._gradient_hooks:
+            self._gradient_hooks.pop().remove()
         if function is None:
             return
-        if self._optimizer is None:
+        if not self.optimizers:
             raise TypeError("gradients need an optimizer; pass it with the module")
 
         def before_step(*_: object) -> None:
             function([each.grad for each in self._module.parameters() if each.requires_grad])
 
-        self._gradient_hook = self._optimizer.register_step_pre_hook(before_step)
+        for each in self.optimizers.values():
+            self._gradient_hooks.append(each.register_step_pre_hook(before_step))
 
     # -- state and files
 
@@ -145,14 +187,9 @@ class TorchView(ModuleView):
 
     def _state_view(self) -> State:
         """Return the state on the tensors' own memory."""
-        parts = {"optimizer": self.optimizer, "scheduler": self.scheduler}
         state = {
             "weights": self._weights_view(),
-            **{
-                name: None if part is None else state_encoding.encode(part.state_dict(), name)
-                for name, part in parts.items()
-            },
-            "iterations": callback_optimizer.steps_of(self.optimizer),
+            **self._named.state_dict(),
             "random": state_encoding.random_states(self.device),
         }
         for each in self._parts:
@@ -169,11 +206,7 @@ class TorchView(ModuleView):
         """
         self._check_state(state)
         copy_weights(plain_names(state["weights"]), plain_names(self.named_weights()))
-        if self.optimizer is not None:
-            self.optimizer.load_state_dict(state_encoding.decode(state["optimizer"]))
-            callback_optimizer.set_steps(self.optimizer, state.get("iterations", 0))
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(state_encoding.decode(state["scheduler"]))
+        self._named.load_state_dict(state)
         state_encoding.set_random_states(state["random"], self.device)
         for each in self._parts:
             each.load_state_dict(state)
@@ -183,14 +216,7 @@ class TorchView(ModuleView):
         if missing:
             raise StateError(f"the state must be one of a torch model, got one without {sorted(missing)}")
         check_weights(plain_names(state["weights"]), plain_names(self.named_weights()))
-        for name, part in (("optimizer", self.optimizer), ("scheduler", self.scheduler)):
-            if (part is None) != (state[name] is None):
-                saved, now = ("without", "with") if state[name] is None else ("with", "without")
-                raise StateError(
-                    f"the state was saved {saved} a {name}, this model is {now}; make the model the same"
-                )
-        if self.optimizer is not None:
-            check_optimizer(state_encoding.decode(state["optimizer"]), self.optimizer)
+        self._named.check_state(state)
         for each in self._parts:
             each.check_state(state)
 

@@ -40,6 +40,8 @@ class OptimizerStepper:
         Batches in one step.
     clip_grad_norm
         Maximum norm of all gradients together; None for no limit.
+    clip_grad_value
+        Maximum magnitude of each element of the gradients; None for no limit.
     average
         Moving average of the weights; None for none.
     group
@@ -63,6 +65,7 @@ class OptimizerStepper:
         scaler: Any,
         accumulate: int,
         clip_grad_norm: float | None,
+        clip_grad_value: float | None,
         average: MovingAverage | None,
         group: ProcessGroup,
     ) -> None:
@@ -72,10 +75,12 @@ class OptimizerStepper:
         self._per_batch = schedule_on == "batch"
         self._scaler = scaler
         self._accumulate = accumulate
-        self._clip = clip_grad_norm
+        self._clip, self._clip_value = clip_grad_norm, clip_grad_value
         self._average = average
         self._group = group
-        self._plain = accumulate == 1 and scaler is None and clip_grad_norm is None
+        self._plain = (
+            accumulate == 1 and scaler is None and clip_grad_norm is None and clip_grad_value is None
+        )
         self._has_after_step = average is not None or (self._per_batch and scheduler is not None)
         self._waiting = 0
         self._first: float = 0.0
@@ -157,6 +162,8 @@ class OptimizerStepper:
             self._rescale()
         if self._clip is not None:
             torch.nn.utils.clip_grad_norm_(list(self._parameters()), self._clip)
+        if self._clip_value is not None:
+            torch.nn.utils.clip_grad_value_(list(self._parameters()), self._clip_value)
         self._waiting = 0
         if self._scaler is None:
             self._optimizer.step()

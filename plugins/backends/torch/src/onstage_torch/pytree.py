@@ -79,7 +79,11 @@ def array_view(tensor: Tensor) -> Array:
 
 
 def concat(outputs: list[Any]) -> Any:
-    """Return the outputs of all batches, joined leaf by leaf."""
+    """Return the outputs of all batches, joined leaf by leaf.
+
+    Arrays whose other axes differ from batch to batch, such as padded
+    sequences, become a list of one array for each sample.
+    """
     first = outputs[0]
     if first is None:
         return None
@@ -87,4 +91,8 @@ def concat(outputs: list[Any]) -> Any:
         return {key: concat([each[key] for each in outputs]) for key in first}
     if isinstance(first, tuple | list):
         return _sequence_like(first, [concat(list(parts)) for parts in zip(*outputs, strict=True)])
-    return np.concatenate(outputs) if np.ndim(first) else np.stack(outputs)
+    if not np.ndim(first):
+        return np.stack(outputs)
+    if any(np.shape(each)[1:] != np.shape(first)[1:] for each in outputs):
+        return [row for each in outputs for row in each]
+    return np.concatenate(outputs)

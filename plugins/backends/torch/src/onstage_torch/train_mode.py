@@ -1,10 +1,11 @@
-"""Training and evaluation mode, submodule by submodule."""
+"""Modes of a computation: training or evaluation, deterministic or not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 
@@ -53,3 +54,18 @@ def switch_mode(module: nn.Module, training: bool) -> Iterator[None]:
     finally:
         for each, was in saved:
             each.training = was
+
+
+@contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Let torch use only deterministic algorithms, if wanted; restore its setting afterwards."""
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)

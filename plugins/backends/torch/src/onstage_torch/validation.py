@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from onstage.errors import did_you_mean
@@ -15,15 +17,21 @@ from onstage.validation import (
     validate_float,
     validate_int,
     validate_optional_float,
-    validate_optional_int,
 )
 from onstage_torch.losses import Loss
 
 _AMP_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_AMP_ALIASES = {
+    **dict.fromkeys(("true", "bf16", "bf16-mixed", "mixed_bfloat16"), "bfloat16"),
+    **dict.fromkeys(("fp16", "half", "16", "16-mixed", "mixed_float16"), "float16"),
+}
+"""Names that others use to ours."""
 
 
 def validate_module(module: object) -> nn.Module:
-    """Return a module; raise TypeError for any other value."""
+    """Return a module, that inside a DistributedDataParallel; raise TypeError for any other value."""
+    if isinstance(module, DistributedDataParallel):
+        return validate_module(module.module)
     if isinstance(module, nn.Module):
         return module
     if isinstance(module, type):
@@ -34,14 +42,20 @@ def validate_module(module: object) -> nn.Module:
 
 
 def check_options(
-    schedule_on: object, accumulate: object, clip_grad_norm: object, ema_momentum: object, agree_every: object
+    schedule_on: object,
+    accumulate: object,
+    clip_grad_norm: object,
+    clip_grad_value: object,
+    ema_momentum: object,
 ) -> None:
     """Raise TypeError or ValueError if one of `TorchModel`'s options is invalid."""
     validate_choice("schedule_on", schedule_on, ("epoch", "batch"))
     validate_int("accumulate", accumulate, 1)
     validate_optional_float("clip_grad_norm", clip_grad_norm, 0, exclude={0})
+    validate_optional_float("clip_grad_value", clip_grad_value, 0, exclude={0})
+    if clip_grad_norm is not None and clip_grad_value is not None:
+        raise ValueError("clip_grad_norm or clip_grad_value must be None, got both; choose one of them")
     validate_float("ema_momentum", ema_momentum, 0, 1)
-    validate_optional_int("agree_every", agree_every, 1)
 
 
 def make_optimizer(
@@ -65,6 +79,7 @@ def make_optimizer(
     is_made = isinstance(optimizer, torch.optim.Optimizer)
     parameters = (*module.parameters(), *loss_parameters)
     made: torch.optim.Optimizer = optimizer if is_made else _call_factory(optimizer, parameters)
+    _check_step(made)
     check_parameters(made, module, loss_parameters)
     return made
 
@@ -86,6 +101,16 @@ def _call_factory(factory: Any, parameters: Iterable[Tensor]) -> torch.optim.Opt
             f"got {type(optimizer).__name__}"
         )
     return optimizer
+
+
+def _check_step(optimizer: torch.optim.Optimizer) -> None:
+    """Raise TypeError if the optimizer computes the loss itself, several times a step."""
+    required = [each for each in signature(optimizer.step).parameters.values() if each.default is each.empty]
+    if any(each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in required):
+        raise TypeError(
+            f"optimizer must step without a closure, got {type(optimizer).__name__}; "
+            "use it in a loop of your own, with TorchModel.view(module, optimizer)"
+        )
 
 
 def check_parameters(
@@ -173,6 +198,12 @@ def make_scheduler(scheduler: Any, optimizer: torch.optim.Optimizer | None) -> A
 
 def amp_dtype(amp: str | torch.dtype | None) -> torch.dtype | None:
     """Return the type of mixed precision; None for none."""
-    if amp is None or amp in _AMP_TYPES.values():
-        return amp if isinstance(amp, torch.dtype) else None
-    return _AMP_TYPES[validate_choice("amp", str(amp), tuple(_AMP_TYPES))]
+    if amp is None:
+        return None
+    if isinstance(amp, torch.dtype) and amp in _AMP_TYPES.values():
+        return amp
+    if isinstance(amp, str) and amp in _AMP_TYPES:
+        return _AMP_TYPES[amp]
+    meant = _AMP_ALIASES.get(str(amp).lower())
+    remedy = "" if meant is None else f"; write amp={meant!r}"
+    raise ValueError(f"amp must be 'bfloat16', 'float16' or None, got {amp!r}{remedy}")

@@ -26,10 +26,13 @@ class ToDevice:
         Target of the batches.
     module
         Its first floating parameter determines the type.
+    channels_last
+        Whether inputs of four axes get torch's memory format of that name.
     """
 
-    def __init__(self, device: torch.device, module: nn.Module) -> None:
+    def __init__(self, device: torch.device, module: nn.Module, *, channels_last: bool = False) -> None:
         self.device = device
+        self._channels_last = channels_last
         # Cheaper to compare than the device itself; -1 is the CPU's.
         number = torch.empty(0, device=device).get_device()
         self._number = number if device.type == "cpu" or number >= 0 else None
@@ -47,7 +50,12 @@ class ToDevice:
             If the weights are not one number for each sample.
         """
         x, y, weights = batch
-        if type(x) is not Tensor or x.dtype is not self._dtype or x.get_device() != self._number:
+        if (
+            type(x) is not Tensor
+            or x.dtype is not self._dtype
+            or x.get_device() != self._number
+            or self._channels_last
+        ):
             x = self.inputs(x)
         if type(y) is not Tensor or y.dtype is not torch.int64 or y.get_device() != self._number:
             y = self._targets(y)
@@ -55,7 +63,13 @@ class ToDevice:
 
     def inputs(self, tree: Any) -> Any:
         """Return an input on the device: a tensor, an array, or a nest of them."""
-        return self._leaf(tree) if isinstance(tree, Tensor) else map_leaves(self._leaf, tree)
+        return self._input(tree) if isinstance(tree, Tensor) else map_leaves(self._input, tree)
+
+    def _input(self, value: Any) -> Any:
+        tensor = self._leaf(value)
+        if self._channels_last and tensor.dim() == 4:
+            return tensor.contiguous(memory_format=torch.channels_last)
+        return tensor
 
     def _weights(self, weights: Any) -> Tensor:
         """Return one weight for each sample, so that it never broadcasts against the losses."""
