@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterable
 from functools import cache
@@ -49,8 +50,8 @@ def write_atomic(
         Content in pieces of any length.
     previous
         File in the same directory that becomes the one that is replaced, once
-        the new one is in place. It needs a file system with hard links; without
-        them, the replaced file is moved there just before.
+        the new one is in place; by a hard link, or a copy on a file system
+        without them.
 
     Raises
     ------
@@ -72,7 +73,9 @@ def write_atomic(
         _write_synced(descriptor, chunks)
         if _system.WINDOWS:  # which renames no open file
             descriptor = _close(descriptor)
-        kept = None if previous is None else _keep(target, previous)
+        if previous is not None and os.path.exists(target):
+            kept = _temporary_name(directory)
+            _duplicate(target, kept)
         _system.replace(temporary, target)
     except BaseException as error:
         descriptor = _close(descriptor) if _system.WINDOWS else descriptor
@@ -126,17 +129,14 @@ def _write_synced(descriptor: int, chunks: Iterable[bytes | memoryview]) -> None
     _system.flush(descriptor)
 
 
-def _keep(target: str, previous: StrPath) -> str | None:
-    """Link the file that will be replaced; return the name of the link, or None if it was moved."""
-    if not os.path.exists(target):
-        return None
-    link = _temporary_name(os.path.dirname(target))
+def _duplicate(source: str, target: str) -> None:
+    """Make a second name of a file."""
     try:
-        os.link(target, link)
+        os.link(source, target)
     except OSError:  # a file system without hard links
-        _system.replace(target, os.fspath(previous))
-        return None
-    return link
+        shutil.copyfile(source, target)
+        with open(target, "rb+") as file:
+            _system.flush(file.fileno())
 
 
 def _put_aside(kept: str, previous: str, target: str) -> None:
