@@ -118,6 +118,14 @@ def test_every_range_of_the_core_admits_this_minor_version_alone(root, folders):
         assert set(ranges) <= {CORE_RANGE}, path
 
 
+def test_the_classifiers_name_only_pythons_that_are_tested(root, pyproject):
+    tested = re.search(r"PYTHONS:-([\d. ]+)", (root / ".ci/versions").read_text(encoding="utf-8"))[1].split()
+    named = re.findall(r"Python :: (3\.\d+)", str(pyproject(".")["project"]["classifiers"]))
+
+    assert named
+    assert set(named) <= set(tested)
+
+
 def test_the_changelog_has_an_entry_for_this_version(root):
     changelog = (root / "core/docs/CHANGELOG.md").read_text(encoding="utf-8")
 

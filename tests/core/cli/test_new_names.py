@@ -41,7 +41,7 @@ def new(*args):
 @example("ﬁ")
 @example("İstanbul")
 @example("a" * 300)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_an_accepted_name_is_valid_wherever_it_is_used(name):
     snake = snake_case(name)
     if name_problem(snake):

@@ -59,6 +59,18 @@ def test_an_array_is_a_list_in_one_cell(path):
     assert rows[1] == ["0", "4", "[1.5, 2.5]", "3.0"]
 
 
+def test_a_cell_longer_than_the_csv_modules_limit_is_read_back(path):
+    before = csv.field_size_limit()
+    text = "x" * (before + 1)
+    replay(CSVLogger(path), [{"loss": 1.0, "note": text}])
+
+    replay(CSVLogger(path, append=True), [{"loss": 2.0, "note": "short"}], initial_epoch=1)
+
+    lines = path.read_text().splitlines()
+    assert lines == ["epoch,loss,note", f"0,1.0,{text}", "1,2.0,short"]
+    assert csv.field_size_limit() == before
+
+
 def test_no_column_is_invented_without_validation(path):
     assert log(path, {"loss": 1.0})[0] == ["epoch", "loss"]
 

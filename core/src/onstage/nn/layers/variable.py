@@ -66,6 +66,8 @@ class Variable:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return the values, for numpy's functions."""
+        if copy is None:  # numpy 1 does not know the argument
+            return np.asarray(self.value, dtype)
         return np.array(self.value, dtype, copy=copy)
 
     @property

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import Any, ClassVar, Literal
 
 from onstage import Callback, Logs, OnstageWarning, StateError
@@ -18,6 +19,9 @@ from onstage.state.lock import FileLock
 from onstage.validation import validate_bool, validate_state
 
 __all__ = ["CSVLogger"]
+
+_READING = Lock()
+"""Held while a file is read: the longest field that the module reads is one for all threads."""
 
 MISSING = "NA"
 """Cell of a metric that is not in the epoch's logs."""
@@ -137,7 +141,14 @@ class CSVLogger(Callback):
             if warn:
                 self._warn(f"ended in an incomplete row, which is removed: {text[len(whole) :][:80]!r}")
             write_atomic(self.filename, [whole.encode()])
-        return [row for row in csv.reader(io.StringIO(whole, newline=""), delimiter=self.separator) if row]
+        with _READING:
+            limit = csv.field_size_limit(max(len(whole), csv.field_size_limit()))
+            try:
+                return [
+                    row for row in csv.reader(io.StringIO(whole, newline=""), delimiter=self.separator) if row
+                ]
+            finally:
+                csv.field_size_limit(limit)
 
     def _write(self, table: Iterable[Sequence[str]]) -> None:
         write_atomic(self.filename, [self._format(table).encode()])
