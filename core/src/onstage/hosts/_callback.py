@@ -7,11 +7,12 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from onstage.bus._manager import Bus
 from onstage.callbacks._history import History
 from onstage.hosts._view import HostView
 from onstage.model import State
 from onstage.registry import _config, _selection
-from onstage.run import Run
+from onstage.run import Run, _setup
 from onstage.run._pushed import PushedStage
 
 
@@ -152,6 +153,15 @@ class HostCallback:
         run, self.active_run = self.active_run, None
         if run is not None:
             run.close(error)
+
+    def acting_stages(self) -> set[str]:
+        """Return the stages in which a callback acts, those of the settings included.
+
+        For a trainer in which listening to a batch costs time.
+        """
+        plugins, _ = _setup.resolve_callbacks(self._chosen, self.verbose, 0)
+        bus = Bus(plugins)
+        return {stage for stage in bus.stage_names() if bus.implementations(stage)}
 
     def save_state(self) -> State | None:
         """Return the state of the callbacks, for the trainer's checkpoint.

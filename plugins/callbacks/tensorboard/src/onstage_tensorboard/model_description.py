@@ -31,7 +31,8 @@ def named_weights(model: Any) -> NamedWeights:
 
 
 def _array(weight: Any) -> Array:
-    return np.asarray(getattr(weight, "value", weight))
+    # A variable of Keras converts itself; the value of one on torch would refuse.
+    return np.asarray(weight if hasattr(weight, "__array__") else weight.value)
 
 
 def name_of(model: Any) -> str:
