@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-READMES = [ROOT / "README.md", ROOT / "core/README.md", *sorted(ROOT.glob("plugins/*/*/README.md"))]
+READMES = [
+    ROOT / "README.md",
+    ROOT / "core/README.md",
+    ROOT / "core/docs/hosts.md",
+    *sorted(ROOT.glob("plugins/*/*/README.md")),
+]
 
 
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.parent.relative_to(ROOT)))

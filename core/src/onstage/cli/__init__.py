@@ -1,4 +1,4 @@
-"""The command line: ``onstage callbacks | order | doctor | new | demo``.
+"""The command line: ``onstage callbacks | order | hosts | doctor | new | demo``.
 
 Plugins add commands with the entry-point group ``onstage.cli``. Every command is
 imported when it is called: a broken one does not affect the others, and listing
@@ -22,6 +22,7 @@ from onstage.registry._discovery import COMMANDS, Plugin
 _BUILT_IN = {
     "callbacks": "List the installed plugins, or describe one.",
     "order": "List the callbacks of a stage in the order of their calls.",
+    "hosts": "List the adapters for other trainers, and what each lacks.",
     "doctor": "Show versions, settings and plugins, and report problems.",
     "new": "Write a package with a new callback.",
     "demo": "Train a small network and print the stages.",

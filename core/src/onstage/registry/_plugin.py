@@ -15,9 +15,12 @@ AUTOUSE = "onstage.autouse"
 COMMANDS = "onstage.cli"
 """Entry-point group of click commands, added to ``onstage``."""
 
+HOSTS = "onstage.hosts"
+"""Entry-point group of adapters for other trainers."""
+
 Status = Literal["installed", "blocked", "duplicate", "shadowed", "broken"]
 
-NOUN = {CALLBACKS: "callback", AUTOUSE: "autouse plugin", COMMANDS: "command"}
+NOUN = {CALLBACKS: "callback", AUTOUSE: "autouse plugin", COMMANDS: "command", HOSTS: "adapter"}
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,11 @@ def _wrong_type(group: str, target: object) -> str:
     if group == AUTOUSE:
         return "" if has_stages(target) else f"must have hook implementations, {got} without any"
     if not callable(target):
-        expected = (
-            "a callback class or a function that returns one" if group == CALLBACKS else "a click command"
-        )
-        return f"must be {expected}, {got}"
+        expected = {
+            CALLBACKS: "a callback class or a function that returns one",
+            HOSTS: "a class of callbacks of another trainer",
+        }
+        return f"must be {expected.get(group, 'a click command')}, {got}"
     if group == CALLBACKS and isinstance(target, type) and not has_stages(target):
         return "must be a callback class, got a class without any stage method (on_epoch_end, ...)"
     return ""

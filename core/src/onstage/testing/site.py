@@ -9,6 +9,7 @@ from pathlib import Path
 
 from onstage.registry import _discovery
 from onstage.registry._distributions import canonicalize_name
+from onstage.registry._plugin import AUTOUSE, CALLBACKS, COMMANDS, HOSTS
 
 
 class PluginSite:
@@ -33,6 +34,7 @@ class PluginSite:
         callbacks: Mapping[str, str] | None = None,
         autouse: Mapping[str, str] | None = None,
         commands: Mapping[str, str] | None = None,
+        hosts: Mapping[str, str] | None = None,
         modules: Mapping[str, str] | None = None,
         source: Path | None = None,
     ) -> Path:
@@ -42,9 +44,9 @@ class PluginSite:
         ----------
         distribution, version
             As in its pyproject.toml.
-        callbacks, autouse, commands
-            Entry-point name to ``module:attribute``, one mapping for each
-            group: ``onstage.callbacks``, ``onstage.autouse``, ``onstage.cli``.
+        callbacks, autouse, commands, hosts
+            Entry-point name to ``module:attribute``, one mapping for each group:
+            ``onstage.callbacks``, ``onstage.autouse``, ``onstage.cli``, ``onstage.hosts``.
         modules
             Module name to its source text; ``a.b`` becomes ``a/b.py``.
         source
@@ -62,7 +64,7 @@ class PluginSite:
             f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8"
         )
         (info / "RECORD").write_text("", encoding="utf-8")
-        groups = {_discovery.CALLBACKS: callbacks, _discovery.AUTOUSE: autouse, _discovery.COMMANDS: commands}
+        groups = {CALLBACKS: callbacks, AUTOUSE: autouse, COMMANDS: commands, HOSTS: hosts}
         sections = [
             "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())])
             for group, entries in groups.items()
