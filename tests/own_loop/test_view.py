@@ -76,6 +76,13 @@ def _other_file(folder):
     return folder / "other"
 
 
+@pytest.mark.parametrize("method", ["save_weights", "snapshot_writer"])
+def test_the_suffix_of_another_format_is_refused(tmp_path, method):
+    with pytest.raises(ValueError, match=r"filepath must not end with '\.ckpt'.* use '\.safetensors'"):
+        getattr(ModelView(get_weights=list), method)(tmp_path / "weights.ckpt")
+    assert not list(tmp_path.iterdir())
+
+
 def test_arrays_anywhere_in_a_state_become_numpy_arrays():
     view = ModelView(get_state=lambda: {"layers": ({"w": Foreign([1.0])},), "step": 3})
 

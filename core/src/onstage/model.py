@@ -166,6 +166,22 @@ class SupportsSnapshot(Protocol):
 
 
 @runtime_checkable
+class SupportsFormats(Protocol):
+    """A model with files in several formats, which a path's suffix tells apart."""
+
+    def snapshot_writer(
+        self, filepath: str | PathLike[str], weights_only: bool = False
+    ) -> Callable[[str | PathLike[str], State], None]:
+        """Return the function of a path and a snapshot that writes as ``save`` does.
+
+        The format is that of `filepath`. Raises ValueError if its suffix stands
+        for a format that the model can't write. The function may be called in
+        another thread, with a copy of the snapshot.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsWeightsView(Protocol):
     """A model whose weights can be read without a copy; see `SupportsSnapshot`."""
 

@@ -14,6 +14,7 @@ from onstage.errors import StateError
 from onstage.model import Array, Direction, State
 from onstage.state import storage
 from onstage.state._tree import copy_state
+from onstage.validation import validate_state_path
 
 StrPath = str | PathLike[str]
 
@@ -110,6 +111,7 @@ class ModelView:
             self.save = partial(_save, self._state_view)
         if get_weights is not None or get_state is not None:
             self.snapshot = self._snapshot
+            self.snapshot_writer = _snapshot_writer
         if set_state is not None:
             self.load_state_dict = set_state
             self.load = lambda filepath: set_state(storage.load(filepath))
@@ -141,9 +143,15 @@ class ModelView:
 
 def _save(content: Callable[[], State], filepath: StrPath, overwrite: bool = True) -> None:
     """Write a file atomically. Raise FileExistsError if it exists and overwrite is False."""
+    write = _snapshot_writer(filepath)
     if not overwrite and Path(filepath).exists():
         raise FileExistsError(f"filepath {str(filepath)!r} exists; pass overwrite=True to replace it")
-    storage.save(filepath, content())
+    write(filepath, content())
+
+
+def _snapshot_writer(filepath: StrPath, weights_only: bool = False) -> Callable[[StrPath, State], None]:
+    validate_state_path(filepath)
+    return storage.save
 
 
 def _arrays(get_weights: Callable[[], Iterable[Any]]) -> list[Array]:

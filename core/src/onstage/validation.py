@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Collection
 from numbers import Real
 from typing import Any
@@ -119,6 +120,31 @@ def validate_choice(name: str, value: object, allowed: Collection[str]) -> str:
             f"{name} must be one of {words}, got {value!r:.80}{did_you_mean(str(value), allowed)}"
         )
     return value
+
+
+FOREIGN_SUFFIXES = (
+    *(".bin", ".ckpt", ".h5", ".hdf5", ".joblib", ".keras", ".npy", ".npz", ".onnx", ".pb", ".pickle"),
+    *(".pkl", ".pt", ".pth", ".tf", ".tflite"),
+)
+"""Suffixes that stand for the formats of other programs."""
+
+
+def validate_state_path(filepath: str | os.PathLike[str]) -> None:
+    """Raise ValueError if a path's suffix stands for the format of another program.
+
+    State files are in safetensors format; no suffix and unknown ones are
+    accepted.
+
+    Examples
+    --------
+    >>> validate_state_path("model.safetensors")
+    """
+    suffix = os.path.splitext(os.fspath(filepath))[1].lower()
+    if suffix in FOREIGN_SUFFIXES:
+        raise ValueError(
+            f"filepath must not end with {suffix!r}, the suffix of another format, got "
+            f"{os.fspath(filepath)!r}; use '.safetensors', the format of the file, or no suffix"
+        )
 
 
 def validate_state(state: object, /, **kinds: type | tuple[type, ...]) -> list[Any]:

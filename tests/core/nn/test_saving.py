@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from onstage import load_model
 from onstage.errors import StateError
@@ -21,6 +24,8 @@ from onstage.nn.optimizers import SGD, Adam
 from onstage.nn.schedules import CosineDecay
 from onstage.nn.sequential import Sequential
 from onstage.state import storage
+
+FILES = Path(__file__).with_name("files")
 
 
 def data(shape=(6, 6, 1), n=24):
@@ -212,14 +217,22 @@ def damage(change):
         (lambda s: s.update(input_shape=[10**30]), "more than the file holds"),
         (lambda s: s.update(layers=s["layers"] * 2_001), "at most 2,000 layers, got 2,001"),
         (lambda s: s.update(kind=np.zeros(2)), r"must be a file written by model.save\(\)"),
-        (lambda s: s["state"].update(rng=np.zeros(2)), "random state must be that of a PCG64"),
+        (lambda s: s.update(rng=np.zeros(2)), "random state must be that of a PCG64"),
         (
             lambda s: s["compile"]["optimizer"]["config"].update(learning_rate=10**400),
             "learning_rate must be",
         ),
         (lambda s: s.pop("layers"), "cannot be loaded: 'layers'"),
-        (lambda s: s.pop("state"), "must have the part 'state'"),
-        (lambda s: s["state"].update(weights=3), "saved weights must be a list of arrays"),
+        (lambda s: s.pop("rng"), "cannot be loaded: 'rng'"),
+        (lambda s: s.pop("iterations"), "cannot be loaded: 'iterations'"),
+        (lambda s: s.pop("dense/bias"), r"needs weights of shape \(2,\), more than the file holds"),
+        (lambda s: s.update({"dense/kernel": 3}), "saved weights must be arrays by path, got dict"),
+        (
+            lambda s: s.update(optimizer={"velocity": np.zeros(8)}),
+            r"must have the slots \[\], got \['velocity'\]",
+        ),
+        (lambda s: s.update(state=7), "must have the part 'state', got int"),
+        (lambda s: s.update(state={}), "saved weights must be arrays by path, got NoneType"),
     ],
 )
 def test_a_file_that_holds_no_valid_model_is_refused(tmp_path, change, message):
@@ -227,3 +240,129 @@ def test_a_file_that_holds_no_valid_model_is_refused(tmp_path, change, message):
 
     with pytest.raises(StateError, match=message):
         load_model(path)
+
+
+def test_readers_of_safetensors_see_each_weight_under_layer_and_variable(tmp_path):
+    model = convolutional()
+    model.build((None, 6, 6, 1))
+    weights = [
+        *("conv2d/kernel", "conv2d/bias", "batch_normalization/gamma", "batch_normalization/beta"),
+        *("batch_normalization/moving_mean", "batch_normalization/moving_variance"),
+        *("dense/kernel", "dense/bias"),
+    ]
+
+    model.save(tmp_path / "model")
+    model.save_weights(tmp_path / "weights")
+
+    whole, alone = load_file(tmp_path / "model"), load_file(tmp_path / "weights")
+    assert sorted(alone) == sorted(weights)
+    assert sorted(whole) == sorted([*weights, "optimizer/gradient_sum", "optimizer/square_sum"])
+    for path, expected in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(whole[path], expected)
+        np.testing.assert_array_equal(alone[path], expected)
+
+
+def test_layers_may_have_the_names_of_other_parts_of_the_file(tmp_path):
+    names = ["optimizer", "rng", "kind", "state/weights", "dense", "dense/a"]
+    model = Sequential([Input((2,)), *(Dense(2, name=name) for name in names)], seed=0)
+    model.compile(SGD(0.1, momentum=0.9), "mse")
+    x = np.ones((4, 2))
+    model.train_on_batch(x, x)
+
+    model.save(tmp_path / "model")
+    again = load_model(tmp_path / "model")
+
+    assert again.train_on_batch(x, x) == model.train_on_batch(x, x)
+    for one, other in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class Twins(Layer):
+    def build(self, input_shape):
+        self.one = self.add_weight((2,), "zeros", name="twin")
+        self.two = self.add_weight((2,), "ones", name="twin")
+
+    def forward(self, x, training):
+        return x * self.one.value + self.two.value
+
+
+def test_variables_of_the_same_name_are_both_saved(tmp_path):
+    model = Sequential([Input((2,)), Twins()])
+    model.save_weights(tmp_path / "weights")
+    model.set_weights([np.full(2, 5), np.full(2, 6)])
+
+    model.load_weights(tmp_path / "weights")
+
+    assert [each.tolist() for each in model.get_weights()] == [[0, 0], [1, 1]]
+
+
+# The two files were written by onstage 0.1.0 when weights had no paths, after one step
+# from a kernel of 1 and a bias of 0 with x = (1, 2), y = 0: the prediction is 3, so the
+# gradient 6 * (1, 2, 1), and the velocity -0.1 times that.
+STEP = np.array([-0.6, -1.2, -0.6], np.float32)
+
+
+def test_a_model_file_with_weights_by_position_is_loaded_and_trains_on():
+    model = load_model(FILES / "model_by_position.safetensors")
+
+    kernel, bias = model.get_weights()
+    np.testing.assert_allclose(kernel.ravel(), 1 + STEP[:2], atol=1e-6)
+    np.testing.assert_allclose(bias, STEP[2:])
+    state = model.optimizer.state_dict()
+    assert (model.name, state["iterations"], state["learning_rate"]) == ("line", 1, 0.1)
+    np.testing.assert_allclose(state["slots"]["velocity"], STEP)
+    # Next prediction: 0.4 - 2 * 0.2 - 0.6 = -0.6; velocity 0.9 v - 0.1 * 2 * -0.6 * (1, 2, 1).
+    model.train_on_batch(np.array([[1.0, 2.0]]), np.array([[0.0]]))
+    np.testing.assert_allclose(model.get_weights()[1], STEP[2:] + 0.9 * STEP[2:] + 0.12, atol=1e-6)
+
+
+def test_a_weights_file_with_weights_by_position_is_loaded():
+    model = Sequential([Input((2,)), Dense(1)])
+
+    model.load_weights(FILES / "weights_by_position.safetensors")
+
+    np.testing.assert_allclose(model.get_weights()[0].ravel(), 1 + STEP[:2], atol=1e-6)
+
+
+def test_a_state_with_weights_in_a_list_is_restored():
+    model = Sequential([Input((2,)), Dense(1)], seed=0)
+    state = model.state_dict()
+    state["weights"] = list(state["weights"].values())
+    before = model.get_weights()
+    model.set_weights([np.zeros((2, 1)), np.zeros(1)])
+
+    model.load_state_dict(state)
+
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.pt", "a.pth", "a.CKPT", "a.onnx", "a.npz", "a.pkl", "a.h5", "a.tf", "a.bin"]
+)
+@pytest.mark.parametrize("method", ["save", "save_weights"])
+def test_the_suffix_of_another_format_is_refused(tmp_path, monkeypatch, name, method):
+    monkeypatch.chdir(tmp_path)
+    model = Sequential([Input((2,)), Dense(1)])
+
+    with pytest.raises(ValueError, match=f"filepath must not end with .*, got '{name}'; use '.safetensors'"):
+        getattr(model, method)(name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a", "a.safetensors", "a.onstage", "epoch.03", "a.h5.old"])
+def test_other_suffixes_are_those_of_onstage_files(tmp_path, name):
+    model = Sequential([Input((2,)), Dense(1)])
+
+    model.save_weights(tmp_path / name)
+
+    assert sorted(load_file(tmp_path / name)) == ["dense/bias", "dense/kernel"]
+
+
+def test_a_file_of_another_kind_holds_no_weights(tmp_path):
+    storage.save(tmp_path / "history", {"loss": [1.0]})
+
+    with pytest.raises(
+        StateError, match=r"must be a file written by model.save_weights\(\) or model.save\(\)"
+    ):
+        Sequential([Input((2,)), Dense(1)]).load_weights(tmp_path / "history")

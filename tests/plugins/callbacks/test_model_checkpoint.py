@@ -198,16 +198,27 @@ def test_a_file_that_cannot_be_deleted_is_warned_of_and_tried_again(tmp_path):
     assert names(tmp_path) == ["3.safetensors", "latest"]
 
 
-def test_a_real_model_is_loaded_back_whatever_the_suffix(tmp_path):
+def test_a_real_model_is_loaded_back(tmp_path):
     model = Sequential([layers.Input((2,)), layers.Dense(1)], seed=0)
     model.compile("adam", "mse")
     x, y = [[0.0, 1.0], [1.0, 0.0]], [[1.0], [0.0]]
 
-    model.fit(x, y, epochs=2, verbose=0, callbacks=ModelCheckpoint(tmp_path / "model.keras"))
+    model.fit(x, y, epochs=2, verbose=0, callbacks=ModelCheckpoint(tmp_path / "model.state"))
 
-    loaded = load_model(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.state")
     assert (loaded.predict(x, verbose=0) == model.predict(x, verbose=0)).all()
-    assert load_file(tmp_path / "model.keras")
+    assert load_file(tmp_path / "model.state")
+
+
+@pytest.mark.parametrize("in_background", [False, True])
+def test_a_format_that_the_model_cannot_write_is_refused_before_the_first_epoch(tmp_path, in_background):
+    model = Sequential([layers.Input((2,)), layers.Dense(1)], seed=0)
+    model.compile("adam", "mse")
+    callback = ModelCheckpoint(tmp_path / "{epoch}.pt", save_in_background=in_background)
+
+    with pytest.raises(ValueError, match=r"filepath must not end with '.pt'"):
+        model.fit([[0.0, 1.0]], [[1.0]], verbose=0, callbacks=callback)
+    assert model.optimizer.iterations == 0
 
 
 def test_save_weights_only_saves_the_weights(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any
 
@@ -151,21 +151,31 @@ class Sequential(CompiledNetwork, Configuration, Trainer):
         Raises
         ------
         ValueError
-            If the model is not built.
+            If the model is not built, or the suffix stands for another format.
         FileExistsError
             If the file exists and `overwrite` is False.
         """
         self._require_built()
-        saving.save_model(self, filepath, overwrite)
+        saving.save(self, filepath, overwrite, weights_only=False)
 
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the weights alone; errors as in `save`."""
-        saving.save_weights(self, filepath, overwrite)
+        saving.save(self, filepath, overwrite, weights_only=True)
 
     def snapshot(self, weights_only: bool = False) -> State:
         """Return the state that `save` (or `save_weights`) writes, without copying."""
         self._require_built()
         return saving.snapshot_weights(self) if weights_only else saving.snapshot(self)
+
+    def snapshot_writer(
+        self, filepath: str | PathLike[str], weights_only: bool = False
+    ) -> Callable[[str | PathLike[str], State], None]:
+        """Return the function of a path and a snapshot that writes as `save` does.
+
+        It may be called in another thread, with a copy of the snapshot. Errors
+        as in `save`.
+        """
+        return saving.snapshot_writer(self, filepath, weights_only)
 
     def load_weights(self, filepath: str | PathLike[str]) -> None:
         """Read the weights from a file that `save_weights` or `save` wrote.

@@ -172,6 +172,12 @@ def test_weights_are_read_from_files_of_either_kind(new_model, tmp_path):
         assert same_bits(model, other)
 
 
+@pytest.mark.parametrize("name", ["model.pt", "model.keras"])
+def test_a_writer_of_snapshots_is_refused_for_the_suffix_of_another_format(new_model, name):
+    with pytest.raises(ValueError, match=r"filepath must not .*suffix of another format, got 'model"):
+        new_model().snapshot_writer(name)
+
+
 def test_an_existing_file_is_kept_without_overwrite(new_model, tmp_path):
     (tmp_path / "model").write_text("mine")
 

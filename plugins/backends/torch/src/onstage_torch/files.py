@@ -13,6 +13,7 @@ from torch import Tensor
 from onstage.errors import StateError
 from onstage.model import Array, State
 from onstage.state import storage
+from onstage.validation import validate_state_path
 from onstage_torch.state import check_weights, copy_weights
 
 StrPath = str | PathLike[str]
@@ -57,6 +58,7 @@ def check_writable(filepath: StrPath, overwrite: bool) -> None:
             f"filepath must not have the suffix of another format, got '{path.name}': the file is in "
             f"safetensors format; name it '{path.stem}.safetensors', or write {writer}"
         )
+    validate_state_path(path)
     if not overwrite and path.exists():
         raise FileExistsError(f"'{path}' exists; pass overwrite=True to replace it")
 

@@ -227,6 +227,13 @@ class TorchView(ModuleView):
         """
         return self._weights_view() if weights_only else self._state_view()
 
+    def snapshot_writer(
+        self, filepath: StrPath, weights_only: bool = False
+    ) -> Callable[[StrPath, State], None]:
+        """Return the function that writes a snapshot; raise ValueError for suffixes such as ``.pt``."""
+        files.check_writable(filepath, overwrite=True)
+        return storage.save
+
     def _weights_view(self) -> dict[str, Array]:
         return {name: array_view(weight) for name, weight in self.named_weights().items()}
 

@@ -12,7 +12,7 @@ import numpy as np
 from onstage import Callback, Logs
 from onstage.callbacks.monitor import Monitor
 from onstage.model import State
-from onstage.state import copy_state, storage
+from onstage.state import copy_state
 from onstage.state.background import Background
 from onstage.validation import (
     validate_bool,
@@ -21,7 +21,7 @@ from onstage.validation import (
     validate_state,
     validate_verbosity,
 )
-from onstage_model_checkpoint.files import CheckpointFiles
+from onstage_model_checkpoint.files import CheckpointFiles, snapshot_writer
 from onstage_model_checkpoint.save_freq import parse_save_freq
 from onstage_model_checkpoint.template import Template, numbered
 
@@ -31,12 +31,11 @@ __all__ = ["ModelCheckpoint"]
 class ModelCheckpoint(Callback):
     """Save the model or its weights during training.
 
-    Files are in safetensors format, whatever their suffix, with a checksum. A
-    file is replaced once the new one is safe on disk. If the file name in
-    `filepath` has fields, two files beside the checkpoints, ``latest`` and
-    ``best``, hold the names of the newest and the best one (``best`` only if
-    the monitor is in the logs). Each ModelCheckpoint with such a file name
-    needs its own directory.
+    The model chooses the format by the suffix. A file is replaced once the new
+    one is safe on disk. If the file name in `filepath` has fields, two files
+    beside the checkpoints, ``latest`` and ``best``, hold the names of the
+    newest and the best one (``best`` only if the monitor is in the logs). Each
+    ModelCheckpoint with such a file name needs its own directory.
 
     Parameters
     ----------
@@ -88,7 +87,8 @@ class ModelCheckpoint(Callback):
     ------
     TypeError, ValueError
         An argument or the template is invalid; at the start of training, if a
-        field, or the monitor of save_best_only, is not among the metrics.
+        field, or the monitor of save_best_only, is not among the metrics, or if
+        the model can't write files with this suffix.
     OSError
         The first file cannot be written, or three in a row: other failures are
         warnings (see `onstage.Callback.on_error`). The file to be replaced is
@@ -163,6 +163,7 @@ class ModelCheckpoint(Callback):
             self._monitor.direction = self._monitor.direction_for(self.model)
         self.monitor_op = self._monitor.op
         self._template.check_fields(self, batches=bool(self._batches))
+        snapshot_writer(self.model, self.filepath, self.save_weights_only)  # raises for a foreign suffix
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Remember the epoch for the file names."""
@@ -217,7 +218,7 @@ class ModelCheckpoint(Callback):
         if self.save_in_background:
             state = self.model.snapshot(weights_only=self.save_weights_only)
             self._copy = copy_state(state, into=self._copy)
-            save = partial(storage.save, state=self._copy)
+            save = partial(snapshot_writer(self.model, path, self.save_weights_only), state=self._copy)
         else:
             now = self.model.save_weights if self.save_weights_only else self.model.save
             save = partial(now, overwrite=True)

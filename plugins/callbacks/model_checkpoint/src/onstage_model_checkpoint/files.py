@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from onstage.errors import OnstageWarning
 from onstage.model import State
+from onstage.state import storage
 from onstage.state.atomic import write_atomic
 from onstage.validation import validate_state
 from onstage_model_checkpoint.template import Template, Values
@@ -68,6 +72,18 @@ class CheckpointFiles:
         self._saved = {self._template.path(values): values for values in ours}
         is_ours = best is not None and set(best) == fields
         self._best = self._template.path(self._template.values(best)) if is_ours else None
+
+
+def snapshot_writer(model: Any, filepath: str | PathLike[str], weights_only: bool) -> Callable[..., None]:
+    """Return the function of a path and a state that writes as the model's ``save`` does.
+
+    Raises
+    ------
+    ValueError
+        If the model has no format with the suffix of this path.
+    """
+    offered = getattr(model, "snapshot_writer", None)
+    return storage.save if offered is None else offered(filepath, weights_only)  # type: ignore[no-any-return]
 
 
 def _delete(path: Path) -> bool:

@@ -1,0 +1,17 @@
+"""Save and load models as plain data; classes are looked up by name in tables."""
+
+from __future__ import annotations
+
+from onstage.nn.saving._files import load_model, load_weights, save, snapshot_writer
+from onstage.nn.saving._state import load_state, snapshot, snapshot_weights, state_view
+
+__all__ = [
+    "load_model",
+    "load_state",
+    "load_weights",
+    "save",
+    "snapshot",
+    "snapshot_weights",
+    "snapshot_writer",
+    "state_view",
+]
