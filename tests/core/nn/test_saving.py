@@ -224,7 +224,8 @@ def damage(change):
         ),
         (lambda s: s.pop("layers"), "cannot be loaded: 'layers'"),
         (lambda s: s.pop("rng"), "cannot be loaded: 'rng'"),
-        (lambda s: s.pop("iterations"), "cannot be loaded: 'iterations'"),
+        (lambda s: s.pop("training"), "cannot be loaded: 'training'"),
+        (lambda s: s["training"].pop("iterations"), "must have iterations"),
         (lambda s: s.pop("dense/bias"), r"needs weights of shape \(2,\), more than the file holds"),
         (lambda s: s.update({"dense/kernel": 3}), "saved weights must be arrays by path, got dict"),
         (

@@ -2,7 +2,7 @@
 
 A file holds ``{"kind": …, "dense/kernel": array, "dense/bias": array, …}``: each
 weight under its path, the slots of the optimizer under ``optimizer``, and what
-is not an array under names without a slash. The weights are matched by position,
+is not an array in ``training`` and other parts without a slash in their names. The weights are matched by position,
 as in Keras; their paths are for readers.
 """
 
@@ -67,14 +67,14 @@ def state_view(model: CompiledNetwork) -> State:
 def snapshot(model: CompiledNetwork) -> State:
     """Return the content of a file of the whole model; see `Sequential.snapshot`."""
     state = state_view(model)
-    optimizer = state["optimizer"] or {"iterations": None, "learning_rate": None, "slots": {}}
+    optimizer = state["optimizer"]
+    slots = {} if optimizer is None else optimizer.pop("slots")
     return {
         "kind": MODEL,
         **model_config(model),
         "rng": state["rng"],
-        "iterations": optimizer["iterations"],
-        "learning_rate": optimizer["learning_rate"],
-        "optimizer": optimizer["slots"],
+        "training": optimizer,
+        "optimizer": slots,
         **state["weights"],
     }
 
@@ -106,15 +106,10 @@ def state_in(saved: State) -> State:
         if not isinstance(saved["state"], dict):
             raise StateError(f"a saved model must have the part 'state', got {type(saved['state']).__name__}")
         return saved["state"]
-    iterations = saved["iterations"]
-    optimizer = {
-        "iterations": iterations,
-        "learning_rate": saved["learning_rate"],
-        "slots": saved["optimizer"],
-    }
+    training = saved["training"]
     return {
         "weights": weights_in(saved),
-        "optimizer": None if iterations is None else optimizer,
+        "optimizer": None if training is None else {**training, "slots": saved["optimizer"]},
         "rng": saved["rng"],
     }
 
