@@ -10,8 +10,8 @@ from onstage.model import State
 from onstage.nn import layers, serialization
 from onstage.nn.execution.compiled import CompiledNetwork
 from onstage.nn.layers.variable import limit_weights
-from onstage.nn.losses import FunctionLoss
-from onstage.nn.metrics import MeanMetricWrapper
+from onstage.nn.losses import FunctionLoss, Loss
+from onstage.nn.metrics import LossMetric, MeanMetricWrapper
 
 _Network = TypeVar("_Network", bound=CompiledNetwork)
 
@@ -30,8 +30,8 @@ def model_config(model: CompiledNetwork) -> State:
         compiled = {
             "optimizer": _to_config(model.optimizer),
             "loss": _to_config(compiled_loss.loss),
-            "metrics": [_to_config(each) for each in compiled_loss.given_metrics],
-            "weighted_metrics": [_to_config(each) for each in compiled_loss.given_weighted_metrics],
+            "metrics": [_metric_config(each) for each in compiled_loss.given_metrics],
+            "weighted_metrics": [_metric_config(each) for each in compiled_loss.given_weighted_metrics],
         }
     return {
         "name": model.name,
@@ -67,6 +67,11 @@ def make_model(
 def compile_model(model: CompiledNetwork, compiled: State, custom_objects: Mapping[str, Any]) -> None:
     """Compile a model as the part "compile" of a configuration says."""
     model.compile(**_resolve(compiled, custom_objects))
+
+
+def _metric_config(given: Any) -> Any:
+    is_own_loss = isinstance(given, Loss) and not isinstance(given, FunctionLoss)
+    return _to_config(LossMetric(given) if is_own_loss else given)
 
 
 def _to_config(given: Any) -> Any:

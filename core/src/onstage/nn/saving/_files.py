@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -11,13 +13,15 @@ from onstage.errors import StateError
 from onstage.model import State
 from onstage.nn.execution.compiled import CompiledNetwork
 from onstage.nn.network import Network
-from onstage.nn.saving._config import CONFIG_ERRORS, compile_model, make_model
+from onstage.nn.saving import keras
+from onstage.nn.saving._config import CONFIG_ERRORS, compile_model, make_model, model_config
 from onstage.nn.saving._state import (
     MODEL,
     WEIGHTS,
     get_arrays,
     has_kind,
     load_state,
+    saved_layers,
     snapshot,
     snapshot_weights,
     state_in,
@@ -42,12 +46,26 @@ def snapshot_writer(
     model: CompiledNetwork, filepath: StrPath, weights_only: bool
 ) -> Callable[[StrPath, State], None]:
     """Return the function that writes a snapshot; see `Sequential.snapshot_writer`."""
+    suffix = os.fspath(filepath).lower()
+    if suffix.endswith(".weights.h5") and weights_only:
+        return partial(keras.write_weights, layers=saved_layers(model))
+    if suffix.endswith(".keras") and not weights_only:
+        keras.check_model(model_config(model))
+        return partial(keras.write_model, layers=saved_layers(model))
+    if suffix.endswith((".weights.h5", ".keras")):
+        method, right = ("save_weights", ".weights.h5") if weights_only else ("save", ".keras")
+        raise ValueError(
+            f"filepath must end with {right!r} for {method} in Keras's format, got {os.fspath(filepath)!r}"
+        )
     validate_state_path(filepath)
     return storage.save
 
 
 def load_weights(model: Network, filepath: StrPath) -> None:
     """Load the weights from a file of either kind."""
+    content = keras.read_if_foreign(filepath)
+    if content is not None:
+        return keras.load_weights(model, filepath, content)
     saved = storage.load(filepath)
     if not has_kind(WEIGHTS, saved) and not has_kind(MODEL, saved):
         raise StateError(
@@ -63,6 +81,9 @@ def load_model(
     kind: type[_Network], filepath: StrPath, custom_objects: Mapping[str, Any], compile: bool
 ) -> _Network:
     """Load a model from a file; see `sequential.load_model`."""
+    content = keras.read_if_foreign(filepath)
+    if content is not None:
+        return keras.load_model(kind, filepath, content, custom_objects, compile)
     saved = storage.load(filepath)
     if not has_kind(MODEL, saved):
         raise StateError(f"filepath must be a file written by model.save(), got {str(filepath)!r}")

@@ -2,8 +2,8 @@
 
 A file holds ``{"kind": …, "dense/kernel": array, "dense/bias": array, …}``: each
 weight under its path, the slots of the optimizer under ``optimizer``, and what
-is not an array in ``training`` and other parts without a slash in their names. The weights are matched by position,
-as in Keras; their paths are for readers.
+is not an array in ``training`` and other parts without a slash in their names.
+The weights are matched by position, as in Keras; their paths are for readers.
 """
 
 from __future__ import annotations
