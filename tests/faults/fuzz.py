@@ -9,7 +9,9 @@ guided by coverage and needs the package atheris. TARGET is
 ``model``
     a valid state file of an invalid model, for `load_model` and `load_weights`,
 ``backup``
-    a valid state file of an invalid backup, for a training that resumes.
+    a valid state file of an invalid backup, for a training that resumes,
+``keras``
+    a file of Keras with damaged bytes or an invalid configuration.
 
 Each input must load or raise a `StateError`, within a second and 256 MB of
 additional memory. Anything else ends the program with a traceback and the seed.
@@ -19,6 +21,7 @@ additional memory. Anything else ends the program with a traceback and the seed.
 import contextlib
 import copy
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -29,6 +32,7 @@ import tempfile
 import time
 import types
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -250,7 +254,46 @@ class Backup:
         return True
 
 
-TARGETS = {"bytes": Bytes, "model": Model, "backup": Backup}
+class Keras:
+    """Files of Keras: damaged archives, damaged HDF5 in intact archives, invalid configurations."""
+
+    def __init__(self, folder):
+        self.path = folder / "model.keras"
+        next(saved_models(folder))
+        self.model = load_model(folder / "model")
+        self.model.save(self.path)
+        self.content = self.path.read_bytes()
+        with zipfile.ZipFile(self.path) as archive:
+            self.parts = {name: archive.read(name) for name in ("config.json", "model.weights.h5")}
+
+    def __call__(self, rng):
+        parts = dict(self.parts)
+        match rng.randrange(4):
+            case 0:
+                self.path.write_bytes(mutate_bytes(self.content, rng))
+                return self.load()
+            case 1:
+                self.path.write_bytes(mutate_bytes(parts["model.weights.h5"], rng))
+                self.model.load_weights(self.path)
+                return True
+            case 2:
+                parts["model.weights.h5"] = mutate_bytes(parts["model.weights.h5"], rng)
+            case 3:
+                tree = mutate(json.loads(parts["config.json"]), rng)
+                parts["config.json"] = json.dumps(tree, default=np.ndarray.tolist).encode()
+        with zipfile.ZipFile(self.path, "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+        return self.load()
+
+    def load(self):
+        model = load_model(self.path)
+        if model.input_shape[1:] == (4,):
+            model.predict(X, verbose=0)
+        return True
+
+
+TARGETS = {"bytes": Bytes, "model": Model, "backup": Backup, "keras": Keras}
 
 # -- the bounds, and the loop
 

@@ -46,11 +46,14 @@ def folder():
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("name", "inputs"), [("bytes", INPUTS), ("model", INPUTS // 4), ("backup", INPUTS // 40)]
+    ("name", "inputs"),
+    [("bytes", INPUTS), ("model", INPUTS // 4), ("backup", INPUTS // 40), ("keras", INPUTS // 4)],
 )
 def test_hostile_files_load_or_are_refused(fuzz, name, inputs, folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    if name == "keras":
+        pytest.importorskip("h5py")
     before = signal.signal(signal.SIGALRM, fuzz.expired)
     monkeypatch.setattr(fuzz, "SECONDS", 10)  # CI machines are slow
     target = fuzz.TARGETS[name](folder)

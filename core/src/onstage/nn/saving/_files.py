@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -48,10 +47,9 @@ def snapshot_writer(
     """Return the function that writes a snapshot; see `Sequential.snapshot_writer`."""
     suffix = os.fspath(filepath).lower()
     if suffix.endswith(".weights.h5") and weights_only:
-        return partial(keras.write_weights, layers=saved_layers(model))
+        return keras.weights_writer(saved_layers(model))
     if suffix.endswith(".keras") and not weights_only:
-        keras.check_model(model_config(model))
-        return partial(keras.write_model, layers=saved_layers(model))
+        return keras.model_writer(model_config(model), saved_layers(model))
     if suffix.endswith((".weights.h5", ".keras")):
         method, right = ("save_weights", ".weights.h5") if weights_only else ("save", ".keras")
         raise ValueError(

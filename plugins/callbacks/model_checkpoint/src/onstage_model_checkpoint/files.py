@@ -83,7 +83,7 @@ def snapshot_writer(model: Any, filepath: str | PathLike[str], weights_only: boo
         If the model has no format with the suffix of this path.
     """
     offered = getattr(model, "snapshot_writer", None)
-    return storage.save if offered is None else offered(filepath, weights_only)  # type: ignore[no-any-return]
+    return storage.save if offered is None else offered(filepath, weights_only)
 
 
 def _delete(path: Path) -> bool:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from onstage.nn.saving.keras._files import (
-    check_model,
     load_model,
     load_weights,
+    model_writer,
     read_if_foreign,
-    write_model,
-    write_weights,
+    weights_writer,
 )
 
-__all__ = [
-    "check_model",
-    "load_model",
-    "load_weights",
-    "read_if_foreign",
-    "write_model",
-    "write_weights",
-]
+__all__ = ["load_model", "load_weights", "model_writer", "read_if_foreign", "weights_writer"]

@@ -6,7 +6,8 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from typing import Any, TypeAlias, TypeVar
 
@@ -26,21 +27,40 @@ StrPath: TypeAlias = str | PathLike[str]
 _Network = TypeVar("_Network", bound=CompiledNetwork)
 
 
-def check_model(config: State) -> None:
-    """Raise ValueError if a model of this configuration can't be a ``.keras`` file."""
-    to_keras(config)
-    if config["compile"] is not None:
-        slot_order(config["compile"]["optimizer"])
-
-
-def write_model(filepath: StrPath, state: State, layers: Sequence[SavedLayer]) -> None:
-    """Write a snapshot of the whole model as a ``.keras`` file, atomically.
+def model_writer(config: State, layers: Sequence[SavedLayer]) -> Callable[[StrPath, State], None]:
+    """Return the function that writes a snapshot of the whole model as a ``.keras`` file.
 
     Parameters
     ----------
+    config
+        Configuration of the model, of `model_config`.
     layers
-        The layers of the model when the snapshot was taken.
+        Layers of the model when the snapshot is taken.
+
+    Raises
+    ------
+    ValueError
+        If Keras has no equivalent of a part.
+    ImportError
+        If h5py is missing.
     """
+    _hdf5.require_h5py()
+    to_keras(config)
+    if config["compile"] is not None:
+        slot_order(config["compile"]["optimizer"])
+    return partial(_write_model, layers=layers)
+
+
+def weights_writer(layers: Sequence[SavedLayer]) -> Callable[[StrPath, State], None]:
+    """Return the function that writes a snapshot of the weights as a ``.weights.h5`` file.
+
+    `layers` are those of the model; raise ImportError if h5py is missing.
+    """
+    _hdf5.require_h5py()
+    return partial(_write_weights, layers=layers)
+
+
+def _write_model(filepath: StrPath, state: State, layers: Sequence[SavedLayer]) -> None:
     groups = _layer_groups(state, layers, state["name"])
     if state["compile"] is not None:
         optimizer = state["compile"]["optimizer"]
@@ -50,8 +70,7 @@ def write_model(filepath: StrPath, state: State, layers: Sequence[SavedLayer]) -
     write_atomic(filepath, [_archive.pack(archive)])
 
 
-def write_weights(filepath: StrPath, state: State, layers: Sequence[SavedLayer]) -> None:
-    """Write a snapshot of the weights as a ``.weights.h5`` file, atomically."""
+def _write_weights(filepath: StrPath, state: State, layers: Sequence[SavedLayer]) -> None:
     write_atomic(filepath, [_hdf5.pack(_layer_groups(state, layers, "sequential"))])
 
 
