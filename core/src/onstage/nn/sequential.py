@@ -148,18 +148,35 @@ class Sequential(CompiledNetwork, Configuration, Trainer):
         Custom functions and classes are written by name only: pass them to
         `load_model` in ``custom_objects``.
 
+        Parameters
+        ----------
+        filepath
+            With the suffix ``.keras`` the file is in the format of Keras 3,
+            which opens it (needs ``onstage[keras]``); it holds no random state.
+            Otherwise it is a safetensors file with a checksum, whose arrays are
+            named ``dense/kernel``, ``optimizer/velocity``, and so on; training
+            goes on from it to the bit.
+
         Raises
         ------
         ValueError
-            If the model is not built, or the suffix stands for another format.
+            If the model is not built, the suffix stands for another format, or
+            Keras has no equivalent of a part.
         FileExistsError
             If the file exists and `overwrite` is False.
+        ImportError
+            If h5py is missing, for ``.keras``.
         """
         self._require_built()
         saving.save(self, filepath, overwrite, weights_only=False)
 
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
-        """Write the weights alone; errors as in `save`."""
+        """Write the weights alone; errors as in `save`.
+
+        With the suffix ``.weights.h5`` in the format of Keras 3, otherwise in
+        safetensors format.
+        """
+        self._require_built()
         saving.save(self, filepath, overwrite, weights_only=True)
 
     def snapshot(self, weights_only: bool = False) -> State:
@@ -180,6 +197,9 @@ class Sequential(CompiledNetwork, Configuration, Trainer):
     def load_weights(self, filepath: str | PathLike[str]) -> None:
         """Read the weights from a file that `save_weights` or `save` wrote.
 
+        They are matched by position. Also reads ``.weights.h5`` and ``.keras``
+        files that Keras 3 wrote (needs ``onstage[keras]``).
+
         Raises
         ------
         StateError
@@ -193,10 +213,12 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
 ) -> Sequential:
-    """Load a model written by `Sequential.save`.
+    """Load a model written by `Sequential.save`, or a Sequential that Keras 3 saved.
 
-    Loading never imports anything: names in the file are looked up among
-    onstage's own layers, losses, metrics and optimizers.
+    The format is recognized by the content. Loading never imports or runs what
+    a file names: names are looked up among onstage's own layers, losses,
+    metrics and optimizers. A ``.keras`` file needs ``onstage[keras]``; what
+    onstage lacks is refused by name.
 
     Parameters
     ----------
@@ -208,7 +230,8 @@ def load_model(
     Raises
     ------
     StateError
-        If the file is damaged, holds no model, or contains an unknown name.
+        If the file is damaged, holds no model, or contains an unknown name or
+        option.
 
     Examples
     --------
