@@ -60,3 +60,7 @@ def test_an_evaluation_in_a_callback_of_the_first_process_alone_is_refused(resul
     )
     assert type(first["evaluated"]) is float
     assert first["evaluated"] == second["evaluated"]
+
+
+def test_a_step_of_ones_own_trains_two_processes_to_the_weights_of_one(results):
+    assert all(each["own step"] < 1e-6 for each in results[1])

@@ -78,7 +78,27 @@ def evaluate_in(callback):
     return getattr(callback, "loss", None)
 
 
+def square_step(module, x, y):
+    return module(x).square().mean()
+
+
+def train_with_own_step():
+    """Return how far the weights are from those of one process with the joined batches."""
+    torch.manual_seed(0)
+    module, alone, x = nn.Linear(4, 2), nn.Linear(4, 2), torch.randn(16, 4)
+    alone.load_state_dict(module.state_dict())
+    model = TorchModel(module, lambda p: torch.optim.SGD(p, lr=0.1), step=square_step, device="cpu")
+    model.fit(x, batch_size=8, shuffle=False, epochs=2, verbose=0)
+    optimizer = torch.optim.SGD(alone.parameters(), lr=0.1)
+    for batch in [*x.split(8), *x.split(8)]:
+        optimizer.zero_grad()
+        square_step(alone, batch, None).backward()
+        optimizer.step()
+    return float((module.weight - alone.weight).abs().max())
+
+
 results = {
+    "own step": train_with_own_step(),
     "each epoch": train("epoch"),
     "each second batch": train("batch", agree_every=2),
     "evaluated": evaluate_in(Evaluates()),
