@@ -73,6 +73,8 @@ def test_calling_the_model_computes_outputs_in_evaluation_mode_and_restores_the_
     x = torch.from_numpy(data[0])
     model.module.eval()
     assert torch.equal(model(x), model.module(x))
+    assert model(data[0]).numpy().shape == (40, 3)
+    assert model(x, training=True).requires_grad
     assert bool((model(x, training=True) != model(x, training=True)).any())
     assert not model.module[2].training
 

@@ -28,7 +28,7 @@ def test_training_evaluation_and_prediction_run_the_compiled_module(data, new_mo
     assert after_fit == 1
     assert after_evaluate == 2
     outputs = model.predict(data[0], batch_size=40, verbose=0)
-    np.testing.assert_allclose(outputs, model(data[0]).detach().numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outputs, model(data[0]).numpy(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class ModuleView:
         return next((p.device for p in self.module.parameters()), torch.device("cpu"))
 
     def __call__(self, x: Any, training: bool = False) -> Any:
-        """Return the module's outputs for a batch, as tensors with their graph.
+        """Return the module's outputs for a batch, as tensors.
 
         Parameters
         ----------
@@ -84,9 +84,10 @@ class ModuleView:
             A tensor, an array, or a tuple or dict of them, which is unpacked
             into the module's arguments; moved to the module's device.
         training
-            Whether submodules work as in training. Their mode is restored.
+            Whether submodules work as in training, and outputs have a graph for
+            gradients. The mode of each submodule is restored.
         """
-        with switch_mode(self.module, training):
+        with switch_mode(self.module, training), torch.set_grad_enabled(training and torch.is_grad_enabled()):
             return call_module(self.module, ToDevice(self.device, self.module).inputs(x))
 
     # -- layers
