@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from onstage.nn import layers, serialization
+from onstage.nn import layers, saving, serialization
 from onstage.nn.layers import Layer
 
 
@@ -54,24 +54,11 @@ class Configuration:
         if missing:
             raise ValueError(f"config must be the result of get_config(), got one without {sorted(missing)}")
         shape = config["input_shape"]
-        made: list[Layer] = [] if shape is None else [layers.Input(shape)]
-        for each in _make_custom(config["layers"], custom_objects or {}):
-            own = isinstance(each, Layer)
-            made.append(each if own else serialization.deserialize("layer", each, layers.TABLE))
+        made = saving.make_layers(config["layers"], custom_objects or {})
+        if shape is not None:
+            made.insert(0, layers.Input(shape))
         return cls(made, name=config["name"], dtype=config["dtype"])  # type: ignore[call-arg]  # of Network
 
     def to_json(self, **options: Any) -> str:
         """Return the configuration as JSON; `options` are those of ``json.dumps``."""
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **options)
-
-
-def _make_custom(config: Any, custom_objects: Mapping[str, Any]) -> Any:
-    """Replace the configurations of custom classes, anywhere in a tree, by their objects."""
-    if isinstance(config, list):
-        return [_make_custom(each, custom_objects) for each in config]
-    if not isinstance(config, Mapping):
-        return config
-    made = {key: _make_custom(each, custom_objects) for key, each in config.items()}
-    if set(config) == {"class_name", "config"} and config["class_name"] in custom_objects:
-        return custom_objects[config["class_name"]](**made["config"])
-    return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onstage.nn.saving._config import model_config
+from onstage.nn.saving._config import make_layers, model_config
 from onstage.nn.saving._files import load_model, load_weights, save, snapshot_writer
 from onstage.nn.saving._state import load_state, snapshot, snapshot_weights, state_view
 
@@ -10,6 +10,7 @@ __all__ = [
     "load_model",
     "load_state",
     "load_weights",
+    "make_layers",
     "model_config",
     "save",
     "snapshot",

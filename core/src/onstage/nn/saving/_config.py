@@ -57,11 +57,16 @@ def make_model(
             f"a saved model must have at most {MAX_LAYERS:,} layers, got {len(config['layers']):,}"
         )
     with limit_weights(most_weights):
-        made: list[layers.Layer] = [layers.Input(config["input_shape"])]
-        for each in _resolve(config["layers"], custom_objects):
-            own = isinstance(each, layers.Layer)
-            made.append(each if own else serialization.deserialize("layer", each, layers.TABLE))
+        made = [layers.Input(config["input_shape"]), *make_layers(config["layers"], custom_objects)]
         return kind(made, name=config["name"], dtype=config["dtype"])
+
+
+def make_layers(configs: list[Any], custom_objects: Mapping[str, Any]) -> list[layers.Layer]:
+    """Make layers from their configurations; custom classes and functions are passed by name."""
+    return [
+        each if isinstance(each, layers.Layer) else serialization.deserialize("layer", each, layers.TABLE)
+        for each in _resolve(configs, custom_objects)
+    ]
 
 
 def compile_model(model: CompiledNetwork, compiled: State, custom_objects: Mapping[str, Any]) -> None:
