@@ -404,7 +404,9 @@ def test_one_array_under_many_names_counts_each_time(tmp_path):
 def test_weights_alone_make_no_model(tmp_path, model):
     model.save_weights(tmp_path / "a.weights.h5")
 
-    with pytest.raises(StateError, match="it holds weights alone; make the model, then call load_weights"):
+    with pytest.raises(
+        StateError, match="it is HDF5, which holds weights alone; make the model, then call load_weights"
+    ):
         load_model(tmp_path / "a.weights.h5")
 
 

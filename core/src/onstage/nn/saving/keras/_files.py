@@ -79,9 +79,10 @@ def read_if_foreign(filepath: StrPath) -> bytes | None:
     if not stat.S_ISREG(os.stat(filepath).st_mode):  # Opening a pipe would wait for a writer.
         return None
     with open(filepath, "rb") as file:
-        begin = file.read(len(_hdf5.MAGIC))
-        foreign = begin.startswith((_archive.MAGIC, _hdf5.MAGIC))
-        return begin + file.read() if foreign else None
+        if not file.read(len(_hdf5.MAGIC)).startswith((_archive.MAGIC, _hdf5.MAGIC)):
+            return None
+        file.seek(0)
+        return file.read()
 
 
 def load_weights(model: Network, filepath: StrPath, content: bytes) -> None:
@@ -118,7 +119,10 @@ def load_model(
     """
     try:
         if not content.startswith(_archive.MAGIC):
-            raise StateError("it holds weights alone; make the model, then call load_weights")
+            raise StateError(
+                "it is HDF5, which holds weights alone; make the model, then call load_weights. "
+                "A whole model in HDF5, of Keras 2, must be opened by Keras and saved as .keras"
+            )
         saved, weights = _archive.unpack(content)
         config = from_keras(saved, custom_objects, compile)
         with _hdf5.unpack(weights) as read:
