@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onstage.errors import StateError
-from onstage.state import storage
+from onstage.state import _header, storage
 
 INPUTS = int(os.environ.get("ONSTAGE_FUZZ_INPUTS", "4000"))
 fuzz = settings(
@@ -275,3 +275,25 @@ def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
 
     with pytest.raises(StateError, match="must be a regular file, got another kind"):
         storage.load(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("item", ["{}", "[]", '{"a":1}', "[[1]]", "0.5", '"x"'])
+def test_json_takes_at_most_forty_times_its_memory_and_a_limited_number_of_dicts_and_lists(path, item):
+    storage.save(path, {"list": [json.loads(item) for _ in range(20_000)]})
+
+    tracemalloc.start()
+    storage.load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 40 * path.stat().st_size
+
+
+def test_more_dicts_and_lists_than_the_limit_are_refused_before_they_are_made(path, monkeypatch):
+    many = {"list": [{} for _ in range(2_000)]}
+    storage.save(path, many)
+    monkeypatch.setattr(_header, "MAX_CONTAINERS", 2_000)
+
+    assert "has more than 2,000 dicts and lists" in _refusal(path, path.read_bytes())
+    with pytest.raises(ValueError, match="state must have at most 2,000 dicts, lists"):
+        storage.save(path, many)

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from onstage.state import _system, _tree, atomic, storage
+from onstage.state import _header, _system, _tree, atomic, storage
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes"),
@@ -55,7 +55,7 @@ def _assert_swept(directory):
 def test_a_save_killed_at_any_line_of_its_code_leaves_the_old_or_the_new(tmp_path):
     path = tmp_path / "state"
     storage.save(path, OLD)
-    files = {storage.__file__, _tree.__file__, _system.__file__, atomic.__file__}
+    files = {module.__file__ for module in (storage, _header, _tree, _system, atomic)}
 
     def kill_at(count):
         left = count

@@ -160,7 +160,7 @@ def _is_masked(array: Array) -> bool:
 
 
 def decode(value: Any, arrays: dict[str, Array], depth: int) -> Any:
-    """Undo `encode`; remove each array from `arrays`."""
+    """Undo `encode`, in place; remove each array from `arrays`."""
     if depth > MAX_DEPTH:
         raise CorruptFile(f"its state is more than {MAX_DEPTH} levels deep")
     match value:
@@ -170,12 +170,14 @@ def decode(value: Any, arrays: dict[str, Array], depth: int) -> Any:
             return arrays.pop(name)
         case {"$float": str(name)} if len(value) == 1 and name in _NON_FINITE:
             return _NON_FINITE[name]
-        case dict():
+        case dict() if any(key.startswith("$") for key in value):
             return {_decode_key(key): decode(item, arrays, depth + 1) for key, item in value.items()}
-        case list():
-            if set(map(type, value)) <= _SCALARS:
-                return value
-            return [decode(item, arrays, depth + 1) for item in value]
+        case dict():
+            for key, item in value.items():
+                value[key] = decode(item, arrays, depth + 1)
+        case list() if not set(map(type, value)) <= _SCALARS:
+            for number, item in enumerate(value):
+                value[number] = decode(item, arrays, depth + 1)
     return value
 
 

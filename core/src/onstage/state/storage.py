@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import stat
 import struct
@@ -24,26 +23,14 @@ import warnings
 from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from onstage.errors import OnstageWarning, StateError
 from onstage.model import Array, State
-from onstage.state._tree import DTYPES, CorruptFile, code_of, decode, encode
+from onstage.state import _header
+from onstage.state._tree import CorruptFile, decode, encode
 from onstage.state.atomic import StrPath, write_atomic
-
-FORMAT = "onstage-state"
-SCHEMA = 1
-
-MAX_HEADER = 100_000_000
-"""Bytes; the limit of safetensors readers."""
-MAX_TENSORS = 100_000
-MAX_RANK = 32
-
-_BEFORE_DIGEST = b'{"__metadata__":{"sha256":"'
-_DIGEST = slice(len(_BEFORE_DIGEST), len(_BEFORE_DIGEST) + 64)
-_ZEROS = "0" * 64
 
 
 def save(path: StrPath, state: State, *, previous: StrPath | None = None) -> None:
@@ -77,37 +64,27 @@ def save(path: StrPath, state: State, *, previous: StrPath | None = None) -> Non
     text = json.dumps(encode(state, (), arrays), separators=(",", ":"), allow_nan=False)
     # Widest dtype first, so that every array starts at a multiple of its item size.
     ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
-    if len(ordered) > MAX_TENSORS:
-        raise ValueError(f"state must hold at most {MAX_TENSORS:,} arrays, got {len(ordered):,}")
+    if len(ordered) > _header.MAX_TENSORS:
+        raise ValueError(f"state must hold at most {_header.MAX_TENSORS:,} arrays, got {len(ordered):,}")
 
-    header = _header(text, ordered)
-    if len(header) > MAX_HEADER:
+    header = _header.make_header(text, ordered)
+    if len(header) > _header.MAX_HEADER:
         raise ValueError(
-            f"state must be at most {MAX_HEADER:,} bytes besides its arrays, got {len(header):,}; "
+            f"state must be at most {_header.MAX_HEADER:,} bytes besides its arrays, got {len(header):,}; "
             "store long lists of numbers as numpy arrays"
+        )
+    if (count := _header.count_containers(header)) > _header.MAX_CONTAINERS:
+        raise ValueError(
+            f"state must have at most {_header.MAX_CONTAINERS:,} dicts, lists, '{{' and '[', got {count:,}; "
+            "store numbers as numpy arrays"
         )
     length = struct.pack("<Q", len(header))
     data = [array.reshape(-1).view(np.uint8).data for _, array in ordered]
     digest = hashlib.sha256(length + header)
     for chunk in data:
         digest.update(chunk)
-    header = header[: _DIGEST.start] + digest.hexdigest().encode() + header[_DIGEST.stop :]
+    header = _header.with_digest(header, digest.hexdigest())
     write_atomic(path, [length + header, *data], previous=previous)
-
-
-def _header(text: str, arrays: list[tuple[str, Array]]) -> bytes:
-    """Return the header with zeros as digest, padded to a multiple of eight bytes."""
-    header: dict[str, Any] = {
-        "__metadata__": {"sha256": _ZEROS, "format": FORMAT, "schema": str(SCHEMA), "state": text}
-    }
-    begin = 0
-    for name, array in arrays:
-        end = begin + array.nbytes
-        code = code_of(array.dtype)
-        header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": [begin, end]}
-        begin = end
-    encoded = json.dumps(header, separators=(",", ":")).encode()
-    return encoded + b" " * (-len(encoded) % 8)
 
 
 def load(path: StrPath) -> State:
@@ -139,33 +116,23 @@ def load(path: StrPath) -> State:
             raise StateError(f"state file '{name}' cannot be used: {damage}") from None
 
 
-class _Entry(NamedTuple):
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-
 def _read(file: BufferedReader) -> State:
     size = os.fstat(file.fileno()).st_size
     length = file.read(8)
     if len(length) < 8:
         raise CorruptFile(f"it has {size} bytes, too few for any state; it was cut short")
     (header_size,) = struct.unpack("<Q", length)
-    if header_size > MAX_HEADER:
+    if header_size > _header.MAX_HEADER:
         raise CorruptFile(
             f"its header cannot be {header_size:,} bytes long; it is damaged or not a state file"
         )
     if header_size > size - 8:
         raise CorruptFile(f"its header needs {header_size:,} bytes, {size - 8:,} are there; it was cut short")
     header = file.read(header_size)
-    if not header.startswith(_BEFORE_DIGEST) or len(header) < _DIGEST.stop:
-        raise CorruptFile("its header does not begin like one of onstage; it is damaged or another program's")
-
-    digest = hashlib.sha256(length + header[: _DIGEST.start] + _ZEROS.encode() + header[_DIGEST.stop :])
-    text, entries = _parse_header(header)
-    _check_layout(entries, size - 8 - header_size)
+    _header.check_beginning(header)
+    digest = hashlib.sha256(length + _header.with_digest(header, _header.ZEROS))
+    text, entries = _header.parse_header(header)
+    _header.check_layout(entries, size - 8 - header_size)
     arrays: dict[str, Array] = {}
     for entry in entries:
         array = arrays[entry.name] = _empty(entry)
@@ -174,10 +141,10 @@ def _read(file: BufferedReader) -> State:
         digest.update(content.data)
         if entry.dtype == "|b1" and content.max(initial=0) > 1:
             raise CorruptFile(f"array {entry.name!r} holds bytes that are not booleans")
-    if digest.hexdigest().encode() != header[_DIGEST]:
+    if digest.hexdigest().encode() != header[_header.DIGEST]:
         raise CorruptFile("its content does not match its checksum; it is damaged")
 
-    state = decode(_parse(text), arrays, 0)
+    state = decode(_header.parse(text), arrays, 0)
     if arrays:
         raise CorruptFile(f"array {next(iter(arrays))!r} is not part of its state")
     if not isinstance(state, dict):
@@ -185,7 +152,7 @@ def _read(file: BufferedReader) -> State:
     return state
 
 
-def _empty(entry: _Entry) -> Array:
+def _empty(entry: _header.Entry) -> Array:
     try:
         return np.empty(entry.shape, entry.dtype)
     except ValueError:  # An empty array may still claim axes beyond the address space.
@@ -195,61 +162,6 @@ def _empty(entry: _Entry) -> Array:
 def _fill(content: Array, file: BufferedReader) -> None:
     if file.readinto(content.data) != content.size:
         raise CorruptFile("it was cut short while it was read")
-
-
-def _parse(text: str | bytes) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise CorruptFile("its JSON is invalid; it is damaged") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _parse_header(header: bytes) -> tuple[str, list[_Entry]]:
-    table = _parse(header)
-    metadata = table.pop("__metadata__")
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise CorruptFile("it is not marked as an onstage state; it is damaged or another program's")
-    if metadata.get("schema") != str(SCHEMA):
-        raise CorruptFile(
-            f"its schema is {str(metadata.get('schema'))[:20]!r}, this onstage reads {str(SCHEMA)!r}; "
-            "it is damaged or from another version of onstage"
-        )
-    text = metadata.get("state")
-    if not isinstance(text, str):
-        raise CorruptFile("it holds no state")
-    if len(table) > MAX_TENSORS:
-        raise CorruptFile(f"it lists {len(table):,} arrays, more than {MAX_TENSORS:,}")
-    return text, [_parse_entry(name, entry) for name, entry in table.items()]
-
-
-def _parse_entry(name: str, entry: Any) -> _Entry:
-    match entry:
-        case {"dtype": str(code), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if (
-            len(entry) == 3
-            and code in DTYPES
-            and len(shape) <= MAX_RANK
-            and all(type(size) is int and 0 <= size < 2**63 for size in shape)
-        ):
-            return _Entry(name, DTYPES[code], tuple(shape), begin, end)
-    raise CorruptFile(f"array {name[:80]!r} has an invalid description")
-
-
-def _check_layout(entries: Iterable[_Entry], available: int) -> None:
-    """Raise unless the arrays fill the rest of the file, in order, without gaps."""
-    position = 0
-    for entry in entries:
-        size = math.prod(entry.shape) * np.dtype(entry.dtype).itemsize
-        if entry.begin != position or entry.end - entry.begin != size:
-            raise CorruptFile(f"array {entry.name[:80]!r} is not where its shape requires")
-        position = entry.end
-    if position != available:
-        raise CorruptFile(
-            f"its arrays need {position:,} bytes, {available:,} are there; it was cut short or added to"
-        )
 
 
 def load_newest(paths: Iterable[StrPath]) -> tuple[Path, State] | None:
