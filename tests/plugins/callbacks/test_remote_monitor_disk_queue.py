@@ -1,12 +1,10 @@
 """The spool: events that RemoteMonitor could not send, kept in a file."""
 
 import json
-import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onstage_remote_monitor.client import file_lock
 from onstage_remote_monitor.client.disk_queue import Spool
 from onstage_remote_monitor.client.leftovers import Leftovers
 from onstage_remote_monitor.client.spool_file import Entry, format_entry, parse_entry
@@ -251,43 +249,6 @@ def test_a_file_that_can_not_be_used_is_set_aside_and_the_next_event_makes_a_new
     spool.append(entries(1, run="0b"))
     assert spool.peek(5) == entries(1, run="0b")
     assert spool.close() != first
-
-
-class WindowsLocks:
-    """The call of Windows's msvcrt: locks bytes from the file's position on."""
-
-    LK_NBLCK = 2
-
-    def __init__(self):
-        self.held = {}
-
-    def locking(self, descriptor, mode, count):
-        status = os.fstat(descriptor)
-        key = status.st_dev, status.st_ino, os.lseek(descriptor, 0, os.SEEK_CUR)
-        if key in self.held:
-            raise PermissionError(13, "Permission denied")
-        self.held[key] = mode, count
-
-
-def test_on_windows_a_spool_in_use_is_left_alone_and_another_is_adopted(tmp_path, adopting, monkeypatch):
-    locks = WindowsLocks()
-    monkeypatch.setattr(file_lock, "fcntl", None)
-    monkeypatch.setattr(file_lock, "msvcrt", locks)
-    in_use = Spool(tmp_path, URL, LIMIT)
-    in_use.append(entries(3))
-    _, adopt = adopting()
-
-    assert adopt() == 0
-    assert in_use.peek(5) == entries(3), "the position of the file is where it was"
-    in_use._file.close()
-    ((_, _, position),) = locks.held
-    assert position > 1 << 30, "no byte of the events is locked: others could not read it"
-    locks.held.clear()  # as when its process ends
-
-    later, adopt_later = adopting()
-    assert adopt_later() == 3
-    assert later.peek(5) == entries(3)
-    assert set(locks.held.values()) == {(locks.LK_NBLCK, 1)}
 
 
 def test_a_spool_is_readable_only_by_its_user(tmp_path):
