@@ -40,6 +40,7 @@ def test_list_order_is_kept_without_before_and_after():
         ([Named("a", before="a"), Named("b")], "ab"),
         ([Named("a"), Named("b", before="c"), Named("c", before="a")], "bca"),
         ([Named("a"), Named("a"), Named("b", before="a")], "baa"),
+        ([Named("a"), Named("b", before="a"), Named("c", before="a"), Named("d", before="c")], "bdca"),
     ],
 )
 def test_a_callback_with_before_or_after_moves_as_little_as_possible(callbacks, order):

@@ -99,33 +99,31 @@ def _prepared(callbacks: Sequence[object], followers: Sequence[set[int]]) -> Top
     return sorter
 
 
-def _ranks(followers: Sequence[set[int]], moves_ahead: Sequence[bool]) -> list[tuple[int, int, int]]:
+def _ranks(followers: Sequence[set[int]], moves_ahead: Sequence[bool]) -> list[tuple[int, int]]:
     """Return the preferred position of each callback, a sort key that ends in its index.
 
     A callback with ``before`` prefers to be directly ahead of the first that it
     must precede; the others prefer their position in the list.
     """
-    ranks: dict[int, tuple[int, int, int]] = {}
+    ranks: dict[int, tuple[int, int]] = {}
 
-    def rank(n: int) -> tuple[int, int, int]:
+    def rank(n: int) -> tuple[int, int]:
         if n not in ranks:
-            preferred = [(n, 0, n)]
-            if moves_ahead[n]:
-                preferred += [(position, depth - 1, n) for position, depth, _ in map(rank, followers[n])]
-            ranks[n] = min(preferred)
+            ahead_of = [rank(follower)[0] for follower in followers[n]] if moves_ahead[n] else []
+            ranks[n] = min([n, *ahead_of]), n
         return ranks[n]
 
     return [rank(n) for n in range(len(followers))]
 
 
-def _by_rank(sorter: TopologicalSorter[int], ranks: Sequence[tuple[int, int, int]]) -> list[int]:
+def _by_rank(sorter: TopologicalSorter[int], ranks: Sequence[tuple[int, int]]) -> list[int]:
     """Return the nodes in topological order, the lowest rank first."""
-    ready: list[tuple[int, int, int]] = []
+    ready: list[tuple[int, int]] = []
     result = []
     while sorter:
         for n in sorter.get_ready():
             heappush(ready, ranks[n])
-        _, _, n = heappop(ready)
+        _, n = heappop(ready)
         result.append(n)
         sorter.done(n)
     return result
