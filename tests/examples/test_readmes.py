@@ -14,6 +14,7 @@ READMES = [
     ROOT / "README.md",
     ROOT / "core/README.md",
     ROOT / "core/docs/hosts.md",
+    ROOT / "core/docs/keras.md",
     *sorted(ROOT.glob("plugins/*/*/README.md")),
 ]
 
