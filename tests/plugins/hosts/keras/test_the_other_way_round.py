@@ -59,9 +59,8 @@ TRAINERS = pytest.mark.parametrize("train", [in_fit, in_torch, in_a_loop])
 @TRAINERS
 def test_early_stopping_of_keras_stops_and_restores_the_weights(train, callbacks):
     # No epoch improves by 9: the first one is the best, the third ends the training.
-    stop = callbacks.EarlyStopping(
-        "val_loss", mode="min", min_delta=9.0, patience=2, restore_best_weights=True
-    )
+    options = {"mode": "min", "min_delta": 9.0, "patience": 2, "restore_best_weights": True}
+    stop = callbacks.EarlyStopping("val_loss", **options)
     kept = []
     keep = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: kept.append(stop.model.get_weights()))
 
