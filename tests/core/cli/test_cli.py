@@ -2,9 +2,7 @@ import json
 import os
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -81,20 +79,11 @@ def settings_file(pack, tmp_path):
     return write
 
 
-# Before click 8.2 the runner mixes both streams, or leaves one out of the output.
-SEPARATE = {"mix_stderr": False} if metadata.version("click") < "8.2" else {}
-
-
 def call(*args):
-    result = CliRunner(**SEPARATE).invoke(main, list(args))
+    result = CliRunner().invoke(main, list(args))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return SimpleNamespace(
-        exit_code=result.exit_code,
-        stdout=result.stdout,
-        stderr=result.stderr,
-        output=result.stdout + result.stderr,
-    )
+    return result
 
 
 def lines(text):
