@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from onstage import ModelView
 from onstage.hosts import HostView, file_writer, log_name, map_arrays, split_metrics
 
 
@@ -87,3 +88,13 @@ def test_a_file_is_replaced_only_by_a_whole_one(tmp_path):
     assert target.read_text() == "good"
     with pytest.raises(FileExistsError, match="pass overwrite=True to replace it"):
         file_writer(fail)(target, overwrite=False)
+
+
+def test_the_suffix_of_a_file_that_the_host_writes_is_its_own():
+    model = ModelView(get_weights=lambda: [np.ones(2)])
+    theirs = HostView(model, "Host", save=lambda path, overwrite: None)
+
+    theirs.snapshot_writer("model.ckpt")
+    for view, weights_only in ((theirs, True), (HostView(model, "Host"), False)):
+        with pytest.raises(ValueError, match=r"suffix of another format, got .*model\.npz"):
+            view.snapshot_writer("model.npz", weights_only)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from os import PathLike
 from typing import Any
+
+from onstage.state import storage
+
+StrPath = str | PathLike[str]
 
 
 class HostView:
@@ -58,6 +63,8 @@ class HostView:
         self.lacks = dict(lacks or {})
         self.rank = rank
         self.stop_training = False
+        if "save" in offers and hasattr(model, "snapshot_writer"):
+            self.snapshot_writer = self._snapshot_writer
         vars(self).update(offers)
 
     def __getattr__(self, name: str) -> Any:
@@ -65,6 +72,13 @@ class HostView:
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return getattr(self._model, name)
+
+    def _snapshot_writer(self, filepath: StrPath, weights_only: bool = False) -> Callable[..., None]:
+        """Return the writer of a path, whose suffix is for the trainer to judge if it writes the file."""
+        if ("save_weights" if weights_only else "save") in vars(self):
+            return storage.save
+        write: Callable[..., None] = self._model.snapshot_writer(filepath, weights_only)
+        return write
 
     @property
     def learning_rate(self) -> float:
