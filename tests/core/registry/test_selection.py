@@ -434,3 +434,11 @@ def test_the_error_policy_is_that_of_the_object_then_the_settings_then_the_class
     assert _selection.error_policy(Own()) == "disable"
     project("on_error = {stopper = 'raise'}")
     assert _selection.error_policy(on_object) == "disable"
+
+
+def test_a_class_given_with_its_module_is_blocked_by_its_name(pack, monkeypatch):
+    monkeypatch.setenv("ONSTAGE_ALLOW_IMPORT", "1")
+    monkeypatch.setenv("ONSTAGE_DISABLE", "Stopper")
+
+    with pytest.warns(OnstageWarning, match=r"the callback pack_mod:Stopper is left out: blocked by"):
+        assert _selection.resolve(["pack_mod:Stopper"]) == []
