@@ -163,7 +163,8 @@ class ModelCheckpoint(Callback):
             self._monitor.direction = self._monitor.direction_for(self.model)
         self.monitor_op = self._monitor.op
         self._template.check_fields(self, batches=bool(self._batches))
-        snapshot_writer(self.model, self.filepath, self.save_weights_only)  # raises for a foreign suffix
+        if getattr(self.model, "built", True):
+            snapshot_writer(self.model, self.filepath, self.save_weights_only)  # raises for a foreign suffix
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Remember the epoch for the file names."""
