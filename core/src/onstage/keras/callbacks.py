@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onstage import callbacks as _installed
 from onstage.callbacks._base import Callback as Callback
 from onstage.callbacks._history import History as History
 from onstage.errors import missing_name
-from onstage.keras._callback_list import CallbackList as CallbackList
 from onstage.logs import Logs
+
+if TYPE_CHECKING:
+    from onstage.keras._callback_list import CallbackList as CallbackList
 
 
 class BaseLogger(Callback):
@@ -32,6 +34,10 @@ _OWN = ("BaseLogger", "Callback", "CallbackList", "History")
 def __getattr__(name: str) -> Any:
     if name == "__all__":
         return __dir__()
+    if name == "CallbackList":  # imported late: a callback's module needs no run
+        from onstage.keras._callback_list import CallbackList
+
+        return CallbackList
     try:
         return getattr(_installed, name)
     except AttributeError as error:
