@@ -89,9 +89,14 @@ class HostView:
     def learning_rate(self, rate: float) -> None:
         self._model.learning_rate = rate
 
-    def agree_on_stop(self) -> str | None:
-        """Share requests to stop between the processes; return the reason, if another asked."""
-        asked = self.stop_training
-        if self._agree is not None:
-            self.stop_training = self._agree(asked)
-        return "another process stopped the training" if self.stop_training and not asked else None
+    def agree_on_stop(self, interrupted: bool | None = None) -> str | None:
+        """Share requests to stop, or signals to end, between the processes; return the reason, if any.
+
+        See `onstage.model.SupportsStopAgreement`. A stop has a reason only if another process asked for it.
+        """
+        asked = self.stop_training if interrupted is None else interrupted
+        agreed = self._agree(asked) if self._agree is not None else asked
+        if interrupted is not None:
+            return "a process received a signal to end" if agreed else None
+        self.stop_training = agreed
+        return "another process stopped the training" if agreed and not asked else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[4] / "examples/keras_digits.py"
+EXAMPLE = Path(__file__).parents[4] / "examples/hosts/keras_digits.py"
 
 
 @pytest.mark.slow

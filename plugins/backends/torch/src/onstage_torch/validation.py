@@ -105,7 +105,9 @@ def _call_factory(factory: Any, parameters: Iterable[Tensor]) -> torch.optim.Opt
 
 def _check_step(optimizer: torch.optim.Optimizer) -> None:
     """Raise TypeError if the optimizer computes the loss itself, several times a step."""
-    required = [each for each in signature(optimizer.step).parameters.values() if each.default is each.empty]
+    # Of the class: a scheduler replaces the object's own by a wrapper whose signature has ``self``.
+    _, *arguments = signature(type(optimizer).step).parameters.values()
+    required = [each for each in arguments if each.default is each.empty]
     if any(each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in required):
         raise TypeError(
             f"optimizer must step without a closure, got {type(optimizer).__name__}; "

@@ -268,8 +268,6 @@ class ModelCheckpoint(Callback):
     def _should_save_model(self, epoch: int, batch: int | None, logs: Logs, filepath: str) -> bool:
         return self.should_save_model(epoch, batch, logs, filepath)
 
-    # -- resume
-
     def state_dict(self) -> State:
         """Return the best value, and the field values of the files on disk, after waiting for them."""
         self._writing.flush()
