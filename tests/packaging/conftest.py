@@ -1,10 +1,13 @@
 """The packages of this repository, as fixtures."""
 
 import ast
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for session.py
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/*/pyproject.toml"))}

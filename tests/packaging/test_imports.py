@@ -22,6 +22,7 @@ LAYERS = [
     {"nn"},
     {"activations", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "schedules"},
     {"testing", "cli", "keras"},
+    {"__main__"},
 ]
 
 # The modules of core that a plugin may import; core/README.md has the same list.

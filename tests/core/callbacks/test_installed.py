@@ -114,3 +114,10 @@ def test_onstage_callback_works_before_and_after_the_base_class_is_imported():
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert printed.stdout.count("no callback is called 'no such callback'") == 2
+
+
+def test_a_package_of_onstage_that_is_missing_is_named(plugin_site):
+    with pytest.raises(ImportError, match=r"install it with: pip install onstage-csv-logger \(installed: "):
+        from onstage.callbacks import CSVLogger  # noqa: F401
+    with pytest.raises(PluginError, match=r"'tensorboard'; install it with: pip install onstage-tensorboard"):
+        onstage.callback("tensorboard")

@@ -2,6 +2,8 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from packaging.requirements import Requirement
 import onstage
 from onstage.cli import main
 from onstage.cli.describe import parameter_docs
-from onstage.cli.doctor import admits_core
+from onstage.cli.environment import admits_core, problems_of_blas
 from onstage.cli.new import snake_case
 
 ROOT = Path(__file__).parents[3]
@@ -400,6 +402,7 @@ def test_new_writes_a_package(plugin_site, tmp_path, name):
     package = tmp_path / "onstage-best-value"
     assert result.exit_code == 0
     assert sorted(str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()) == [
+        "LICENSE",
         "README.md",
         "pyproject.toml",
         "src/onstage_best_value/__init__.py",
@@ -428,18 +431,53 @@ def test_the_package_that_new_writes_passes_mypy_and_ruff(plugin_site, tmp_path)
     package = tmp_path / "onstage-best-value"
 
     for check in (
-        ["mypy", "--strict", "src"],
+        ["mypy", "--strict", "src", "tests"],
         ["ruff", "check", "--select", "E,F,W,I,UP,B,D1", "--ignore", "D107", "src"],
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
     ):
         ran = subprocess.run([sys.executable, "-m", *check], cwd=package, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+def test_new_writes_author_address_and_workflow(plugin_site, tmp_path):
+    options = ("--author", "Ada  Lovelace", "--url", "https://example.org/ada/best", "--ci", "github")
+
+    call("new", "best_value", "--folder", str(tmp_path), *options)
+
+    package = tmp_path / "onstage-best-value"
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    assert project["urls"] == {"Repository": "https://example.org/ada/best"}
+    assert f"(c) {date.today().year} Ada Lovelace\n" in (package / "LICENSE").read_text()
+    assert "--group dev" in (package / ".github/workflows/test.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    "url", ["example.org", 'https://a"b', "https://a\\b", "https://a\nb", "javascript:1"]
+)
+def test_new_refuses_an_address_that_is_none(plugin_site, tmp_path, url):
+    result = call("new", "best_value", "--folder", str(tmp_path), "--url", url)
+
+    assert result.exit_code == 2
+    assert "--url must be an address" in result.output
+    assert not (tmp_path / "onstage-best-value").exists()
+
+
+@pytest.mark.parametrize(("answer", "exists"), [("y\n", True), ("n\n", False), ("", False)])
+def test_new_asks_before_it_makes_a_folder_elsewhere(plugin_site, tmp_path, monkeypatch, answer, exists):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    result = CliRunner().invoke(main, ["new", "best_value", "--folder", "../there"], input=answer)
+
+    assert "../there is outside this folder; make it?" in result.output
+    assert (tmp_path / "there/onstage-best-value").exists() is exists
+    assert call("new", "best_value", "--folder", "below/here").exit_code == 0
+
+
 def test_the_package_that_new_writes_is_found_after_its_installation(plugin_site, tmp_path):
     call("new", "best_value", "--folder", str(tmp_path))
     package = tmp_path / "onstage-best-value"
-    import tomllib
-
     project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     modules = {"onstage_best_value": (package / "src/onstage_best_value/__init__.py").read_text()}
     plugin_site.add(
@@ -600,3 +638,86 @@ def test_every_setting_has_a_meaning_in_the_doctor():
 
     assert set(_MEANING) == {*_KEYS, "allow_import"}, "allow_import comes from the environment alone"
     assert Path(onstage.__file__).name == "__init__.py"
+
+
+def test_order_lists_a_stage_of_a_package(plugin_site):
+    plugin_site.add(
+        "records-pack",
+        callbacks={"acts": "records_mod:Acts"},
+        hookspecs={"on_record": "records_mod:Stages"},
+        modules={
+            "records_mod": "from onstage import hookspec\n"
+            "class Stages:\n    @hookspec\n    def on_record(self, value): ...\n"
+            "class Acts:\n    def on_record(self): ...\n"
+        },
+    )
+
+    shown = json.loads(call("order", "on_record", "acts", "--json").output)
+
+    assert shown == [{"callback": "Acts", "from": "records-pack 1.0", "why": "given"}]
+    assert "did you mean 'on_record'" in call("order", "on_recor").output
+    assert json.loads(call("callbacks", "acts", "--json").output)["stages"] == ["on_record"]
+    assert "Stages added by packages:" in call("callbacks").output
+
+
+def test_a_class_of_the_current_folder_is_described_and_ordered(plugin_site, tmp_path, monkeypatch):
+    (tmp_path / "mine_mod.py").write_text(STOPPER.replace("Stopper", "Mine"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    described = lines(call("callbacks", "mine_mod:Mine").output)
+    ordered = lines(call("order", "on_epoch_end", "mine_mod:Mine", "--verbose", "0").output)
+
+    assert "stages on_epoch_end" in described
+    assert ordered[1:] == [
+        "1 History - part of every run",
+        "2 Mine - given; trylast; before writer",
+    ]
+    refused = call("callbacks", "mine_mod:Callbac")
+    assert refused.exit_code == 1
+    assert "'mine_mod:Callbac' can't be imported" in refused.output
+
+
+def test_doctor_prints_json(settings_file, monkeypatch):
+    monkeypatch.setenv("ONSTAGE_PYPROJECT", settings_file("callbacks = ['stopper', 'stoper']"))
+
+    result = call("doctor", "--json")
+
+    shown = json.loads(result.stdout[result.stdout.index("{") :])
+    assert result.exit_code == 1
+    assert shown["versions"]["onstage-core"] == onstage.__version__
+    assert {(one["plugin"], one["state"]) for one in shown["plugins"]} >= {("stopper", "works")}
+    assert any("stoper" in problem for problem in shown["problems"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "pinned", "found"),
+    [
+        ("avx avx2 avx512f", "Haswell", True),
+        ("avx avx2", "Haswell", False),
+        ("avx", "nehalem", True),
+        ("avx2", "", False),
+    ],
+)
+def test_doctor_finds_a_kernel_of_openblas_for_older_processors(tmp_path, monkeypatch, flags, pinned, found):
+    (tmp_path / "cpuinfo").write_text(f"flags : fpu {flags}\n")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", pinned)
+
+    assert bool(list(problems_of_blas(tmp_path / "cpuinfo"))) is found
+
+
+def test_doctor_finds_a_package_that_a_plugin_requires(pack):
+    info = pack.add("needs-pack", callbacks={"needs": "writer_mod:Writer"})
+    with (info / "METADATA").open("a") as file:
+        file.write("Requires-Dist: onstage-absent\nRequires-Dist: onstage-extra; extra == 'more'\n")
+
+    shown = call("doctor").output
+
+    assert "needs-pack requires onstage-absent, which is not installed: pip install onstage-absent" in shown
+    assert "onstage-extra" not in shown
+
+
+def test_the_command_line_is_a_module_too():
+    done = subprocess.run([sys.executable, "-m", "onstage", "--version"], capture_output=True, text=True)
+
+    assert done.stdout == f"onstage, version {onstage.__version__}\n"

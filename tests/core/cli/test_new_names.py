@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from onstage.cli import main
 from onstage.cli.new import LONGEST_NAME, RESERVED, class_name, name_problem, package_files, snake_case
+from onstage.registry._first_party import CALLBACK_CLASSES
 
 ROOT = Path(__file__).parents[3]
 WORDS = st.text("abzAZ09_-. ", max_size=30) | st.sampled_from(sorted(RESERVED) + keyword.kwlist)
@@ -102,7 +103,20 @@ def test_a_name_of_onstage_itself_is_refused_even_if_it_is_not_installed(plugin_
 def test_every_package_of_this_repository_is_reserved():
     packages = {path.parent.name for path in ROOT.glob("plugins/*/*/pyproject.toml")}
 
-    assert packages | {"core"} <= RESERVED, "add it to _BUILT_IN or _OTHERS in onstage/cli/new.py"
+    assert packages | {"core"} <= RESERVED, (
+        "add it to CALLBACK_CLASSES in onstage/registry/_first_party.py, or to _OTHERS in onstage/cli/new.py"
+    )
+
+
+def test_every_callback_of_this_repository_is_known_by_its_class():
+    known = {}
+    for path in ROOT.glob("plugins/*/*/pyproject.toml"):
+        points = (
+            tomllib.loads(path.read_text())["project"].get("entry-points", {}).get("onstage.callbacks", {})
+        )
+        known.update({name: value.partition(":")[2] for name, value in points.items()})
+
+    assert known == CALLBACK_CLASSES
 
 
 def test_a_class_or_a_package_that_is_installed_is_refused(plugin_site):

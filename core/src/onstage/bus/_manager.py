@@ -18,6 +18,7 @@ from onstage.bus._compiler import Emit
 from onstage.bus._failures import Failures
 from onstage.bus._stages import CompiledStages, Instrument
 from onstage.hookspecs import ALIASES, PROJECT, Stages
+from onstage.registry import _hookspecs
 
 if TYPE_CHECKING:
     from onstage.bus._hook_types import HookCalls
@@ -145,6 +146,14 @@ class Bus(pluggy.PluginManager):
         if stages is not None and stages not in self._specifications:
             self.add_hookspecs(stages)
 
+    def find_stage(self, name: str) -> bool:
+        """Return whether there is a stage; one that an installed package brings is added first."""
+        if not self.is_stage(name):
+            specification = _hookspecs.load_stage(name)
+            if specification is not None and specification not in self._specifications:
+                self.add_hookspecs(specification)
+        return self.is_stage(name)
+
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> HookspecOpts | None:
         """Return the options of ``@hookspec``; pluggy's own lookup is slow for a class."""
         if module_or_class is not Stages:
@@ -211,12 +220,12 @@ class Bus(pluggy.PluginManager):
         if emit is not None:
             emit(*args)
 
-    def emit(self, stage: str, run: RunContext, arguments: dict[str, Any]) -> None:
-        """Call a stage with arguments by name; add ``run`` if the stage offers it."""
+    def emit(self, stage: str, run: RunContext, arguments: dict[str, Any]) -> Any:
+        """Call a stage with arguments by name, return its results; add ``run`` if the stage offers it."""
         if "run" in self.argnames(stage):
             arguments = {"run": run, **arguments}
         with self._failures.noted(stage):
-            getattr(self.hook, stage)(**arguments)
+            return getattr(self.hook, stage)(**arguments)
 
     def call_each_catching(
         self,

@@ -26,6 +26,10 @@ class StageRegistry(Protocol):
         """Return whether a hook of this name has a specification."""
         ...
 
+    def find_stage(self, name: str) -> bool:
+        """Return whether there is a stage, after a search in the installed packages."""
+        ...
+
     def argnames(self, stage: str) -> tuple[str, ...]:
         """Return the arguments of a stage in the order of its specification."""
         ...
@@ -98,7 +102,8 @@ class Implementations(NamedTuple):
     """The methods of a plugin that implement stages."""
 
     plain: dict[str, HookimplOpts]
-    """pluggy's options of each method that pluggy can call itself, by its name."""
+    """pluggy's options of each method that pluggy can call itself, by its name; optional ones without a
+    stage among them, which act as soon as it is added."""
     adapted: list[Adapted]
     """The others."""
 
@@ -117,14 +122,17 @@ def implementations(plugin: object, bus: StageRegistry) -> Implementations:
         )
     label = class_name(plugin)
     attributes = _attributes(plugin)
+    pending = _without_stage(attributes, bus)
     is_stage = frozenset(bus.stage_names()).__contains__
     stages = {name: found for name, found in attributes.items() if _is_implementation(name, found, is_stage)}
     for name, found in stages.items():
         _check_hookable(name, found, label)
-    # A module may hold any function; a class with an on_… method means a stage.
-    if not isinstance(plugin, types.ModuleType):
-        _reject_misspelt(attributes, label, bus)
-    if not stages and not hasattr(plugin, "set_model"):
+    optional = {name: opts for name, opts in pending.items() if opts["optionalhook"]}
+    for name in pending.keys() - optional.keys():
+        # A module may hold any function; a class with an on_… method means a stage.
+        if not isinstance(plugin, types.ModuleType) or hasattr(attributes[name], "onstage_impl"):
+            raise _misspelt(name, label, bus)
+    if not stages and not optional and not hasattr(plugin, "set_model"):
         raise TypeError(
             f"a callback must have methods named after stages (on_epoch_end, …), got {plugin!r}; "
             "pass an instance of a class that has some"
@@ -134,8 +142,9 @@ def implementations(plugin: object, bus: StageRegistry) -> Implementations:
     }
     adapters = {name: _adapter(plugin, name, options[name], label, bus) for name in stages}
     kept = _without_skipped(plugin, _with_one_name(options), attributes, label, bus)
+    plain = {name: opts for name, opts in kept.items() if adapters[name] is None}
     return Implementations(
-        {name: opts for name, opts in kept.items() if adapters[name] is None},
+        {**plain, **optional},
         [
             (opts["specname"] or name, adapter, opts)
             for name, opts in kept.items()
@@ -185,16 +194,23 @@ def _check_hookable(name: str, found: object, label: str) -> None:
         raise TypeError(f"{label}.{name} must be a function or method, got {found!r}")
 
 
-def _reject_misspelt(attributes: dict[str, object], label: str, bus: StageRegistry) -> None:
+def _without_stage(attributes: dict[str, object], bus: StageRegistry) -> dict[str, HookimplOpts]:
+    """Return pluggy's options of the methods named or marked as implementations, whose stage is unknown."""
+    pending: dict[str, HookimplOpts] = {}
     for name, found in attributes.items():
-        if not name.startswith("on_") or bus.is_stage(name):
-            continue
-        if _marks(found).get("specname") or not inspect.isroutine(found):
-            continue
-        raise TypeError(
-            f"{label}.{name} is not a stage{did_you_mean(_in_our_words(name), bus.stage_names())} "
-            "(only the names of stages may begin with 'on_')"
-        )
+        if (name.startswith("on_") and not bus.is_stage(name)) or hasattr(found, "onstage_impl"):
+            options: Any = {**default_hookimpl_opts(), **_marks(found)}
+            if inspect.isroutine(found) and not bus.find_stage(options["specname"] or name):
+                pending[name] = options
+    return pending
+
+
+def _misspelt(name: str, label: str, bus: StageRegistry) -> TypeError:
+    hint = did_you_mean(_in_our_words(name), bus.stage_names())
+    return TypeError(
+        f"{label}.{name} is not a stage{hint} (only the names of stages may begin with 'on_'; "
+        "for one of a package that may be absent, mark it with @hookimpl(optionalhook=True))"
+    )
 
 
 _FOREIGN_WORDS = {

@@ -30,11 +30,13 @@ def __getattr__(name: str) -> Any:
     if name in _CORE:
         return getattr(import_module(_CORE[name]), name)
     from onstage.registry import _discovery
+    from onstage.registry._first_party import missing_package
 
     if name not in _names():
         _discovery.refresh()  # it may have been installed in the meantime
     if name not in _names():
-        message = f"no installed callback is called {name!r}{did_you_mean(name, _names())}"
+        hint = missing_package(name) or did_you_mean(name, _names())
+        message = f"no installed callback is called {name!r}{hint}"
         installed = f"{message} (installed: {', '.join(_names())})"
         raise missing_name(sys._getframe(1), __name__, installed)
     plugin = _discovery.find(name)

@@ -10,17 +10,19 @@ from typing import Any
 
 import click
 
+from onstage.cli.local import find_local
 from onstage.cli.output import echo
 from onstage.errors import PluginError
 from onstage.registry import _discovery
 from onstage.registry._config import Settings, settings
-from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS, Plugin
+from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS, HOOKSPECS, Plugin
 from onstage.reporting._formatting import format_table
 
 _TITLES = {
     CALLBACKS: "Callbacks, active when requested:",
     AUTOUSE: "Active in every run:",
     COMMANDS: "Commands added to `onstage`:",
+    HOOKSPECS: "Stages added by packages:",
 }
 
 
@@ -31,12 +33,13 @@ def callbacks(name: str | None, as_json: bool) -> None:
     """List the installed plugins, or describe the callback NAME.
 
     The list imports no plugin, so that it can't detect broken ones;
-    `onstage doctor` imports each. NAME and --json import the plugins that they
-    describe.
+    `onstage doctor` imports each. NAME, which may be module:Class with a module
+    of the current folder, and --json import the plugins that they describe.
     """
     chosen = settings()
     if name is not None:
-        _show(_discovery.find(name, CALLBACKS, chosen.disable), chosen, as_json)
+        plugin = find_local(name) if ":" in name else _discovery.find(name, CALLBACKS, chosen.disable)
+        _show(plugin, chosen, as_json)
         return
     groups = {group: _discovery.installed(group, chosen.disable) for group in _TITLES}
     if as_json:

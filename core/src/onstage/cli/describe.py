@@ -12,6 +12,8 @@ from onstage.errors import show_error, show_text
 from onstage.hookspecs import STAGES
 from onstage.registry._discovery import Plugin
 from onstage.registry._factory import signature_of
+from onstage.registry._hookspecs import installed_stages
+from onstage.registry._plugin import specifies
 
 _LONGEST_DOC = 1000
 
@@ -34,7 +36,7 @@ class Description:
 
     summary: str
     stages: list[str]
-    """Stages it implements, in the order of a training; empty for a factory."""
+    """Stages it implements, in the order of a training, then those of packages; empty for a factory."""
     options: list[Option]
 
 
@@ -57,8 +59,15 @@ def describe(plugin: Plugin) -> Description:
         for one in (signature.parameters.values() if signature else ())
         if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
     ]
-    stages = [stage for stage in STAGES if _validation.implements(target, stage, STAGES.__contains__)]
+    known = dict.fromkeys((*STAGES, *installed_stages(), *_own_stages(target)))
+    stages = [stage for stage in known if _validation.implements(target, stage, known.__contains__)]
     return Description(show_text(doc.partition("\n")[0], _LONGEST_DOC), stages, options)
+
+
+def _own_stages(target: Any) -> list[str]:
+    """Return the names of the stages that a callback brings by its attribute ``hookspecs``."""
+    specification = getattr(target, "hookspecs", None)
+    return [name for name in dir(specification) if specifies(specification, name)]
 
 
 def _represent(default: object) -> str:

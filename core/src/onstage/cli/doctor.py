@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import click
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import Version
 
 import onstage
+from onstage.cli.environment import problems_of_blas, problems_of_bundle, problems_of_requirements
 from onstage.cli.output import echo
-from onstage.errors import PluginError, SettingsError, show_error, show_text
+from onstage.errors import PluginError, SettingsError, show_text
 from onstage.registry import _discovery, _selection
 from onstage.registry._config import VARIABLES, Settings, settings
-from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS, Plugin
-from onstage.registry._distributions import canonicalize_name
+from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS, HOOKSPECS, Plugin
 from onstage.registry._factory import check_options, defaults_for, load_factory
 from onstage.reporting._formatting import format_table
 
-_GROUPS = (CALLBACKS, AUTOUSE, COMMANDS)
+_GROUPS = (CALLBACKS, AUTOUSE, COMMANDS, HOOKSPECS)
+
+_PLUGIN_COLUMNS = ("plugin", "group", "distribution", "version", "state")
 
 _MEANING = {
     "callbacks": "added to every run",
@@ -38,36 +40,62 @@ _MEANING = {
 
 
 @click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def doctor(ctx: click.Context) -> None:
+def doctor(ctx: click.Context, as_json: bool) -> None:
     """Show versions and settings, import every plugin, and report problems.
 
     Exits with 1 if there are problems.
     """
     problems: list[str] = []
-    echo(f"{_versions()}\n")
     try:
         chosen = settings()
         problems += _problems_of_settings(chosen)
     except SettingsError as error:
         chosen = Settings()
         problems.append(f"settings: {error}")
-    echo(f"{_format_settings(chosen)}\n")
-    problems += _problems_of_plugins(chosen)
-    echo(f"{_format_plugins(chosen)}\n")
+    problems += [*_problems_of_plugins(chosen), *problems_of_bundle(), *problems_of_blas()]
+    problems = list(dict.fromkeys(problems))
+    if as_json:
+        echo(json.dumps(_record(chosen, problems), indent=2))
+    else:
+        for part in (_format_versions(), _format_settings(chosen), _format_plugins(chosen)):
+            echo(f"{part}\n")
+        echo(_format_problems(problems))
+    if problems:
+        ctx.exit(1)
+
+
+def _record(chosen: Settings, problems: list[str]) -> dict[str, Any]:
+    return {
+        "versions": {name: version for name, version, _ in _versions()},
+        "settings_file": str(chosen.file) if chosen.file else None,
+        "settings": {
+            name: {
+                "value": _format_value(getattr(chosen, name)),
+                "set_by": chosen.sources.get(name, "default"),
+            }
+            for name in _MEANING
+        },
+        "plugins": [dict(zip(_PLUGIN_COLUMNS, row, strict=True)) for row in _plugin_rows(chosen)],
+        "problems": problems,
+    }
+
+
+def _format_problems(problems: list[str]) -> str:
     if not problems:
-        echo("No problems found.")
-        return
-    echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}:")
-    for problem in problems:
-        echo(f"  - {problem}")
-    ctx.exit(1)
+        return "No problems found."
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}:"
+    return "\n".join([count, *(f"  - {problem}" for problem in problems)])
 
 
-def _versions() -> str:
+def _versions() -> list[tuple[str, str, str]]:
     rows = [("Python", platform.python_version(), sys.executable), ("onstage-core", onstage.__version__, "")]
-    rows += [(name, metadata.version(name), "") for name in ("pluggy", "numpy", "click", "packaging")]
-    return format_table(("package", "version", "location"), rows)
+    return rows + [(name, metadata.version(name), "") for name in ("pluggy", "numpy", "click", "packaging")]
+
+
+def _format_versions() -> str:
+    return format_table(("package", "version", "location"), _versions())
 
 
 def _format_settings(chosen: Settings) -> str:
@@ -104,10 +132,13 @@ def _is_set(variable: str, chosen: Settings) -> bool:
     return variable in chosen.sources.get(VARIABLES[variable], "").split(", ")
 
 
-def _format_plugins(chosen: Settings) -> str:
+def _plugin_rows(chosen: Settings) -> list[tuple[str, ...]]:
     found = [plugin for group in _GROUPS for plugin in _discovery.installed(group, chosen.disable)]
-    rows = [(one.name, one.group, one.distribution, one.version or "?", _state(one)) for one in found]
-    return format_table(("plugin", "group", "distribution", "version", "state"), rows)
+    return [(one.name, one.group, one.distribution, one.version or "?", _state(one)) for one in found]
+
+
+def _format_plugins(chosen: Settings) -> str:
+    return format_table(_PLUGIN_COLUMNS, _plugin_rows(chosen))
 
 
 def _state(plugin: Plugin) -> str:
@@ -138,31 +169,8 @@ def _problems_of_plugins(chosen: Settings) -> Iterator[str]:
                 yield f"{plugin.label} can't be used: {plugin.reason}"
             if plugin.distribution not in seen and plugin.status not in ("shadowed", "blocked"):
                 seen.add(plugin.distribution)
-                yield from _problems_of_requirements(plugin)
-
-
-def _problems_of_requirements(plugin: Plugin) -> Iterator[str]:
-    """Yield a problem if a distribution requires another version of the core."""
-    found = metadata.Distribution.at(Path(plugin.location))
-    for text in found.requires or ():
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
-            shown = show_text(text)
-            yield f"{plugin.distribution} has the invalid requirement {shown!r}: {show_error(error)}"
-            continue
-        if canonicalize_name(requirement.name) == "onstage-core" and not admits_core(requirement):
-            yield f"{plugin.distribution} requires {show_text(text)}, installed is {onstage.__version__}"
-
-
-def admits_core(requirement: Requirement, version: str = onstage.__version__) -> bool:
-    """Return whether a requirement on the core admits the installed version.
-
-    A pre-release counts as the release that it precedes: whoever has installed
-    1.0rc1 wants to try it with the plugins for 1.0.
-    """
-    applies = requirement.marker is None or requirement.marker.evaluate()
-    return not applies or requirement.specifier.contains(Version(version).base_version, prereleases=True)
+                found = metadata.Distribution.at(Path(plugin.location))
+                yield from problems_of_requirements(plugin.distribution, found)
 
 
 def _problems_of_settings(chosen: Settings) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 
@@ -15,21 +16,18 @@ from onstage.cli import template
 from onstage.cli.output import echo
 from onstage.errors import show_text
 from onstage.registry import _discovery
+from onstage.registry._first_party import CALLBACK_CLASSES
 
 LONGEST_NAME = 60
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _CLASSES = {"Callback", "Logs", "State", "None", "True", "False"}
 """Class names that the written module uses itself, or that are no names."""
 
-_BUILT_IN = """
-backup_and_restore csv_logger early_stopping lambda_callback learning_rate_scheduler model_checkpoint
-progbar_logger reduce_lr_on_plateau remote_monitor swap_ema_weights tensorboard terminate_on_nan
-"""
 _OTHERS = """
 accelerate catboost cli core fastai ignite jax keras lightgbm lightning live mlflow numpy skorch sklearn
 tensorflow testing torch transformers wandb xgboost
 """
-RESERVED = frozenset(f"{_BUILT_IN} {_OTHERS}".split())
+RESERVED = frozenset((*CALLBACK_CLASSES, *_OTHERS.split()))
 """Names of onstage's own packages, installed or not: a second one would shadow the first."""
 
 
@@ -41,7 +39,10 @@ RESERVED = frozenset(f"{_BUILT_IN} {_OTHERS}".split())
     default=Path(),
     help="Folder for the package; the current one by default.",
 )
-def new(name: str, folder: Path) -> None:
+@click.option("--author", default="the authors", help="Holder of the copyright, for the LICENSE (MIT).")
+@click.option("--url", help="Address of the package's repository.")
+@click.option("--ci", type=click.Choice(["github"]), help="Add a workflow that runs the tests.")
+def new(name: str, folder: Path, author: str, url: str | None, ci: str | None) -> None:
     """Write a package with a callback NAME, a README and tests that pass.
 
     NAME may be my_callback, my-callback or MyCallback. After `pip install -e`
@@ -55,11 +56,13 @@ def new(name: str, folder: Path) -> None:
     package = folder / distribution_name(snake)
     if package.exists():
         raise click.ClickException(f"{package} exists; remove it or choose another name")
-    for path, text in package_files(snake).items():
+    if not folder.exists() and not folder.resolve().is_relative_to(Path.cwd()):
+        click.confirm(f"{show_text(folder)} is outside this folder; make it?", abort=True)
+    for path, text in package_files(snake, author, url, ci).items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text, encoding="utf-8")
     echo(f"Wrote {package}. Next:\n")
-    echo(f"  pip install -e {package}")
+    echo(f"  pip install -e {package} --group {package / 'pyproject.toml'}:dev")
     echo(f"  onstage callbacks {snake}")
     echo(f"  pytest {package}")
 
@@ -106,10 +109,15 @@ def class_name(snake: str) -> str:
     return "".join(word.capitalize() for word in snake.split("_"))
 
 
-def package_files(snake: str) -> dict[str, str]:
+def package_files(
+    snake: str, author: str = "the authors", url: str | None = None, ci: str | None = None
+) -> dict[str, str]:
     """Return path and text of every file of a package."""
     core = Version(onstage.__version__)
     words = {
+        "URLS": _fill(template.URLS, {"URL": _quoted(url)}) if url else "",
+        "YEAR": str(date.today().year),
+        "AUTHOR": " ".join(author.split()),
         "NAME": snake,
         "CLASS": class_name(snake),
         "MODULE": f"onstage_{snake}",
@@ -119,11 +127,21 @@ def package_files(snake: str) -> dict[str, str]:
     files = {
         "pyproject.toml": template.PYPROJECT,
         "README.md": template.README,
+        "LICENSE": template.LICENSE,
         f"src/onstage_{snake}/__init__.py": template.MODULE,
         f"src/onstage_{snake}/py.typed": "",
         f"tests/test_{snake}.py": template.TEST,
     }
+    if ci:
+        files[".github/workflows/test.yml"] = template.WORKFLOW
     return {path: _fill(text, words) for path, text in files.items()}
+
+
+def _quoted(url: str) -> str:
+    """Check an address, which is written between quotes."""
+    if not re.fullmatch(r"https?://[!#-~]+", url) or "\\" in url:
+        raise click.UsageError(f"--url must be an address that begins with https://, got {show_text(url)!r}")
+    return url
 
 
 def _fill(text: str, words: dict[str, str]) -> str:

@@ -9,12 +9,15 @@ import click
 from pluggy import HookImpl
 
 from onstage.bus._manager import Bus
+from onstage.cli.local import allow_local
 from onstage.cli.output import echo
 from onstage.errors import did_you_mean, show_text
 from onstage.hookspecs import STAGES
 from onstage.registry import _discovery
 from onstage.registry._config import Settings, settings
 from onstage.registry._distributions import canonicalize_name
+from onstage.registry._factory import create_callback
+from onstage.registry._hookspecs import installed_stages
 from onstage.registry._selection import setting_names
 from onstage.reporting._formatting import format_table
 from onstage.run import _setup
@@ -23,44 +26,50 @@ from onstage.run import _setup
 @click.command()
 @click.argument("stage", metavar="STAGE")
 @click.argument("callbacks", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--verbose",
     type=click.Choice(["auto", "0", "1", "2"]),
     default="auto",
     help="As in fit; 0 shows no progress bar.",
 )
-def order(stage: str, callbacks: tuple[str, ...], verbose: str) -> None:
+def order(stage: str, callbacks: tuple[str, ...], as_json: bool, verbose: str) -> None:
     """List the callbacks of STAGE in this folder, in the order of their calls.
 
-    CALLBACKS are those passed to fit: names, or JSON such as
-    '{"csv_logger": {"filename": "log.csv"}}'. Callbacks of the settings and
-    always-on plugins are added. No model is trained.
+    STAGE may be one that an installed package adds. CALLBACKS are those passed
+    to fit: names, module:Class, or JSON such as '{"csv_logger": {"filename":
+    "log.csv"}}'. Callbacks of the settings and always-on plugins are added. No
+    model is trained.
     """
-    if stage not in STAGES:
-        raise click.UsageError(f"{stage!r} is not a stage{did_you_mean(stage, STAGES)} ({', '.join(STAGES)})")
-    given = [_parse(text) for text in callbacks]
+    known = (*STAGES, *installed_stages())
+    if stage not in known:
+        raise click.UsageError(f"{stage!r} is not a stage{did_you_mean(stage, known)} ({', '.join(known)})")
     chosen = settings()
     try:
+        given = [_parse(text, chosen) for text in callbacks]
         plugins, _ = _setup.resolve_callbacks(given, verbose if verbose == "auto" else int(verbose), rank=0)
         bus = Bus(plugins)
+        bus.find_stage(stage)
     except (TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     impls = bus.implementations(stage)
     if stage == "on_teardown":
         impls = impls[::-1]
-    rows = [
-        (str(n), impl.plugin_name, _origin(impl.plugin), _why(impl, given, chosen))
-        for n, impl in enumerate(impls, start=1)
-    ]
-    if rows:
-        echo(format_table(("", "callback", "from", "why"), rows, right=(0,)))
+    header = ("callback", "from", "why")
+    rows = [(impl.plugin_name, _origin(impl.plugin), _why(impl, given, chosen)) for impl in impls]
+    if as_json:
+        echo(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2))
+    elif rows:
+        numbered = [(str(n), *row) for n, row in enumerate(rows, start=1)]
+        echo(format_table(("", *header), numbered, right=(0,)))
     else:
         echo(f"No callback acts on {stage}.")
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, chosen: Settings) -> Any:
+    """Return a name, a dict from name to options, or the callback that ``module:Class`` names."""
     if not text.startswith("{"):
-        return text
+        return create_callback(text, {}, allow_local(chosen)) if ":" in text else text
     try:
         return json.loads(text)
     except ValueError as error:
@@ -84,8 +93,9 @@ def _why(impl: HookImpl, given: list[Any], chosen: Settings) -> str:
 
 def _source(plugin: object, given: list[Any], chosen: Settings) -> str:
     names = setting_names(plugin)
-    requested = [name for one in given for name in ([one] if isinstance(one, str) else one)]
-    if any(canonicalize_name(name) in names for name in requested):
+    named = [one for one in given if isinstance(one, (str, dict))]
+    requested = [name for one in named for name in ([one] if isinstance(one, str) else one)]
+    if any(plugin is one for one in given) or any(canonicalize_name(name) in names for name in requested):
         return "given"
     if any(canonicalize_name(name) in names for name, _ in chosen.callbacks):
         return f"added by {chosen.sources['callbacks']}"

@@ -20,9 +20,11 @@ from weakref import WeakKeyDictionary
 from onstage.errors import PluginError, did_you_mean
 from onstage.registry import _distributions
 from onstage.registry._distributions import canonicalize_name
+from onstage.registry._first_party import missing_package
 from onstage.registry._plugin import AUTOUSE as AUTOUSE
 from onstage.registry._plugin import CALLBACKS as CALLBACKS
 from onstage.registry._plugin import COMMANDS as COMMANDS
+from onstage.registry._plugin import HOOKSPECS as HOOKSPECS
 from onstage.registry._plugin import NOUN, loaded
 from onstage.registry._plugin import Plugin as Plugin
 
@@ -179,7 +181,7 @@ def find(name: str, group: str = CALLBACKS, blocked: Iterable[str] = ()) -> Plug
         known = sorted({plugin.name for plugin in installed(group) if plugin.status != "shadowed"})
         listed = ", ".join(known) or "none"
         classes = (plugin.attribute for plugin in installed(group))
-        hint = did_you_mean(name, [*known, *classes])
+        hint = missing_package(name) or did_you_mean(name, [*known, *classes])
         raise PluginError(f"no {noun} is called {name!r}{hint} (installed: {listed})")
     return plugin
 

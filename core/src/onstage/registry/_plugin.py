@@ -17,10 +17,18 @@ COMMANDS = "onstage.cli"
 
 HOSTS = "onstage.hosts"
 """Entry-point group of adapters for other trainers."""
+HOOKSPECS = "onstage.hookspecs"
+"""Entry-point group of stages: the name is the stage's, the target a class or module that specifies it."""
 
 Status = Literal["installed", "blocked", "duplicate", "shadowed", "broken"]
 
-NOUN = {CALLBACKS: "callback", AUTOUSE: "autouse plugin", COMMANDS: "command", HOSTS: "adapter"}
+NOUN = {
+    CALLBACKS: "callback",
+    AUTOUSE: "autouse plugin",
+    COMMANDS: "command",
+    HOSTS: "adapter",
+    HOOKSPECS: "stage",
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class Plugin:
         if known is not None:
             return known
         target = self._import()
-        if wrong := _wrong_type(self.group, target):
+        if wrong := _wrong_type(self, target):
             raise PluginError(f"{self.label} is broken: {self.value} {wrong}")
         loaded[self] = target
         return target
@@ -94,9 +102,12 @@ loaded: dict[Plugin, object] = {}
 """Imported targets, so that each is checked once; cleared by `_discovery.refresh`."""
 
 
-def _wrong_type(group: str, target: object) -> str:
+def _wrong_type(plugin: Plugin, target: object) -> str:
     """Return the problem with a loaded target, or an empty string."""
-    got = f"got {type(target).__name__}"
+    group, got = plugin.group, f"got {type(target).__name__}"
+    if group == HOOKSPECS:
+        wanted = f"must have a function {plugin.name!r} marked with @onstage.hookspec"
+        return "" if specifies(target, plugin.name) else f"{wanted}, {got} without it"
     if group == AUTOUSE:
         return "" if has_stages(target) else f"must have hook implementations, {got} without any"
     if not callable(target):
@@ -108,6 +119,11 @@ def _wrong_type(group: str, target: object) -> str:
     if group == CALLBACKS and isinstance(target, type) and not has_stages(target):
         return "must be a callback class, got a class without any stage method (on_epoch_end, ...)"
     return ""
+
+
+def specifies(target: object, stage: str) -> bool:
+    """Return whether a class or module has the specification of a stage."""
+    return hasattr(getattr(target, stage, None), "onstage_spec")
 
 
 def has_stages(target: object) -> bool:

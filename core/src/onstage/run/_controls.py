@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from onstage.bus._manager import Bus
 from onstage.callbacks._history import History
-from onstage.errors import Interrupted
+from onstage.errors import Interrupted, did_you_mean
 from onstage.logs import Logs
 from onstage.model import State
 from onstage.run._lifecycle import RunLifecycle
@@ -125,11 +125,34 @@ class RunControls:
         for signum in signums:
             self._signal_handlers.add(signum)
 
-    def emit(self, stage: str, **arguments: Any) -> None:
-        """Fire a stage that a plugin added, see `onstage.Callback.hookspecs`."""
-        if not self.bus.is_stage(stage):
-            raise ValueError(f"stage must be one that bus.add_hookspecs added, got {stage!r}")
-        self.bus.emit(stage, self, arguments)
+    def emit(self, stage: str, **arguments: Any) -> Any:
+        """Fire a stage of a package, see `onstage.Callback.hookspecs`.
+
+        Parameters
+        ----------
+        stage
+            Name of a stage that an installed package brings by an entry point
+            of ``onstage.hookspecs``, or that ``bus.add_hookspecs`` added.
+        arguments
+            Those of its specification; ``run`` is added.
+
+        Returns
+        -------
+        list or object
+            As pluggy: what the implementations returned, in call order, without
+            None; for a stage with ``firstresult=True`` the first of them, or None.
+
+        Raises
+        ------
+        ValueError
+            If there is no such stage.
+        """
+        if not self.bus.find_stage(stage):
+            raise ValueError(
+                f"stage must be one of a package, declared by an entry point of 'onstage.hookspecs' or by "
+                f"bus.add_hookspecs, got {stage!r}{did_you_mean(stage, self.bus.stage_names())}"
+            )
+        return self.bus.emit(stage, self, arguments)
 
     def where(self) -> str:
         """Return the position for messages: ``", epoch 3, batch 7"``."""

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from onstage.bus._manager import Bus
 from onstage.callbacks._base import Callback
 from onstage.hookspecs import STAGES
+from onstage.registry._hookspecs import offer
 from onstage.registry._selection import resolve
 from onstage.run._session import Run
 from onstage.state import storage
@@ -38,7 +39,7 @@ class _Deliberate(Exception):
     """Raised deliberately in the stage under test."""
 
 
-def check_callback(callback: Any, *, model: Make = FakeModel) -> None:
+def check_callback(callback: Any, *, model: Make = FakeModel, hookspecs: Any = None) -> None:
     """Check a callback against everything that a trainer may do to it.
 
     It must work in two trainings with one instance, in zero epochs, without
@@ -53,6 +54,9 @@ def check_callback(callback: Any, *, model: Make = FakeModel) -> None:
         each of which makes callbacks; or a callback, which is copied.
     model
         Makes the model of a run.
+    hookspecs
+        Class or module that specifies stages in which the callback acts; not
+        needed for those of an installed package (group ``onstage.hookspecs``).
 
     Raises
     ------
@@ -69,7 +73,7 @@ def check_callback(callback: Any, *, model: Make = FakeModel) -> None:
     causes = []
     for check in CHECKS:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), nullcontext() if hookspecs is None else offer(hookspecs):
                 warnings.simplefilter("ignore")
                 check(make, model)
         except Exception as error:

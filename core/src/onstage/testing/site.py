@@ -9,7 +9,7 @@ from pathlib import Path
 
 from onstage.registry import _discovery
 from onstage.registry._distributions import canonicalize_name
-from onstage.registry._plugin import AUTOUSE, CALLBACKS, COMMANDS, HOSTS
+from onstage.registry._plugin import AUTOUSE, CALLBACKS, COMMANDS, HOOKSPECS, HOSTS
 
 
 class PluginSite:
@@ -35,6 +35,7 @@ class PluginSite:
         autouse: Mapping[str, str] | None = None,
         commands: Mapping[str, str] | None = None,
         hosts: Mapping[str, str] | None = None,
+        hookspecs: Mapping[str, str] | None = None,
         modules: Mapping[str, str] | None = None,
         source: Path | None = None,
     ) -> Path:
@@ -44,9 +45,10 @@ class PluginSite:
         ----------
         distribution, version
             As in its pyproject.toml.
-        callbacks, autouse, commands, hosts
+        callbacks, autouse, commands, hosts, hookspecs
             Entry-point name to ``module:attribute``, one mapping for each group:
-            ``onstage.callbacks``, ``onstage.autouse``, ``onstage.cli``, ``onstage.hosts``.
+            ``onstage.callbacks``, ``onstage.autouse``, ``onstage.cli``, ``onstage.hosts``,
+            ``onstage.hookspecs``.
         modules
             Module name to its source text; ``a.b`` becomes ``a/b.py``.
         source
@@ -64,7 +66,13 @@ class PluginSite:
             f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8"
         )
         (info / "RECORD").write_text("", encoding="utf-8")
-        groups = {CALLBACKS: callbacks, AUTOUSE: autouse, COMMANDS: commands, HOSTS: hosts}
+        groups = {
+            CALLBACKS: callbacks,
+            AUTOUSE: autouse,
+            COMMANDS: commands,
+            HOSTS: hosts,
+            HOOKSPECS: hookspecs,
+        }
         sections = [
             "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())])
             for group, entries in groups.items()

@@ -1,5 +1,0 @@
-"""``python -m onstage.cli``."""
-
-from onstage.cli import main
-
-main(prog_name="onstage")
