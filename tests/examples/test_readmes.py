@@ -1,4 +1,9 @@
-"""All Python blocks of every README run, in order."""
+"""All Python blocks of every README and of the documentation run, in order.
+
+A page whose blocks need more than the development tools begins with
+``<!-- requires: torch, lightning -->``. ``py`` marks a block that continues a
+program of the reader, and is not run.
+"""
 
 import re
 import sys
@@ -10,22 +15,32 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-READMES = [
-    ROOT / "README.md",
-    ROOT / "core/README.md",
-    ROOT / "core/docs/hosts.md",
-    ROOT / "core/docs/keras.md",
-    *sorted(ROOT.glob("plugins/*/*/README.md")),
+DOCUMENTATION = ROOT / "core/docs"
+TUTORIAL = [DOCUMENTATION / "tutorial" / name for name in ("train.md", "callback.md")]  # one program
+PAGES = [
+    [ROOT / "README.md"],
+    [ROOT / "core/README.md"],
+    TUTORIAL,
+    *(
+        [page]
+        for page in sorted(DOCUMENTATION.rglob("*.md"))
+        if page not in TUTORIAL and "```python" in page.read_text()
+    ),
+    *([readme] for readme in sorted(ROOT.glob("plugins/*/*/README.md"))),
 ]
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.parent.relative_to(ROOT)))
-def test_python_blocks_run(readme, tmp_path, monkeypatch):
-    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
-    if readme.parent.name == "torch":
+@pytest.mark.parametrize("pages", PAGES, ids=lambda pages: str(pages[0].relative_to(ROOT)))
+def test_python_blocks_run(pages, tmp_path, monkeypatch):
+    text = "\n".join(page.read_text() for page in pages)
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    if required := re.search(r"<!-- requires: (.*) -->", text):
+        for module in required[1].split(", "):
+            pytest.importorskip(module)
+    if pages[0].parent.name == "torch":
         pytest.importorskip("torch")
-    if readme.is_relative_to(ROOT / "plugins/hosts"):  # not installed without its trainer
-        pytest.importorskip(f"onstage_{readme.parent.name}", exc_type=ImportError)
+    if pages[0].is_relative_to(ROOT / "plugins/hosts"):  # not installed without its trainer
+        pytest.importorskip(f"onstage_{pages[0].parent.name}", exc_type=ImportError)
         warnings.simplefilter("ignore")  # trainers warn of slow settings, and of their own future
     assert blocks, "a README must show its package in use"
     monkeypatch.chdir(tmp_path)
@@ -34,7 +49,7 @@ def test_python_blocks_run(readme, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "readme", module)
 
     for block in blocks:
-        exec(compile(block, str(readme), "exec"), vars(module))
+        exec(compile(block, str(pages[0]), "exec"), vars(module))
 
 
 def _names_of_the_reader():

@@ -23,7 +23,7 @@ class MeanSquaredError(ElementLoss):
 
 
 class MeanAbsoluteError(ElementLoss):
-    """mean(|y - p|); the derivative at y = p is 0."""
+    """``mean(|y - p|)``; the derivative at y = p is 0."""
 
     def element(self, target: Array, predictions: Array, values: Array, slopes: Array) -> None:
         """Write each element's loss and its derivative."""
@@ -62,9 +62,9 @@ class Huber(ElementLoss):
 
 
 class MeanAbsolutePercentageError(ElementLoss):
-    """100 mean(|y - p| / |y|); the derivative at y = p is 0.
+    """``100 mean(|y - p| / |y|)``; the derivative at y = p is 0.
 
-    |y| is at least 1e-7, as in Keras.
+    ``|y|`` is at least 1e-7, as in Keras.
     """
 
     def element(self, target: Array, predictions: Array, values: Array, slopes: Array) -> None:
