@@ -43,7 +43,7 @@ _PLUMBING = ("bind", "get_config", "from_config", "compute_output_shape")
 
 def _skip(app, what, name, thing, skip, options):
     """Leave out what is inherited from pluggy or object, and what every layer or loss overrides alike."""
-    module = getattr(inspect.unwrap(thing), "__module__", "") if callable(thing) else ""
+    module = (getattr(inspect.unwrap(thing), "__module__", "") if callable(thing) else "") or ""
     plumbing = name in _PLUMBING and module.startswith("onstage.nn.") and not module.endswith(".base")
     return True if plumbing or module.partition(".")[0] in ("pluggy", "builtins") else None
 
