@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from onstage.registry._factory import callback as callback
     from onstage.run._session import Run as Run
     from onstage.trainer import Trainer as Trainer
+    from onstage.trainer._lr_find import lr_find as lr_find
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,7 @@ _HOMES = {
     "hookimpl": "onstage.hookspecs",
     "hookspec": "onstage.hookspecs",
     "load_model": "onstage.nn.sequential",
+    "lr_find": "onstage.trainer._lr_find",
 }
 _MODULES = (
     "activations",

@@ -121,3 +121,5 @@ def test_a_package_of_onstage_that_is_missing_is_named(plugin_site):
         from onstage.callbacks import CSVLogger  # noqa: F401
     with pytest.raises(PluginError, match=r"'tensorboard'; install it with: pip install onstage-tensorboard"):
         onstage.callback("tensorboard")
+    with pytest.raises(PluginError, match=r"'lr_finder'; install it with: pip install onstage-lr-finder"):
+        onstage.lr_find(None, None)

@@ -6,15 +6,19 @@ CALLBACK_CLASSES = {
     "backup_and_restore": "BackupAndRestore",
     "csv_logger": "CSVLogger",
     "early_stopping": "EarlyStopping",
+    "gradient_monitor": "GradientMonitor",
     "lambda_callback": "LambdaCallback",
     "learning_rate_scheduler": "LearningRateScheduler",
+    "lr_finder": "LRFinder",
     "model_checkpoint": "ModelCheckpoint",
     "progbar_logger": "ProgbarLogger",
     "reduce_lr_on_plateau": "ReduceLROnPlateau",
     "remote_monitor": "RemoteMonitor",
     "swap_ema_weights": "SwapEMAWeights",
+    "system_monitor": "SystemMonitor",
     "tensorboard": "TensorBoard",
     "terminate_on_nan": "TerminateOnNaN",
+    "time_limit": "TimeLimit",
 }
 """Class of each callback, by the name of its package and entry point."""
 
