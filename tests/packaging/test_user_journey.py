@@ -129,7 +129,7 @@ def test_then_breaks_it_and_training_stops_or_goes_on_as_its_policy_says(session
     stopped = session("python", "train.py", fails=True)
     assert "ZeroDivisionError: division by zero" in stopped
     assert "TimeBudget (onstage-time-budget 1.0.0)" in stopped
-    assert "on_epoch_end, epoch 0" in stopped
+    assert "on_epoch_end, epoch 1" in stopped
 
     with (session.project / "pyproject.toml").open("a") as file:
         file.write("[tool.onstage.on_error]\ntime_budget = 'disable'\n")

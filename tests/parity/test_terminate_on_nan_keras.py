@@ -93,4 +93,4 @@ def test_deliberate_difference_it_checks_the_loss_of_the_batch_alone():
 
     callback.on_batch_end(3, {"loss": 1.0})
 
-    assert run.reason == "loss was nan in epoch 0, batch 3"
+    assert run.reason == "loss was nan in epoch 1, batch 3"

@@ -137,7 +137,7 @@ class RunContext(Protocol):
         ...
 
     def where(self) -> str:
-        """Return the position for messages: ``", epoch 3, batch 7"``."""
+        """Return the position for messages: ``", epoch 3, batch 7"``, the epoch from 1, the batch from 0."""
         ...
 
     def state_dict(self) -> State:

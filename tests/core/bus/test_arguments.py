@@ -227,7 +227,7 @@ def test_an_error_through_pluggy_names_the_callback_and_its_method(number):
         list(run.epochs())
 
     name = ["Fails", "Fails-2"][number]
-    assert caught.value.__notes__ == [f"raised by callback {name} in on_epoch_end, epoch 0"]
+    assert caught.value.__notes__ == [f"raised by callback {name} in on_epoch_end, epoch 1"]
     assert traceback.extract_tb(caught.tb)[-1].name == "on_epoch_end"
 
 

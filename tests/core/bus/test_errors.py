@@ -16,7 +16,7 @@ def test_an_error_names_callback_stage_epoch_and_batch():
             for _ in run.batches([0.0, 0.0]):
                 run.log(loss=0.0)
 
-    assert caught.value.__notes__ == ["raised by callback Fails in on_train_batch_end, epoch 0, batch 1"]
+    assert caught.value.__notes__ == ["raised by callback Fails in on_train_batch_end, epoch 1, batch 1"]
 
 
 def test_an_error_inside_a_wrapper_names_the_callback_that_raised():
@@ -32,7 +32,7 @@ def test_an_error_inside_a_wrapper_names_the_callback_that_raised():
     with pytest.raises(ZeroDivisionError) as caught, Run(callbacks=[Around(), Fails()]) as run:
         list(run.epochs())
 
-    assert caught.value.__notes__ == ["raised by callback Fails in on_epoch_end, epoch 0"]
+    assert caught.value.__notes__ == ["raised by callback Fails in on_epoch_end, epoch 1"]
 
 
 def test_a_failing_callback_may_be_removed(recording):
@@ -48,7 +48,8 @@ def test_a_failing_callback_may_be_removed(recording):
 
     weak = Weak()
     with (
-        pytest.warns(OnstageWarning, match=r"callback Weak failed in on_epoch_end, epoch 0 and takes no"),
+        pytest.warns(OnstageWarning, match="the training went on without: Weak"),
+        pytest.warns(OnstageWarning, match=r"callback Weak failed in on_epoch_end, epoch 1 and takes no"),
         Run(callbacks=[weak, recording], epochs=2) as run,
     ):
         list(run.epochs())
@@ -129,3 +130,24 @@ def test_a_failure_in_set_model_still_tears_down(recording):
         pytest.fail("was entered")
 
     assert recording.stages == ["on_exception", "on_teardown"]
+
+
+def test_an_error_in_the_teardown_of_a_removed_callback_ends_nothing():
+    class Weak(Callback):
+        on_error = "disable"
+
+        def on_epoch_end(self, epoch):
+            raise OSError("server away")
+
+        def on_teardown(self):
+            raise OSError("still away")
+
+    with (
+        pytest.warns(OnstageWarning, match="the training went on without: Weak"),
+        pytest.warns(OnstageWarning, match="Weak failed in on_teardown, epoch 1 too: OSError: still away"),
+        pytest.warns(OnstageWarning, match="takes no further part: OSError: server away"),
+        Run(callbacks=[Weak()], epochs=2) as run,
+    ):
+        list(run.epochs())
+
+    assert run.history.epoch == [0, 1]

@@ -103,7 +103,7 @@ def test_an_error_in_on_optimizer_step_begin_names_the_callback():
     with pytest.raises(ValueError, match="no") as caught:
         linear().fit(X, Y, callbacks=[Fails()], verbose=0)
 
-    assert caught.value.__notes__ == ["raised by callback Fails in on_optimizer_step_begin, epoch 0, batch 0"]
+    assert caught.value.__notes__ == ["raised by callback Fails in on_optimizer_step_begin, epoch 1, batch 0"]
 
 
 def test_a_loop_without_gradients_is_refused_when_training_begins():

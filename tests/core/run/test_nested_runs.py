@@ -99,8 +99,12 @@ def test_history_names_the_callbacks_that_failed_and_were_removed():
         def on_epoch_end(self, epoch):
             raise ValueError("by design")
 
-    with pytest.warns(UserWarning, match="takes no further part"):
+    with (
+        pytest.warns(UserWarning, match="the training went on without: Fails"),
+        pytest.warns(UserWarning, match="takes no further part"),
+    ):
         history = make_model().fit(X, Y, epochs=2, verbose=0, callbacks=[Fails()])
 
     assert history.disabled == ["Fails"]
+    assert repr(history) == "<History: 2 epochs of loss, without Fails>"
     assert make_model().fit(X, Y, epochs=1, verbose=0).disabled == []

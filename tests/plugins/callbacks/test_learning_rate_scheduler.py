@@ -124,7 +124,7 @@ def test_a_schedule_in_the_optimizer_is_refused_before_the_first_step():
 def test_prints_each_rate(capsys):
     rates(halve, epochs=1, verbose=1)
 
-    assert capsys.readouterr().out == "\nEpoch 1: LearningRateScheduler setting learning rate to 0.5.\n"
+    assert capsys.readouterr().out == "Epoch 1: LearningRateScheduler setting learning rate to 0.5.\n"
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_a_loaded_state_continues_counting():
 def test_prints_each_reduction(capsys):
     rates(reducer(verbose=1, patience=1), 1, 1)
 
-    assert capsys.readouterr().out == "\nEpoch 2: ReduceLROnPlateau reducing learning rate to 0.5.\n"
+    assert capsys.readouterr().out == "Epoch 2: ReduceLROnPlateau reducing learning rate to 0.5.\n"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_stops_at_the_batch_whose_loss_is_not_finite(bad):
     result = run_batches(1.0, bad, 1.0, epochs=2)
 
     assert result.stopped_by == "TerminateOnNaN"
-    assert result.stop_reason == f"loss was {bad} in epoch 0, batch 1"
+    assert result.stop_reason == f"loss was {bad} in epoch 1, batch 1"
     assert result.epochs_run == 1
     assert sum(event.stage == "on_train_batch_end" for event in result.trace) == 2
 
@@ -75,7 +75,7 @@ def test_names_the_layer_whose_weights_turned_non_finite_and_the_batch(model):
 
     # The poisoned weight makes the loss of the next batch a NaN.
     assert history.stop_reason == (
-        "loss was nan in epoch 0, batch 2; weights of layer 'middle' turned non-finite first, in batch 1"
+        "loss was nan in epoch 1, batch 2; weights of layer 'middle' turned non-finite first, in batch 1"
     )
 
 
@@ -86,7 +86,7 @@ def test_of_several_layers_in_one_batch_it_names_the_one_nearest_to_the_output(m
     history = model.fit(X, y, batch_size=1, shuffle=False, verbose=0, callbacks=[TerminateOnNaN()])
 
     assert history.stop_reason == (
-        "loss was inf in epoch 0, batch 2; weights of layer 'top' turned non-finite first, in batch 2"
+        "loss was inf in epoch 1, batch 2; weights of layer 'top' turned non-finite first, in batch 2"
     )
 
 
@@ -131,7 +131,7 @@ def test_works_in_a_loop_without_a_model():
             for value in run.batches([1.0, math.nan, 2.0]):
                 run.log(loss=value)
 
-    assert run.stop_reason == "loss was nan in epoch 0, batch 1"
+    assert run.stop_reason == "loss was nan in epoch 1, batch 1"
 
 
 def test_works_with_a_model_whose_layers_are_a_number():

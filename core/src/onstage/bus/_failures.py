@@ -88,7 +88,10 @@ class Failures:
         plugins.disabled.append(impl.plugin_name)
         if stage != "on_teardown":
             for closer in closers:
-                _call(closer, {"run": plugins.run})
+                try:
+                    _call(closer, {"run": plugins.run})
+                except Exception as late:
+                    self._warn("on_teardown", closer, late, "too")
 
     def _may_retry(self, plugin: Any) -> bool:
         """Count an error of a plugin that has succeeded before; return whether there may be another one."""

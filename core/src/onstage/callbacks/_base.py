@@ -151,6 +151,10 @@ class Callback:
         elif self.model is not None:
             self.model.stop_training = True
 
+    def describe_progress(self) -> str:
+        """Return a few words for the progress bar, ``"3/8 without improvement"``; empty for none."""
+        return ""
+
     def state_dict(self) -> State:
         """Return the state that a resumed run needs; see `onstage.model.State`."""
         return {}

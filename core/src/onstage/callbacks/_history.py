@@ -32,7 +32,8 @@ class History(Callback):
         The callbacks of the run in call order: dicts of ``name``,
         ``distribution``, ``version``, ``options``.
     disabled
-        Names of the callbacks that failed and were removed.
+        Names of the callbacks that failed and were removed; a warning at the
+        end of the training repeats them.
 
     Examples
     --------
@@ -106,8 +107,11 @@ class History(Callback):
 
     def __repr__(self) -> str:
         by = f" by {self.stopped_by}" if self.stopped_by else ""
+        without = f", without {', '.join(self.disabled)}" if self.disabled else ""
         ended = f", stopped{by}: {self.stop_reason}" if self.stop_reason else ""
-        return f"<History: {len(self.epoch)} epochs of {', '.join(self.history) or 'nothing'}{ended}>"
+        return (
+            f"<History: {len(self.epoch)} epochs of {', '.join(self.history) or 'nothing'}{ended}{without}>"
+        )
 
 
 def _packed(values: list[Any], kind: type[float] | type[int]) -> list[Any] | Array:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-from onstage.reporting import format_duration
+from onstage.reporting import format_duration, print_line
 
 
 class Progbar:
@@ -90,7 +90,7 @@ class Progbar:
             return
         self._drawn_at = now
         start = "\r" if redraws else ""
-        print(f"{start}{self._line(now - self._start)}", end="\n" if last else "", flush=True)
+        print_line(f"{start}{self._line(now - self._start)}", end="\n" if last else "")
 
     def _line(self, seconds: float) -> str:
         done = f"{self._steps}/{self.target or 'Unknown'}"

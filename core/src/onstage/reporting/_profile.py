@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any, TextIO
 
 from onstage.reporting._formatting import format_duration, format_table
+from onstage.reporting._output import print_line
 
 Method = Callable[..., Any]
 
@@ -109,6 +110,6 @@ class Trace:
             finally:
                 took = (perf_counter() - began) * 1e3
                 line = f"onstage: {stage:<22} {callback:<28} {took:9.3f} ms{ended}"
-                print(line, file=self._file or sys.stderr)
+                print_line(line, self._file or sys.stderr)
 
         return traced

@@ -155,8 +155,8 @@ class RunControls:
         return self.bus.emit(stage, self, arguments)
 
     def where(self) -> str:
-        """Return the position for messages: ``", epoch 3, batch 7"``."""
-        epoch = "" if self.epoch is None else f", epoch {self.epoch}"
+        """Return the position for messages: ``", epoch 3, batch 7"``, the epoch from 1, the batch from 0."""
+        epoch = "" if self.epoch is None else f", epoch {self.epoch + 1}"
         return epoch if self.batch is None else f"{epoch}, batch {self.batch}"
 
     # -- resume

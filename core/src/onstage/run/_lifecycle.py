@@ -155,6 +155,8 @@ class RunLifecycle:
             run.stop_reason = "model.stop_training was set"
         run.history.stop_reason, run.history.stopped_by = run.stop_reason, run.stopped_by
         run.bus.fire("on_train_end", dict(self.last_logs), run)
+        if run.bus.disabled:
+            _setup.warn(f"the training went on without: {', '.join(run.bus.disabled)}")
 
     def _offer_gradients(self) -> None:
         """Let the model fire on_optimizer_step_begin, if a callback implements it."""

@@ -12,6 +12,7 @@ from onstage.errors import OnstageWarning, PluginError
 from onstage.registry import _config, _discovery, _factory, _selection
 from onstage.registry._factory import signature_of
 from onstage.registry._ordering import sort_callbacks
+from onstage.reporting import print_line
 from onstage.reporting._profile import Profile, Trace
 
 PROGRESS_BAR = "progbar_logger"
@@ -98,7 +99,7 @@ class Report:
     def close(self) -> None:
         """Print the table of the profile, if there is one."""
         if self._profile is not None:
-            print(self._profile.table(), file=sys.stderr)
+            print_line(self._profile.table(), sys.stderr)
 
 
 def report(profile: bool | None) -> Report | None:

@@ -349,7 +349,7 @@ def test_a_nan_loss_ends_the_training_at_its_batch(backend, capsys):
 
     assert history.epoch == [0]
     assert history.stopped_by == "TerminateOnNaN"
-    assert history.stop_reason.startswith("loss was nan in epoch 0, batch 1")
+    assert history.stop_reason.startswith("loss was nan in epoch 1, batch 1")
     assert capsys.readouterr().out == "Batch 1: Invalid loss, terminating training\n"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from onstage import Callback, Logs
 from onstage.callbacks.monitor import Monitor
 from onstage.model import Array, State
+from onstage.reporting import print_line
 from onstage.validation import (
     validate_bool,
     validate_int,
@@ -169,14 +170,18 @@ class EarlyStopping(Callback):
             return f"{names} has not improved on the baseline {self.baseline} in {self.wait} epochs"
         return f"{names} {'has' if len(self._monitors) == 1 else 'have'} not improved for {self.wait} epochs"
 
+    def describe_progress(self) -> str:
+        """Return the epochs without improvement, for the progress bar."""
+        return f"{self.wait}/{self.patience} without improvement" if self.wait else ""
+
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Restore the weights of the best epoch if requested."""
         if self.verbose and self.stopped_epoch:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            print_line(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is None:
             return
         if self.verbose:
-            print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
+            print_line(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
         self.model.set_weights(self.best_weights)
 
     def state_dict(self) -> State:

@@ -13,6 +13,7 @@ import numpy as np
 from onstage import Callback, Logs
 from onstage.callbacks.learning_rate import check_settable
 from onstage.model import State
+from onstage.reporting import print_line
 from onstage.validation import validate_choice, validate_state, validate_verbosity
 
 __all__ = ["LearningRateScheduler"]
@@ -76,7 +77,7 @@ class LearningRateScheduler(Callback):
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Set the rate of the batch, unless it is set before each epoch."""
         if self.on == "batch":
-            self._set(self._batches, f"Batch {self._batches + 1}")
+            self._set(self._batches, f"\nBatch {self._batches + 1}")
             self._batches += 1
 
     def _set(self, index: int, where: str) -> None:
@@ -84,8 +85,7 @@ class LearningRateScheduler(Callback):
         rate = _validated(self.schedule(index, current) if self._takes_rate else self.schedule(index))
         self.model.learning_rate = rate
         if self.verbose:
-            # A line break first: a progress bar may occupy the line.
-            print(f"\n{where}: LearningRateScheduler setting learning rate to {rate:.6g}.")
+            print_line(f"{where}: LearningRateScheduler setting learning rate to {rate:.6g}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Add the rate to the logs."""

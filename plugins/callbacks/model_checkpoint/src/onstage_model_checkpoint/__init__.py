@@ -12,6 +12,7 @@ import numpy as np
 from onstage import Callback, Logs
 from onstage.callbacks.monitor import Monitor
 from onstage.model import State
+from onstage.reporting import print_line
 from onstage.state import copy_state
 from onstage.state.background import Background
 from onstage.validation import (
@@ -292,7 +293,7 @@ def _value(monitor: Monitor, logs: Logs, *, required: bool) -> float | None:
 def _tell(verbose: int, epoch: int, text: str) -> None:
     if verbose:
         # A line break first: the line may hold a progress bar.
-        print(f"\nEpoch {epoch + 1}: {text}")
+        print_line(f"\nEpoch {epoch + 1}: {text}")
 
 
 def _shown(value: float | None) -> str:

@@ -10,6 +10,7 @@ from onstage import Callback, Logs
 from onstage.callbacks.learning_rate import check_settable
 from onstage.callbacks.monitor import Monitor
 from onstage.model import State
+from onstage.reporting import print_line
 from onstage.validation import validate_float, validate_int, validate_state, validate_verbosity
 
 __all__ = ["ReduceLROnPlateau"]
@@ -136,7 +137,7 @@ class ReduceLROnPlateau(Callback):
         self.wait = 0
         if self.verbose:
             # A line break first: a progress bar may occupy the line.
-            print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new:.6g}.")
+            print_line(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new:.6g}.")
 
     def state_dict(self) -> State:
         """Return the best value and the counters."""

@@ -14,6 +14,7 @@ from onstage import Callback
 from onstage.errors import OnstageWarning, StateError
 from onstage.logs import Logs
 from onstage.model import State
+from onstage.reporting import print_line
 from onstage.validation import validate_bool, validate_choice, validate_float, validate_int, validate_state
 from onstage_remote_monitor.validation import is_loopback, read_token, validate_headers, validate_root
 
@@ -198,7 +199,7 @@ class RemoteMonitor(Callback):
         self.dropped += sender.dropped
         self.left = None if left is None else str(left)
         if getattr(self, "params", {}).get("verbose"):
-            print(self._closing_line())
+            print_line(self._closing_line())
         self._warn(sender)
         if left is not None and self.spool is None:
             self._notice(f"events that could not be sent are in {left}; set spool to send them next time")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from onstage import Callback, Logs
+from onstage.reporting import print_line
 from onstage.validation import validate_bool
 
 __all__ = ["TerminateOnNaN"]
@@ -16,7 +17,7 @@ __all__ = ["TerminateOnNaN"]
 class TerminateOnNaN(Callback):
     """Stop when the loss of a batch is NaN or infinite, and tell where it began.
 
-    The reason in the History has the epoch and batch, counted from 0, and, for a
+    The reason in the History has the epoch, from 1, and the batch, from 0, and, for a
     model with ``layers``, the layer whose weights or gradients were the first
     that were not finite: of several in one batch the nearest to the output, where
     the backward pass begins. All weights are checked after each batch.
@@ -62,8 +63,9 @@ class TerminateOnNaN(Callback):
                 f"NaN or Inf loss encountered at batch {batch}. Loss value: {loss}{self._origin}. "
                 "Terminating training immediately."
             )
-        print(f"Batch {batch}: Invalid loss, terminating training")
-        epoch = "" if self.run is None else f"epoch {self.run.epoch}, "
+        print_line(f"\nBatch {batch}: Invalid loss, terminating training")
+        at = None if self.run is None else self.run.epoch
+        epoch = "" if at is None else f"epoch {at + 1}, "
         self.stop(f"loss was {loss} in {epoch}batch {batch}{self._origin}")
 
     def _loss(self, logs: Logs | None) -> float | None:
