@@ -23,7 +23,7 @@ from time import perf_counter
 import numpy as np
 import requests
 from harness import machine, show, write
-from onstage_tensorboard import summaries, writer_thread
+from onstage_tensorboard import event_log
 
 from onstage import Callback, ModelView, Run
 from onstage.callbacks import ModelCheckpoint, RemoteMonitor, TensorBoard
@@ -32,7 +32,7 @@ MEGABYTES = 100
 WARM_UP = 2
 """Epochs in which a callback opens its files, and takes the memory that it keeps."""
 TURNS = 15
-REST = writer_thread._INTERVAL + 0.2
+REST = event_log._INTERVAL + 0.2
 """Seconds for a thread to end its work before another training's turn."""
 
 _SERVER = """
@@ -53,26 +53,20 @@ server.serve_forever()
 """
 
 
-class InlineFiles(writer_thread.AsyncWriter):
+class InlineLog(event_log.EventLog):
     """TensorBoard's files, written by the caller instead of a thread."""
 
-    def add(self, run, step, build, *args, heavy=False):
+    def add(self, run, make, *args, heavy=False):
         """Make and write an event immediately."""
-        self._write([(run, step, time.time(), build, args)])
-
-    def scalars(self, run, step, pattern, values):
-        """Make and write points of curves at once."""
-        self.add(run, step, summaries.scalars, pattern, values)
+        self._write([(run, make, args)])
 
 
 class InlineTensorBoard(TensorBoard):
     """TensorBoard with its events made and written in the stage."""
 
-    def on_epoch_begin(self, epoch):
-        """Replace the files that have a thread by inline ones."""
-        super().on_epoch_begin(epoch)
-        if self._event_log._writer is None:
-            self._event_log._writer = InlineFiles(self.log_dir, self._event_log._series)
+    def __init__(self, log_dir, **options):
+        super().__init__(log_dir, **options)
+        self._log = InlineLog(self.log_dir)
 
 
 class InlineMonitor(Callback):

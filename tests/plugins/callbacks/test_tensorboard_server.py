@@ -149,7 +149,8 @@ def test_its_reader_finds_histograms_and_images_of_every_weight(trained):
 
     names = [f"{model.name}/{layer.name}/{weight.name}" for layer in model.layers for weight in layer.weights]
     assert set(train.Tags()["histograms"]) == {f"{name}/histogram" for name in names}
-    assert set(train.Tags()["images"]) == {f"{name}/image" for name in names}
+    images = {name if "bias" not in name else name.replace("/", "_vectors/", 1) for name in names}
+    assert set(train.Tags()["images"]) == {f"{name}/image" for name in images}
     last = train.Histograms(f"{model.name}/hidden/kernel/histogram")[-1]
     kernel = model.layers[2].weights[0].value
     assert last.step == 3
@@ -204,7 +205,15 @@ def test_the_server_has_the_images(trained, server):
     assert struct.unpack_from(">II", png, 16) == (12, 6)
 
 
-def test_the_server_draws_the_graph(trained, server):
+def test_the_server_draws_the_graph_that_the_tab_opens_on(trained, server):
+    graph = server.get("data/plugin/graphs/graph", run="one/train", conceptual="false").decode()
+
+    assert re.findall(r'name: "(.*?)"', graph) == ["words", "flatten", "hidden", "out"]
+    assert re.findall(r'input: "(.*?)"', graph) == ["words", "flatten", "hidden"]
+    assert re.findall(r'op: "(.*?)"', graph) == ["Embedding", "Flatten", "Dense", "Dense"]
+
+
+def test_the_server_draws_the_conceptual_graph(trained, server):
     _, model, _ = trained
 
     graph = server.get("data/plugin/graphs/graph", run="one/train", tag="keras", conceptual="true").decode()
@@ -218,8 +227,8 @@ def test_the_server_draws_the_graph(trained, server):
 def test_the_server_has_the_texts(trained, server):
     tags = server.get("data/plugin/text/tags")
 
-    assert set(tags["one/train"]) == {"model", "profile_batch"}
-    (entry,) = server.get("data/plugin/text/text", run="one/train", tag="model")
+    assert set(tags["one/train"]) == {"model/text_summary", "profile_batch/text_summary"}
+    (entry,) = server.get("data/plugin/text/text", run="one/train", tag="model/text_summary")
     assert "<td>sequential/hidden/kernel</td>" in entry["text"].replace(" ", "").replace("\n", "")
 
 
@@ -241,9 +250,9 @@ def test_the_server_has_the_embeddings(trained, server):
     _, model, _ = trained
     table = model.layers[0].weights[0].value
 
-    info = server.get("data/plugin/projector/info", run="one")
-    tensor = server.get("data/plugin/projector/tensor", run="one", name="words")
-    labels = server.get("data/plugin/projector/metadata", run="one", name="words")
+    info = server.get("data/plugin/projector/info", run="one/train")
+    tensor = server.get("data/plugin/projector/tensor", run="one/train", name="words")
+    labels = server.get("data/plugin/projector/metadata", run="one/train", name="words")
 
     assert info["embeddings"][0]["tensorShape"] == [5, 4]
     assert np.array_equal(np.frombuffer(tensor, np.float32).reshape(5, 4), table)

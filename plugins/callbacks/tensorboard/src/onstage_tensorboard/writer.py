@@ -1,0 +1,62 @@
+"""tensorboardX's SummaryWriter on the files of an EventLog, without torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+from onstage_tensorboard.event_log import EventLog
+
+
+class _NoTorch:
+    """Finder by which this thread does not find torch.
+
+    tensorboardX imports it if it is installed, which takes seconds and memory, for
+    annotations only: it takes the tensors of a program that uses torch all the same.
+    """
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "torch" and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError("No module named 'torch'", name=name)
+
+
+_finder: Any = _NoTorch()
+sys.meta_path.insert(0, _finder)
+try:
+    import tensorboardX as tensorboardX  # type: ignore[import-untyped]  # it has no types
+finally:
+    sys.meta_path.remove(_finder)
+
+
+class RunWriter(tensorboardX.SummaryWriter):  # type: ignore[misc]  # it has no types
+    """SummaryWriter of one run; `close` and `flush` wait until all events are on disk."""
+
+    all_writers: dict[str, Any] | None
+
+    def __init__(self, log: EventLog, run: str) -> None:
+        self._log, self._run = log, run
+        super().__init__(os.path.join(log.log_dir, run))
+
+    def _get_file_writer(self) -> Any:
+        if self.all_writers is None:
+            self.file_writer = _FileWriter(self._log, self._run, self.logdir)
+            self.all_writers = {self.logdir: self.file_writer}
+        return self.file_writer
+
+
+class _FileWriter(tensorboardX.FileWriter):  # type: ignore[misc]  # it has no types
+    """FileWriter without a queue of its own, which pickles every event and hides its place in the file."""
+
+    def __init__(self, log: EventLog, run: str, logdir: str) -> None:
+        add = partial(log.add_foreign, run)
+        self.event_writer = SimpleNamespace(
+            add_event=add, flush=log.sync, close=log.sync, get_logdir=lambda: logdir
+        )
+        self._default_metadata: dict[str, Any] = {}
