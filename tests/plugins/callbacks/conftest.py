@@ -1,12 +1,20 @@
 """Fixtures of several plugins: a reader of TensorBoard files, a scripted HTTP server."""
 
 import contextlib
+import json
+import os
+import re
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
@@ -171,4 +179,69 @@ def scripted_server():
 
     yield make
     for server in made:
+        server.close()
+
+
+OPENER = build_opener(ProxyHandler({}))
+PATIENCE = 60
+
+
+class TensorBoardServer:
+    """Run TensorBoard on a free port of loopback."""
+
+    def __init__(self, log_dir):
+        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(log_dir), "--port", "0"]
+        command += ["--host", "127.0.0.1", "--load_fast", "false"]
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        printed = ""
+        for line in self.process.stderr:
+            printed += line
+            if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
+                self.url = found[0]
+                return
+        self.close()
+        raise AssertionError(printed)
+
+    def get(self, path, **query):
+        """Ask until there is an answer: the server reads the files on its own time."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.read(f"{path}?{urlencode(query)}")
+            except (HTTPError, URLError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def read(self, path, body=None):
+        headers = {"Content-Type": "application/json"} if body else {}
+        with OPENER.open(Request(self.url + path, body, headers), timeout=PATIENCE) as answer:
+            content = answer.read()
+        return json.loads(content) if "json" in answer.headers["Content-Type"] else content
+
+    def wait_for(self, path, ready):
+        deadline = time.monotonic() + PATIENCE
+        while not ready(answer := self.get(path)):
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.2)
+        return answer
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+        self.process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def tensorboard_server():
+    """Return a function that runs TensorBoard on a directory until the module's tests are over."""
+    running = []
+
+    def start(log_dir):
+        running.append(TensorBoardServer(log_dir))
+        return running[-1]
+
+    yield start
+    for server in running:
         server.close()

@@ -1,16 +1,9 @@
 """The event files as TensorBoard reads them: its reader, and the HTTP API of its server."""
 
-import json
-import os
 import re
 import struct
-import subprocess
-import sys
 import time
 import warnings
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
-from urllib.request import ProxyHandler, Request, build_opener
 
 import numpy as np
 import pytest
@@ -23,55 +16,7 @@ with warnings.catch_warnings():
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-OPENER = build_opener(ProxyHandler({}))
 PATIENCE = 60
-
-
-class Server:
-    """Run TensorBoard on a free port of loopback."""
-
-    def __init__(self, log_dir):
-        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(log_dir), "--port", "0"]
-        command += ["--host", "127.0.0.1", "--load_fast", "false"]
-        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-        printed = ""
-        for line in self.process.stderr:
-            printed += line
-            if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
-                self.url = found[0]
-                return
-        self.close()
-        raise AssertionError(printed)
-
-    def get(self, path, **query):
-        """Ask until there is an answer: the server reads the files on its own time."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return self.read(f"{path}?{urlencode(query)}")
-            except (HTTPError, URLError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-
-    def read(self, path, body=None):
-        headers = {"Content-Type": "application/json"} if body else {}
-        with OPENER.open(Request(self.url + path, body, headers), timeout=PATIENCE) as answer:
-            content = answer.read()
-        return json.loads(content) if "json" in answer.headers["Content-Type"] else content
-
-    def wait_for(self, path, ready):
-        deadline = time.monotonic() + PATIENCE
-        while not ready(answer := self.get(path)):
-            assert time.monotonic() < deadline, answer
-            time.sleep(0.2)
-        return answer
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
-        self.process.stderr.close()
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +53,8 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(trained):
-    running = Server(trained[0].parent)
-    yield running
-    running.close()
+def server(trained, tensorboard_server):
+    return tensorboard_server(trained[0].parent)
 
 
 def read(folder):
