@@ -1,77 +1,12 @@
-"""The cases: a published callback, how it is made, and what differs where."""
+"""The cases of the published callbacks, and all cases."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from case import NO_FILES_OF_KERAS, Case, Lines, attributes, sends
+from own_cases import OWN_CASES
 from trainings import X_VAL, Y_VAL, X, Y
-
-
-@dataclass
-class Case:
-    """One published callback in one training.
-
-    Parameters
-    ----------
-    make
-        Returns the callbacks, from the published module and the model.
-    kept
-        Returns what the callbacks hold afterwards, to be compared.
-    mask
-        Pattern of printed text that no two runs share, such as times.
-    refused
-        Column to a part of the error that it raises.
-    reference
-        The callbacks of the reference, if no version of Keras here runs its own.
-    printed
-        The text that they print then.
-    torch_formula
-        Whether torch's update has another formula, so that only rates, text
-        and what is kept are compared there.
-    """
-
-    name: str
-    module: str
-    make: Callable[[Any, Any], list[Any]]
-    kept: Callable[[list[Any]], Any] = lambda callbacks: None
-    epochs: int = 4
-    learning_rate: float = 0.1
-    momentum: float = 0.0
-    mask: str = ""
-    refused: dict[str, str] = field(default_factory=dict)
-    reference: Callable[[Any, Any], list[Any]] | None = None
-    printed: str | None = None
-    torch_formula: bool = False
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Lines:
-    """Stands for the client of a tracker, or a function that sends."""
-
-    def __init__(self) -> None:
-        self.lines: list[Any] = []
-
-    def log(self, line: Any) -> None:
-        self.lines.append(line)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
-        self.lines.append((args, sorted(kwargs.items())))
-
-
-def _attributes(*names: str) -> Callable[[list[Any]], Any]:
-    return lambda callbacks: [getattr(callbacks[0], name) for name in names]
-
-
-def _sends(attribute: str) -> Callable[[list[Any]], Any]:
-    return lambda callbacks: getattr(callbacks[0], attribute).lines
-
-
-NO_FILES_OF_KERAS = {"torch": "the suffix of another format"}
-"""Files of Keras hold layers of Keras, which a torch module has not."""
 
 
 def rates() -> list[Case]:
@@ -83,29 +18,29 @@ def rates() -> list[Case]:
                 f"CyclicLR {mode}",
                 old,
                 lambda m, _, mode=mode: [m.CyclicLR(0.01, 0.2, 4, mode, 0.95)],
-                _attributes("history"),
+                attributes("history"),
             )
             for mode in ("triangular", "triangular2", "exp_range")
         ),
-        Case("SGDR", old, lambda m, _: [m.SGDRScheduler(0.01, 0.2, 6, 0.9, 1, 2)], _attributes("history")),
+        Case("SGDR", old, lambda m, _: [m.SGDRScheduler(0.01, 0.2, 6, 0.9, 1, 2)], attributes("history")),
         Case(
             "warm-up cosine",
             old,
             lambda m, _: [m.WarmUpCosineDecayScheduler(0.2, 24, warmup_steps=5, verbose=1)],
-            _attributes("learning_rates"),
+            attributes("learning_rates"),
         ),
         Case(
             "LR finder",
             old,
             lambda m, _: [m.LRFinder(1e-3, 5.0, 24)],
-            _attributes("lrs", "losses"),
+            attributes("lrs", "losses"),
             refused=NO_FILES_OF_KERAS,
         ),
         Case(
             "one cycle",
             old,
             lambda m, _: [m.OneCycleScheduler(0.2, 24)],
-            _attributes("lrs", "moms"),
+            attributes("lrs", "moms"),
             momentum=0.9,
             torch_formula=True,
         ),
@@ -120,7 +55,7 @@ def rates() -> list[Case]:
                     2, monitor="val_loss", factor=0.5, patience=1, verbose=1, min_delta=0.2
                 )
             ],
-            _attributes("calls"),
+            attributes("calls"),
             epochs=6,
         ),
         Case(
@@ -145,11 +80,11 @@ def rates() -> list[Case]:
             "one cycle as attributes",
             new,
             lambda m, _: [m.OneCycle(0.2, 24)],
-            _attributes("seen"),
+            attributes("seen"),
             momentum=0.9,
             torch_formula=True,
         ),
-        Case("LR range test", new, lambda m, _: [m.LRRangeTest()], _attributes("losses")),
+        Case("LR range test", new, lambda m, _: [m.LRRangeTest()], attributes("losses")),
         Case("schedule object", new, lambda m, _: [m.ScheduleObject()]),
         Case("own plateau", new, lambda m, _: [m.OwnPlateau()], learning_rate=2.0, epochs=6),
         Case("optimizer's config", new, lambda m, _: [m.OptimizerConfigPrinter()]),
@@ -164,7 +99,7 @@ def stopping() -> list[Case]:
             "guide's early stopping",
             module,
             lambda m, _: [m.EarlyStoppingAtMinLoss(1)],
-            _attributes("best", "wait"),
+            attributes("best", "wait"),
             learning_rate=3.0,
             epochs=8,
         ),
@@ -201,8 +136,8 @@ def evaluating() -> list[Case]:
     """Callbacks that predict and evaluate."""
     module, validation = "evaluating", (X_VAL, Y_VAL)
     return [
-        Case("F1", module, lambda m, _: [m.F1Metrics(validation)], _attributes("val_f1s", "val_recalls")),
-        Case("validation_data", module, lambda m, _: [m.ValidationDataMetrics()], _attributes("f1s")),
+        Case("F1", module, lambda m, _: [m.F1Metrics(validation)], attributes("val_f1s", "val_recalls")),
+        Case("validation_data", module, lambda m, _: [m.ValidationDataMetrics()], attributes("f1s")),
         Case("own validation_data", module, lambda m, _: [m.OwnValidationData(validation)]),
         Case("ROC-AUC", module, lambda m, _: [m.RocAucEvaluation((X[:16], Y[:16]), validation)]),
         Case("confusion matrix", module, lambda m, _: [m.ConfusionMatrix(*validation)]),
@@ -210,16 +145,14 @@ def evaluating() -> list[Case]:
             "validation sets",
             module,
             lambda m, _: [m.AdditionalValidationSets([(X[:8], Y[:8], "few"), (*validation, "all")])],
-            _attributes("history", "epoch"),
+            attributes("history", "epoch"),
         ),
         Case("test data", module, lambda m, _: [m.TestCallback(validation)]),
-        Case("predictions", module, lambda m, _: [m.PredictionLogger(X[:3])], _attributes("predictions")),
-        Case("predict_on_batch", module, lambda m, _: [m.PredictOnBatchLogger(X[:3])], _attributes("means")),
-        Case(
-            "test_on_batch", module, lambda m, _: [m.TestOnBatchLogger(X[:8], Y[:8])], _attributes("losses")
-        ),
+        Case("predictions", module, lambda m, _: [m.PredictionLogger(X[:3])], attributes("predictions")),
+        Case("predict_on_batch", module, lambda m, _: [m.PredictOnBatchLogger(X[:3])], attributes("means")),
+        Case("test_on_batch", module, lambda m, _: [m.TestOnBatchLogger(X[:8], Y[:8])], attributes("losses")),
         Case("report", module, lambda m, _: [m.Report(*validation)]),
-        Case("kappa", module, lambda m, _: [m.KappaCheckpoint(validation)], _attributes("kappas")),
+        Case("kappa", module, lambda m, _: [m.KappaCheckpoint(validation)], attributes("kappas")),
         Case("validation's stages", module, lambda m, _: [m.ValidationOnlyLosses()]),
     ]
 
@@ -229,7 +162,7 @@ def weights() -> list[Case]:
     module = "weights"
     return [
         Case("weight norms", module, lambda m, _: [m.WeightNorms()]),
-        Case("norms of all weights", module, lambda m, _: [m.WeightNormsByVariable()], _attributes("norms")),
+        Case("norms of all weights", module, lambda m, _: [m.WeightNormsByVariable()], attributes("norms")),
         Case(
             "dead ReLUs",
             module,
@@ -253,8 +186,8 @@ def weights() -> list[Case]:
                 ("numpy", "torch"), "has no 'function'; call the layers one after the other"
             ),
         ),
-        Case("freeze", module, lambda m, _: [m.FreezeAfter("features", 2)], _attributes("kernels")),
-        Case("gradual unfreezing", module, lambda m, _: [m.GradualUnfreezing()], _attributes("sums")),
+        Case("freeze", module, lambda m, _: [m.FreezeAfter("features", 2)], attributes("kernels")),
+        Case("gradual unfreezing", module, lambda m, _: [m.GradualUnfreezing()], attributes("sums")),
         Case("best weights", module, lambda m, _: [m.BestWeights("val_loss", "min")], learning_rate=3.0),
         Case("GetBest", module, lambda m, _: [m.GetBest(verbose=1)], learning_rate=2.0),
         Case("SWA", module, lambda m, _: [m.SWA(1)]),
@@ -331,21 +264,21 @@ def trackers() -> list[Case]:
     """Callbacks of trackers, notifiers and tuners."""
     module = "trackers"
     return [
-        Case("W&B-like", module, lambda m, _: [m.WandbLikeCallback(Lines(), 2)], _sends("run_")),
-        Case("MLflow-like", module, lambda m, _: [m.MLflowLikeCallback(Lines())], _sends("client")),
-        Case("Neptune-like", module, lambda m, _: [m.NeptuneLikeCallback(Lines())], _sends("_run")),
-        Case("Comet-like", module, lambda m, _: [m.CometLikeCallback(Lines())], _sends("experiment")),
-        Case("Slack", module, lambda m, _: [m.SlackNotifier(Lines())], _sends("send")),
-        Case("Telegram", module, lambda m, _: [m.TelegramCallback(Lines())], _sends("send")),
+        Case("W&B-like", module, lambda m, _: [m.WandbLikeCallback(Lines(), 2)], sends("run_")),
+        Case("MLflow-like", module, lambda m, _: [m.MLflowLikeCallback(Lines())], sends("client")),
+        Case("Neptune-like", module, lambda m, _: [m.NeptuneLikeCallback(Lines())], sends("_run")),
+        Case("Comet-like", module, lambda m, _: [m.CometLikeCallback(Lines())], sends("experiment")),
+        Case("Slack", module, lambda m, _: [m.SlackNotifier(Lines())], sends("send")),
+        Case("Telegram", module, lambda m, _: [m.TelegramCallback(Lines())], sends("send")),
         Case(
             "training monitor",
             "monitor",
             lambda m, _: [m.TrainingMonitor("plot.png", "h.json")],
-            _attributes("H"),
+            attributes("H"),
         ),
-        Case("plot", module, lambda m, _: [m.PlotLearning()], _attributes("metrics")),
+        Case("plot", module, lambda m, _: [m.PlotLearning()], attributes("metrics")),
         Case("heartbeat", module, lambda m, _: [m.Heartbeat()]),
-        Case("pruning", module, lambda m, _: [m.PruningCallback(Lines())], _sends("_trial"), epochs=6),
+        Case("pruning", module, lambda m, _: [m.PruningCallback(Lines())], sends("_trial"), epochs=6),
         Case(
             "pruning by an exception",
             module,
@@ -356,7 +289,7 @@ def trackers() -> list[Case]:
             "tuner's report",
             module,
             lambda m, _: [m.TunerReporter(Lines(), {"score": "val_accuracy"})],
-            _sends("report"),
+            sends("report"),
         ),
     ]
 
@@ -394,9 +327,9 @@ def signatures() -> list[Case]:
     """Callbacks whose methods are spelt in other ways."""
     module = "signatures"
     return [
-        Case("loss history", module, lambda m, _: [m.LossHistory()], _attributes("losses")),
-        Case("other names", module, lambda m, _: [m.OtherNames()], _attributes("seen")),
-        Case("star arguments", module, lambda m, _: [m.StarArguments()], _attributes("seen")),
+        Case("loss history", module, lambda m, _: [m.LossHistory()], attributes("losses")),
+        Case("other names", module, lambda m, _: [m.OtherNames()], attributes("seen")),
+        Case("star arguments", module, lambda m, _: [m.StarArguments()], attributes("seen")),
         Case("super everywhere", module, lambda m, _: [m.SuperEverywhere()]),
         Case("decorated", module, lambda m, _: [m.Decorated()]),
         Case(
@@ -406,7 +339,7 @@ def signatures() -> list[Case]:
             reference=lambda m, _: [],
             printed="4 False\n",
         ),
-        Case("extended History", module, lambda m, _: [m.ExtendedHistory()], _attributes("count", "epoch")),
+        Case("extended History", module, lambda m, _: [m.ExtendedHistory()], attributes("count", "epoch")),
         Case(
             "callbacks in a callback",
             module,
@@ -414,7 +347,7 @@ def signatures() -> list[Case]:
         ),
         Case("adds to logs", module, lambda m, _: [m.AddsToLogs(), m.ReadsTheGap()]),
         Case("replaces logs", module, lambda m, _: [m.ReplacesLogs()]),
-        Case("all methods of Keras 1", module, lambda m, _: [m.LegacyEverything()], _attributes("order")),
+        Case("all methods of Keras 1", module, lambda m, _: [m.LegacyEverything()], attributes("order")),
         Case("resets metrics", module, lambda m, _: [m.ResetsMetrics()]),
         Case("attributes of a model", module, lambda m, _: [m.ShrinksL2()]),
     ]
@@ -429,4 +362,5 @@ CASES = [
     *trackers(),
     *progress(),
     *signatures(),
+    *OWN_CASES,
 ]

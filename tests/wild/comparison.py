@@ -13,7 +13,7 @@ def differences(expected: Any, seen: Any, *, same_formula: bool = True) -> list[
     """Return a line for each part of two outcomes that differs."""
     parts = ["rates", "epochs", "kept", "files"]
     if same_formula:
-        parts += ["history", "weights"]
+        parts += ["batches", "history", "weights"]
     found = [
         f"{part}: {getattr(seen, part)!r} in place of {getattr(expected, part)!r}"
         for part in parts

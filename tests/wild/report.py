@@ -8,7 +8,8 @@ from collections import Counter
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-from cases import CASES, Case
+from case import Case
+from cases import CASES
 from comparison import differences
 from trainings import COLUMNS, Outcome, reference, run
 

@@ -41,6 +41,7 @@ class Outcome:
 
     error: BaseException | None = None
     rates: list[float] = field(default_factory=list)
+    batches: list[dict[str, float]] = field(default_factory=list)
     history: dict[str, list[float]] = field(default_factory=dict)
     epochs: list[int] = field(default_factory=list)
     printed: str = ""
@@ -50,14 +51,21 @@ class Outcome:
 
 
 class Probe:
-    """Records the rate of each batch; a callback of its library, last in the list."""
+    """Records rate and logs of each batch; a callback of its library, last in the list."""
 
     def __init__(self, base: type) -> None:
         self.rates: list[float] = []
+        self.batches: list[dict[str, float]] = []
 
         class Rates(base):
             def on_train_batch_begin(_, batch, logs=None):
                 self.rates.append(read_rate(_.model))
+
+            def on_train_batch_end(_, batch, logs=None):
+                self.batches.append({"batch": batch, **logs})
+
+            def on_test_batch_end(_, batch, logs=None):
+                self.batches.append({"test batch": batch, **logs})
 
         self.callback = Rates()
 
@@ -119,7 +127,7 @@ def _train(column: str, case: Any, outcome: Outcome) -> None:
             **options,
         )
     finally:
-        outcome.rates = probe.rates
+        outcome.rates, outcome.batches = probe.rates, probe.batches
         if hasattr(getattr(model, "history", None), "epoch"):
             outcome.history = {
                 name: [float(each) for each in values] for name, values in model.history.history.items()
@@ -166,7 +174,7 @@ def _files(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_dir() or path.is_symlink() or "tfevents" in name or name in ("best", "latest"):
+        if path.is_dir() or path.is_symlink() or "tfevents" in name or path.name in ("best", "latest"):
             continue  # ModelCheckpoint keeps two pointers beside its files
         found[name] = None
         if path.suffix == ".csv":

@@ -61,6 +61,30 @@ def test_tryfirst_trylast_and_wrappers_work_as_in_pluggy():
     assert calls == ["in", "first", "plain", "last", "out"]
 
 
+def test_an_override_without_a_mark_keeps_the_place_of_the_method_that_it_overrides():
+    calls = []
+
+    class First:
+        @hookimpl(tryfirst=True)
+        def on_train_begin(self):
+            calls.append(type(self).__name__)
+
+    class Override(First):
+        def on_train_begin(self):
+            super().on_train_begin()
+
+    class Marked(First):
+        @hookimpl
+        def on_train_begin(self):
+            super().on_train_begin()
+
+    bus = Bus([Marked(), First(), Override()])
+    bus.fire("on_train_begin", {}, None)
+    bus.hook.on_train_begin(logs={}, run=None)
+
+    assert calls == ["First", "Override", "Marked"] * 2
+
+
 def test_a_module_is_a_plugin():
     module = types.ModuleType("my_hooks")
     module.seen = []

@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
+from onstage_backup_and_restore import BackupAndRestore
 from onstage_csv_logger import CSVLogger
 from onstage_early_stopping import EarlyStopping
 from onstage_learning_rate_scheduler import LearningRateScheduler
@@ -63,6 +64,7 @@ def forwarding(kind):
 
 
 MAKERS = {
+    BackupAndRestore: lambda kind, folder: kind(folder / "backup"),
     CSVLogger: lambda kind, folder: kind(folder / "log.csv"),
     EarlyStopping: lambda kind, folder: kind(patience=1, restore_best_weights=True),
     History: lambda kind, folder: kind(),
@@ -96,3 +98,18 @@ def test_a_subclass_that_forwards_every_stage_works_as_its_base(kind, tmp_path):
     assert plain(below.state_dict()) == plain(base.state_dict())
     # Options that leave a stage out do not apply to a subclass that overrides it.
     assert below.calls.count("on_train_batch_end") == 2 * len(results[0].history.epoch)
+
+
+@pytest.mark.parametrize("kind", [EarlyStopping, ModelCheckpoint, ReduceLROnPlateau])
+def test_a_monitor_that_is_set_after_construction_is_the_one_that_is_watched(kind, tmp_path):
+    make = {
+        **MAKERS,
+        ModelCheckpoint: lambda kind, folder: kind(folder / "best.safetensors", save_best_only=True),
+    }[kind]
+    callback = make(kind, tmp_path)
+    callback.monitor, callback.mode = "score", "max"
+
+    replay(callback, [{"score": 1.0}, {"score": 2.0}, {"score": 1.5}], model=FakeModel(1.0))
+
+    assert callback.best == 2.0
+    assert callback.monitor_op is np.greater

@@ -340,7 +340,9 @@ def test_prints_what_it_decides(tmp_path, capsys):
     path = re.escape(str(tmp_path / "best.safetensors"))
     assert re.fullmatch(
         f"Epoch 1: loss improved from None to 2.00000, saving model to {path}\n"
+        f"Epoch 1: finished saving model to {path}\n"
         f"Epoch 2: loss improved from 2.00000 to 1.00000, saving model to {path}\n"
+        f"Epoch 2: finished saving model to {path}\n"
         "Epoch 3: loss did not improve from 1.00000\n",
         capsys.readouterr().out,
     )

@@ -92,3 +92,23 @@ def test_a_subclass_may_decide_by_monitor_op_and_best_alone(tmp_path):
     assert callback.monitor_op is np.greater
     assert callback.best == 0.6
     assert [path.name for path in result.model.saved] == ["1.keras", "3.keras"]
+
+
+def test_the_path_may_be_set_after_construction_and_during_the_training(tmp_path):
+    class Moves(ModelCheckpoint):
+        def on_train_begin(self, logs=None):
+            self.filepath = tmp_path / "a" / "{epoch}"
+            super().on_train_begin(logs)
+
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            self.filepath = str(tmp_path / "b" / "{epoch}-{loss:.0f}.keras")
+
+    callback = Moves("unknown", "loss", max_to_keep=1)
+    replay(callback, LOSSES[:2])
+
+    assert callback.filepath == str(tmp_path / "b" / "{epoch}-{loss:.0f}.keras")
+    assert names(tmp_path / "a") == ["1.safetensors", "best", "latest"]
+    assert names(tmp_path / "b") == ["2-1.keras", "best", "latest"]
+    with pytest.raises(ValueError, match="braces in pairs"):
+        callback.filepath = "{epoch"

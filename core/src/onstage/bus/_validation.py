@@ -64,6 +64,15 @@ def _marks(found: object) -> dict[str, Any]:
     return marks if isinstance(marks, dict) else {}
 
 
+def _inherited_order(plugin: object, name: str) -> dict[str, Any]:
+    """Return ``tryfirst`` and ``trylast`` of the method that an override without a mark overrides."""
+    for base in type(plugin).__mro__:
+        marks = _marks(vars(base).get(name))
+        if marks:
+            return {option: marks[option] for option in ("tryfirst", "trylast")}
+    return {}
+
+
 def _attributes(plugin: object) -> dict[str, object]:
     """Return the attributes by name, as inspect.getattr_static does, except object's.
 
@@ -138,7 +147,8 @@ def implementations(plugin: object, bus: StageRegistry) -> Implementations:
             "pass an instance of a class that has some"
         )
     options: dict[str, Any] = {
-        name: {**default_hookimpl_opts(), **_marks(found)} for name, found in stages.items()
+        name: {**default_hookimpl_opts(), **(_marks(found) or _inherited_order(plugin, name))}
+        for name, found in stages.items()
     }
     adapters = {name: _adapter(plugin, name, options[name], label, bus) for name in stages}
     kept = _without_skipped(plugin, _with_one_name(options), attributes, label, bus)

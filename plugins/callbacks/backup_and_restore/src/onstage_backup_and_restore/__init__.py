@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Generator
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -100,16 +99,15 @@ class BackupAndRestore(Callback):
         self._last = Path(self.backup_dir, "backup.safetensors")
         self._previous = Path(self.backup_dir, "backup-previous.safetensors")
         self._lock = FileLock(Path(self.backup_dir, ".lock"), f"backup_dir {self.backup_dir!r}")
-        self._last_is_good = self._in_epoch = False
+        self._last_is_good = self._has_backup = self._in_epoch = False
         self._since = 0
         if not (self._batches or save_before_preemption):
             self.skips = (BackupAndRestore.on_train_batch_end,)
 
-    # Runs outside the other callbacks: restores before they open files, and writes
-    # the first backup after they have, so that a crash in epoch 0 is recoverable.
-    @hookimpl(wrapper=True, tryfirst=True)
-    def on_train_begin(self, logs: Logs | None = None) -> Generator[None, Any, Any]:  # type: ignore[override]  # a wrapper
-        """Restore a backup, or make the first one."""
+    # First: the other callbacks open their files in this stage.
+    @hookimpl(tryfirst=True)
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Restore a backup."""
         self._since = 0
         if self.save_before_preemption:
             self._run().stop_on_signal(signal.SIGTERM)
@@ -119,16 +117,20 @@ class BackupAndRestore(Callback):
         found = storage.load_newest([self._previous, self._last])
         # A last backup that is damaged must not replace the previous one, which is in use.
         self._last_is_good = found is not None and found[0] == self._last
+        self._has_backup = found is not None
         self._in_epoch = False
         self.failures = None
         if found is not None:
             self._run().load_state_dict(found[1])
             self._in_epoch = found[1]["batch"] > 0
             self.failures = 0
-        result = yield
-        if found is None:
+
+    # First: a resumed training calls the others in this stage again.
+    @hookimpl(tryfirst=True)
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Make the first backup, so that a crash in the first epoch can be resumed."""
+        if not self._has_backup:
             self._save()
-        return result
 
     # Last, so that the backup holds what the others do in this stage.
     @hookimpl(trylast=True)
@@ -141,7 +143,7 @@ class BackupAndRestore(Callback):
     @ignores_logs
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save after every `save_freq` batches, or if a signal asks the program to end."""
-        self._since += 1
+        self._since += self._batches > 0
         if 0 < self._batches <= self._since or self._run().interruption is not None:
             self._since = 0
             self._save()
@@ -170,7 +172,7 @@ class BackupAndRestore(Callback):
             return
         keeps = self.double_checkpoint and self._last_is_good
         storage.save(self._last, run.state_dict(), previous=self._previous if keeps else None)
-        self._last_is_good = True
+        self._last_is_good = self._has_backup = True
         self.failures = 0
 
     def on_teardown(self) -> None:

@@ -127,6 +127,7 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Reset the state of an earlier training, and check the monitors."""
+        self._monitors = _monitors(self.monitor, self.mode, self.min_delta)  # they may have been set since
         self._reset()
         for monitor in self._monitors:
             monitor.resolve(self)

@@ -12,7 +12,6 @@ import numpy as np
 from onstage import Callback, Logs
 from onstage.callbacks.monitor import Monitor
 from onstage.model import State
-from onstage.reporting import print_line
 from onstage.state import copy_state
 from onstage.state.background import Background
 from onstage.validation import (
@@ -23,6 +22,7 @@ from onstage.validation import (
     validate_verbosity,
 )
 from onstage_model_checkpoint.files import CheckpointFiles, snapshot_writer
+from onstage_model_checkpoint.messages import shown, tell
 from onstage_model_checkpoint.save_freq import parse_save_freq
 from onstage_model_checkpoint.template import Template, numbered
 
@@ -120,8 +120,8 @@ class ModelCheckpoint(Callback):
         max_to_keep: int | None = None,
         save_in_background: bool = False,
     ) -> None:
-        self._template = Template(filepath)
-        self.filepath = self._template.text
+        self.max_to_keep = None if max_to_keep is None else validate_int("max_to_keep", max_to_keep, 1)
+        self.filepath = filepath
         self._monitor = Monitor(monitor, mode)
         self.monitor = monitor
         self.verbose = validate_verbosity(verbose)
@@ -134,7 +134,6 @@ class ModelCheckpoint(Callback):
             raise ValueError("filepath must have {batch} only if save_freq is a number of batches")
         self.best = validate_optional_float("initial_value_threshold", initial_value_threshold)
         self.initial_value_threshold = self.best
-        self.max_to_keep = None if max_to_keep is None else validate_int("max_to_keep", max_to_keep, 1)
         self.save_in_background = validate_bool("save_in_background", save_in_background)
         self.needs = ("save_weights",) if save_weights_only else ("save",)
         if save_in_background:
@@ -143,14 +142,24 @@ class ModelCheckpoint(Callback):
         self._copy: State | None = None
         self._batches_since = 0
         self._epoch = 0
-        self._files = CheckpointFiles(self._template, self.max_to_keep)
         self.monitor_op: np.ufunc | None = None
         if not self._batches:
             self.skips = (ModelCheckpoint.on_train_batch_end,)
 
+    @property
+    def filepath(self) -> str:
+        """Template of the paths; once it is set anew, earlier files are kept."""
+        return self._template.text
+
+    @filepath.setter
+    def filepath(self, filepath: str | PathLike[str]) -> None:
+        self._template = Template(filepath)
+        self._files = CheckpointFiles(self._template, self.max_to_keep)
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Check the monitor and the template's fields against the metrics."""
         self.failures = None
+        self._monitor = Monitor(self.monitor, self.mode)  # they may have been set since
         run = self.run
         names = None if run is None else run.metric_names
         if self.save_best_only:
@@ -216,7 +225,7 @@ class ModelCheckpoint(Callback):
         if path.is_dir():
             raise IsADirectoryError(f"filepath must be a file, got the directory '{path}'")
         path.parent.mkdir(parents=True, exist_ok=True)
-        values = self._template.values(numbered(epoch, batch, logs))
+        values, files = self._template.values(numbered(epoch, batch, logs)), self._files
         if self.save_in_background:
             state = self.model.snapshot(weights_only=self.save_weights_only)
             self._copy = copy_state(state, into=self._copy)
@@ -229,7 +238,8 @@ class ModelCheckpoint(Callback):
             save(path)
             # Only now: after an error, a later value is compared with that of the file that is there.
             self.best, self.failures = value if is_best else self.best, 0
-            self._files.add(path, values, is_best=is_best)
+            files.add(path, values, is_best=is_best)
+            tell(self.verbose, epoch, f"finished saving model to {filepath}")
 
         if self.save_in_background:
             self._writing.submit(write)
@@ -248,10 +258,10 @@ class ModelCheckpoint(Callback):
             if value is None:
                 return False
             if not self._monitor.improved(value, self.best):
-                _tell(self.verbose, epoch, f"{self.monitor} did not improve from {_shown(self.best)}")
+                tell(self.verbose, epoch, f"{self.monitor} did not improve from {shown(self.best)}")
                 return False
-            text = f"{self.monitor} improved from {_shown(self.best)} to {_shown(value)}, {text}"
-        _tell(self.verbose, epoch, text)
+            text = f"{self.monitor} improved from {shown(self.best)} to {shown(value)}, {text}"
+        tell(self.verbose, epoch, text)
         return True
 
     # Keras's names of these three: subclasses that were written for Keras override and call them.
@@ -288,13 +298,3 @@ def _value(monitor: Monitor, logs: Logs, *, required: bool) -> float | None:
     # The best is only informative here: a missing value is no error.
     value = None if monitor.direction is None else logs.get(monitor.name)
     return float(value) if isinstance(value, (int, float)) else None
-
-
-def _tell(verbose: int, epoch: int, text: str) -> None:
-    if verbose:
-        # A line break first: the line may hold a progress bar.
-        print_line(f"\nEpoch {epoch + 1}: {text}")
-
-
-def _shown(value: float | None) -> str:
-    return "None" if value is None else f"{value:.5f}"

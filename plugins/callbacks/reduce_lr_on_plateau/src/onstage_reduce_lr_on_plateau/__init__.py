@@ -101,6 +101,7 @@ class ReduceLROnPlateau(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Reset the state of an earlier training; check the monitor and the optimizer."""
         self._reset()
+        self._monitor = Monitor(self.monitor, self.mode, self.min_delta)  # they may have been set since
         self._monitor.resolve(self)
         self.monitor_op = self._monitor.op
         check_settable(self)
