@@ -167,7 +167,7 @@ def weights() -> list[Case]:
             "dead ReLUs",
             module,
             lambda m, _: [m.DeadReLU(X)],
-            refused={"torch": "'Linear' object is not callable"},
+            refused={"torch": "the layer 'hidden' cannot be called: the module's forward"},
         ),
         Case(
             "activations by a graph",

@@ -1,6 +1,7 @@
 """The base class: model, params and run of a callback, and a super() for every stage."""
 
 import numpy as np
+import pytest
 
 from onstage import Callback, Run, Sequential, layers
 
@@ -24,6 +25,33 @@ def test_an_evaluation_inside_a_stage_leaves_the_callback_in_its_training():
 
     assert callback.kept
     assert (history.stopped_by, history.stop_reason) == ("Evaluates", "enough")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_callback_takes_part_in_one_training_at_a_time(first):
+    class Counts(Callback):
+        epochs = teardowns = 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.epochs += 1
+
+        def on_teardown(self):
+            self.teardowns += 1
+
+    callback = Counts()
+    runs = [Run(callbacks=[callback], epochs=2) for _ in range(2)]
+    with runs[0], runs[1]:
+        epochs = runs[first].epochs()
+        with pytest.raises(RuntimeError, match=r"Counts already takes part in a run; make one object"):
+            runs[1 - first].epochs()
+        assert callback.run is runs[first]
+        assert list(epochs) == [0, 1]
+        assert (callback.epochs, callback.teardowns) == (2, 0)
+
+    with Run(callbacks=[callback]) as third:
+        list(third.epochs())
+
+    assert (callback.epochs, callback.teardowns, callback.run) == (3, 2, None)
 
 
 def test_a_callback_has_no_run_after_its_run_but_keeps_its_model():

@@ -84,6 +84,30 @@ def test_before_must_be_one_or_several_names(value):
         sort_callbacks([Named("a", before=value)])
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("csv_loger", "csv_logger"),
+        ("CSVLoger", "CSVLogger"),
+        ("early_stop", "early_stopping"),
+        ("Namd", "Named"),
+    ],
+)
+@pytest.mark.parametrize("attribute", ["before", "after"])
+def test_a_misspelt_name_is_refused(attribute, name, meant):
+    with pytest.raises(
+        ValueError, match=rf"Named\.{attribute} must .*got '{name}'; did you mean '{meant}'\?"
+    ):
+        sort_callbacks([Named("a", **{attribute: ("csv_logger", name)}), Named("b")])
+
+
+@pytest.mark.parametrize("name", ["csv_logger", "CSVLogger", "wandb_callback", "MyEarlyStopping", "Timer"])
+def test_a_callback_that_is_absent_or_not_installed_may_be_named(name):
+    callbacks = [Named("a"), Named("b", before=name)]
+
+    assert sort_callbacks(callbacks) == callbacks
+
+
 def test_all_constraints_are_satisfied_and_no_callback_is_lost():
     rng = random.Random(7)
     for _ in range(300):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 
 from onstage.registry import _discovery
+from onstage.registry._discovery import AUTOUSE, CALLBACKS
 
 
 def order_names(callback: object) -> tuple[str, ...]:
@@ -27,7 +28,7 @@ def sort_callbacks(
     The order is that of the list, except for callbacks with one of these
     attributes: each moves as little as possible, to directly before or after
     the callbacks that it names. Names that no callback in the list has are
-    ignored.
+    ignored, unless they are misspelt: a callback may be absent, or not installed.
 
     Parameters
     ----------
@@ -45,14 +46,17 @@ def sort_callbacks(
     Raises
     ------
     ValueError
-        If the constraints form a cycle; the message names its callbacks.
+        If the constraints form a cycle; the message names its callbacks. If a
+        name is almost that of a callback in the list, or of an installed one.
     TypeError
         If ``before`` or ``after`` is not a name or a sequence of names.
     """
     constraints = [(_named(one, "before"), _named(one, "after")) for one in callbacks]
     if not any(before or after for before, after in constraints):
         return list(callbacks)
-    followers = _followers([tuple(names(one)) for one in callbacks], constraints)
+    own_names = [tuple(names(one)) for one in callbacks]
+    _refuse_misspelt(callbacks, constraints, {name for each in own_names for name in each})
+    followers = _followers(own_names, constraints)
     sorter = _prepared(callbacks, followers)
     ranks = _ranks(followers, [bool(before) for before, _ in constraints])
     return [callbacks[n] for n in _by_rank(sorter, ranks)]
@@ -66,6 +70,27 @@ def _named(callback: object, attribute: str) -> tuple[str, ...]:
             f"{type(callback).__name__}.{attribute} must be the name of a callback or several, got {value!r}"
         )
     return tuple(value)
+
+
+def _refuse_misspelt(
+    callbacks: Sequence[object],
+    constraints: Sequence[tuple[Sequence[str], Sequence[str]]],
+    present: Set[str],
+) -> None:
+    from difflib import get_close_matches  # imported late: most runs have no such names
+
+    installed = [plugin for group in (CALLBACKS, AUTOUSE) for plugin in _discovery.installed(group)]
+    known = {*present, *(name for each in installed for name in (each.name, each.attribute) if name)}
+    for callback, pair in zip(callbacks, constraints, strict=True):
+        for attribute, named in zip(("before", "after"), pair, strict=True):
+            for name in {*named} - known:
+                # Not did_you_mean: MyEarlyStopping may be a class that is absent from this list.
+                close = get_close_matches(name, known, n=1, cutoff=0.8)
+                if close and close[0] not in name:
+                    raise ValueError(
+                        f"{type(callback).__name__}.{attribute} must name callbacks, got {name!r}; "
+                        f"did you mean {close[0]!r}?"
+                    )
 
 
 def _followers(

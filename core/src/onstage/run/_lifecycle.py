@@ -6,6 +6,7 @@ Opening a stage closes the stages that a ``break`` left open.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from onstage.bus._manager import Bus
@@ -66,6 +67,11 @@ class OpenLoop(Protocol):
 class RunLifecycle:
     """The open stages of one run: training, epoch, loops over batches.
 
+    Parameters
+    ----------
+    before_training
+        Called before on_train_begin; may refuse the training.
+
     Attributes
     ----------
     is_training
@@ -83,8 +89,9 @@ class RunLifecycle:
         The signal that ends the run.
     """
 
-    def __init__(self, run: RunState) -> None:
+    def __init__(self, run: RunState, before_training: Callable[[], None]) -> None:
         self._run = run
+        self._before_training = before_training
         self.is_training = False
         self.epoch_open = False
         self.epoch_logs: Logs = {}
@@ -107,6 +114,7 @@ class RunLifecycle:
         run = self._run
         if self._began:
             raise RuntimeError("a Run trains once; make a new one for another training")
+        self._before_training()
         self._offer_gradients()
         self._began = self.is_training = True
         self._fingerprint = _fingerprint.of_run(run)

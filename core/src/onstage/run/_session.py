@@ -125,7 +125,7 @@ class Run(DrivenRun):
         self._report = _setup.report(profile)
         self.bus = Bus(plugins, instrument=self._report.instrument if self._report else None)
         self.bus.run = self
-        self._lifecycle = RunLifecycle(self)
+        self._lifecycle = RunLifecycle(self, self._refuse_second_training)
         self._pushed = PushedStages(self, self._lifecycle)
         self._signal_handlers = None
         self._around: Run | None = None
@@ -209,6 +209,22 @@ class Run(DrivenRun):
         for setter, value in (("set_model", self.model), ("set_params", self.params), ("set_run", self)):
             if hasattr(plugin, setter):
                 getattr(plugin, setter)(value)
+
+    def _refuse_second_training(self) -> None:
+        """Raise RuntimeError if a callback takes part in another training, which keeps it."""
+        for entry in self._earlier_runs:
+            plugin, earlier = entry
+            for other in (earlier, getattr(plugin, "run", None)):
+                if not isinstance(other, Run) or other is self or other._over:
+                    continue
+                if other.is_training:
+                    self._earlier_runs.remove(entry)
+                    self.bus.unregister(plugin)  # without its on_teardown
+                    other._join(plugin)
+                    raise RuntimeError(
+                        f"{type(plugin).__name__} already takes part in a run; make one object for each "
+                        "training, or close the other run first: callback.run.close()"
+                    )
 
     def _return_plugins(self) -> None:
         """Return the callbacks to the run around this one, or to none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,6 +85,17 @@ class Layer:
         prefix = "/".join(self.name.split("."))
         self.weights = [Weight(key, tensor, f"{prefix}/{key}") for key, tensor in self._tensors.items()]
         self.variables = self.weights
+
+    def __call__(self, x: object) -> Any:
+        """Raise TypeError: only the module knows what comes between its layers.
+
+        In Keras, activations and reshaping are layers too; here they are in
+        ``forward``, so that calling the layers in turn would compute something else.
+        """
+        raise TypeError(
+            f"the layer {self.name!r} cannot be called: the module's forward has what comes between layers; "
+            "read outputs in layer.module.register_forward_hook, or call layer.module on a tensor"
+        )
 
     @property
     def trainable_weights(self) -> list[Weight]:

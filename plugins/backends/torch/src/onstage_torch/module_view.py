@@ -39,6 +39,7 @@ class _Missing:
 
 _NO_SHAPES = "a module accepts whatever its forward does; read a batch, as in run.batch_data"
 _NO_CONFIG = "a module's class is its configuration; make it in code, and keep its weights with save_weights"
+_NO_COMPILE = "optimizer, loss and metrics are arguments of TorchModel; set optimizer.learning_rate, for one"
 
 
 class ModuleView:
@@ -59,6 +60,7 @@ class ModuleView:
     input, inputs, input_shape = _Missing(_NO_SHAPES), _Missing(_NO_SHAPES), _Missing(_NO_SHAPES)
     output, outputs, output_shape = _Missing(_NO_SHAPES), _Missing(_NO_SHAPES), _Missing(_NO_SHAPES)
     get_config, to_json = _Missing(_NO_CONFIG), _Missing(_NO_CONFIG)
+    compile = _Missing(_NO_COMPILE)
 
     @property
     def module(self) -> nn.Module:
