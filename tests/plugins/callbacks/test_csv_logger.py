@@ -1,12 +1,14 @@
 import csv
+import errno
 import math
 import os
 
 import numpy as np
+import onstage_csv_logger
 import pytest
 from onstage_csv_logger import CSVLogger
 
-from onstage import Callback, OnstageWarning, Run
+from onstage import Callback, OnstageWarning, Run, StateError
 from onstage.testing import check_callback, replay
 
 
@@ -266,3 +268,105 @@ def test_the_file_is_free_again_after_an_error(path):
         replay([CSVLogger(path), Fails()], [{"loss": 1.0}])
 
     assert log(path, {"loss": 2.0}) == [["epoch", "loss"], ["0", "2.0"]]
+
+
+class Disk:
+    """Makes chosen flushes of the log fail, by their numbers from 0, after `keeps` bytes of the row."""
+
+    def __init__(self, monkeypatch, path, sick, keeps):
+        self.path, self.sick, self.keeps, self.count = path, set(sick), keeps, -1
+        monkeypatch.setattr(onstage_csv_logger, "flush_to_disk", self.flush)
+
+    def flush(self, descriptor):
+        self.count += 1
+        if self.count in self.sick:
+            whole = self.path.read_bytes()
+            row = whole[: whole.rstrip(b"\n").rfind(b"\n") + 1]
+            os.truncate(self.path, len(row) + min(self.keeps, len(whole) - len(row)))
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("keeps", [0, 3, 100], ids=["no byte", "half a row", "the row"])
+def test_a_row_that_could_not_be_written_is_written_with_the_next_one(path, monkeypatch, keeps):
+    Disk(monkeypatch, path, {1, 3, 4}, keeps)
+    logs = [{"loss": 1.0}, {"loss": -2.0}, {"loss": 3.0, "new": 0.5}, {"loss": 4.0}]
+
+    with pytest.warns(OnstageWarning, match="tries again the next time: OSError") as caught:
+        rows = log(path, *logs)
+
+    assert len(caught) == 3
+    assert rows == [
+        ["epoch", "loss", "new"],
+        ["0", "1.0", "NA"],
+        ["1", "-2.0", "NA"],
+        ["2", "3.0", "0.5"],
+        ["3", "4.0", "NA"],
+    ]
+
+
+def test_a_row_that_can_not_be_written_until_the_end_is_an_error(path, monkeypatch):
+    Disk(monkeypatch, path, {2, 3}, 0)
+
+    with (
+        pytest.warns(OnstageWarning, match="tries again"),
+        pytest.raises(OSError, match="Input/output error") as caught,
+    ):
+        log(path, *[{"loss": 1.0}] * 3)
+
+    assert "in on_train_end" in caught.value.__notes__[0]
+
+
+def test_three_errors_in_a_row_end_the_training(path, monkeypatch):
+    Disk(monkeypatch, path, {1, 2, 3}, 0)
+
+    with (
+        pytest.warns(OnstageWarning, match="tries again") as caught,
+        pytest.raises(OSError, match="Input/output error") as raised,
+    ):
+        log(path, *[{"loss": 1.0}] * 9)
+
+    assert len(caught) == 2
+    assert "in on_epoch_end, epoch 3" in raised.value.__notes__[0]
+
+
+def test_a_file_that_can_not_be_created_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(OSError, match=r"Not a directory|File exists"):
+        log(tmp_path / "file" / "log.csv", {"loss": 1.0})
+
+
+def test_a_row_that_was_not_written_before_the_backup_is_written_after_the_resume(path, monkeypatch):
+    Disk(monkeypatch, path, {1}, 3)
+    with pytest.warns(OnstageWarning, match="tries again"):
+        state = state_after(CSVLogger(path), {"loss": 3.0}, {"loss": -2.0})
+    assert len(table(path)) == 3, "written at the end, which the backup is not from"
+
+    resume(state, path, {"loss": 1.0})
+
+    assert path.read_text() == "epoch,loss\n0,3.0\n1,-2.0\n2,1.0\n"
+
+
+@pytest.mark.parametrize(
+    "unwritten",
+    [
+        [3],
+        [{}],
+        [{"loss": "1.0"}],
+        [{"loss": "1.0", "epoch": "1"}],
+        [{"epoch": 1}],
+        [{"epoch": "1", "loss": "=1+1"}],
+        [{"epoch": "1", "=loss": "1.0"}],
+        [{"epoch": "1", "loss": "-1+1"}],
+        [{"epoch": "1", "loss": "1\n2"}],
+    ],
+)
+def test_rows_in_a_backup_that_are_not_of_this_callback_are_refused(path, unwritten):
+    callback = CSVLogger(path)
+    before = callback.state_dict()
+
+    with pytest.raises(StateError, match="saved rows must be names and cells as this callback writes them"):
+        callback.load_state_dict({"columns": ["epoch"], "rows": 0, "unwritten": unwritten})
+
+    assert callback.state_dict() == before
+    assert not path.exists()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -23,6 +25,8 @@ __all__ = ["CSVLogger"]
 _READING = Lock()
 """Held while a file is read: the longest field that the module reads is one for all threads."""
 
+_NUMBER = re.compile(r"-?(inf|[0-9.]+(e[+-][0-9]+)?)")
+
 MISSING = "NA"
 """Cell of a metric that is not in the epoch's logs."""
 
@@ -35,7 +39,9 @@ class CSVLogger(Callback):
     written so that they are read back exactly. Text that a spreadsheet would run
     as a formula is prefixed with an apostrophe.
 
-    The file is not kept open, and is complete after each epoch.
+    The file is not kept open, and is complete after each epoch. A row that
+    cannot be written, because of an error of the disk, is written with the next
+    one, at the latest when training ends.
 
     Parameters
     ----------
@@ -56,9 +62,11 @@ class CSVLogger(Callback):
     RuntimeError
         At the start of training, if another one is writing the file.
     OSError
-        If the file can't be written.
+        If the file can't be created, or not be written three times in a row, or
+        at the end.
     """
 
+    on_error: Literal["raise", "disable", "retry"] = "retry"
     adds_logs: ClassVar[tuple[str, ...]] = ()
     ranks: ClassVar[Literal["zero", "all"]] = "zero"
 
@@ -78,43 +86,69 @@ class CSVLogger(Callback):
         self._lock = FileLock(path.with_name(f".{path.name}.lock"), f"filename {self.filename!r}")
         self._columns: list[str] = []
         self._rows = 0
+        self._unwritten: list[dict[str, str]] = []
+        self._failed_at: int | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Create the directory, and start the file or read the existing one."""
         path = Path(self.filename)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
+        self._unwritten, self._failed_at, self.failures = [], None, None
         resumed = self.run is not None and self.run.resumed
         if (self.append or resumed) and path.exists():
             self._continue(self._read(warn=not resumed))
         else:
             path.write_bytes(b"")
             self._columns, self._rows = [], 0
+        self.failures = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Write the epoch's row."""
+        """Write the epoch's row, after those that could not be written."""
         cells = {_text(name): _cell(value) for name, value in sorted((logs or {}).items())}
         cells = {"epoch": str(epoch), **{name: cell for name, cell in cells.items() if name != "epoch"}}
-        new = [name for name in cells if name not in self._columns]
-        if new:
-            self._widen(new)
-        self._add([cells.get(name, MISSING) for name in self._columns])
+        self._unwritten.append(cells)
+        self._write_rows()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Write the rows that could not be written; raise OSError if they still can't."""
+        self.failures = None  # There is no next time.
+        self._write_rows()
 
     def on_teardown(self) -> None:
         """Release the file."""
         self._lock.release()
 
+    def _write_rows(self) -> None:
+        while self._unwritten:
+            self._remove_failed()
+            cells = self._unwritten[0]
+            new = [name for name in cells if name not in self._columns]
+            if new:
+                self._widen(new)
+            self._add([cells.get(name, MISSING) for name in self._columns])
+            del self._unwritten[0]
+            self.failures = 0
+
+    def _remove_failed(self) -> None:
+        """Remove what an attempt that failed has left of its row."""
+        if self._failed_at is not None and os.path.getsize(self.filename) > self._failed_at:
+            os.truncate(self.filename, self._failed_at)
+        self._failed_at = None
+
     def _widen(self, new: Sequence[str]) -> None:
         columns = [*self._columns, *new]
         rows = [_fit(dict(zip(self._columns, row, strict=True)), columns) for row in self._read()[1:]]
-        self._columns = columns
         self._write([columns, *rows])
+        self._columns = columns
 
     def _add(self, row: Sequence[str]) -> None:
-        with open(self.filename, "a", encoding="utf-8", newline="") as file:
-            file.write(self._format([row]))
+        with open(self.filename, "ab") as file:
+            self._failed_at = file.tell()
+            file.write(self._format([row]).encode())
             file.flush()
             flush_to_disk(file.fileno())
+        self._failed_at = None
         self._rows += 1
 
     # -- the file as a whole
@@ -161,19 +195,21 @@ class CSVLogger(Callback):
     # -- resume
 
     def state_dict(self) -> State:
-        """Return the columns and the number of rows."""
-        return {"columns": list(self._columns), "rows": self._rows}
+        """Return the columns, the number of rows, and the rows that could not be written."""
+        unwritten = [dict(cells) for cells in self._unwritten]
+        return {"columns": list(self._columns), "rows": self._rows, "unwritten": unwritten}
 
     def load_state_dict(self, state: State) -> None:
         """Truncate the file to the saved rows and columns.
 
         Raise StateError if the state is not one of `state_dict`.
         """
-        columns, self._rows = validate_state(state, columns=list, rows=int)
-        if columns[:1] not in ([], ["epoch"]) or not all(
-            isinstance(name, str) and name == _text(name) for name in columns
-        ):
+        columns, rows_saved, unwritten = validate_state(state, columns=list, rows=int, unwritten=list)
+        if columns[:1] not in ([], ["epoch"]) or not all(map(_is_text, columns)):
             raise StateError("the saved columns must be names as this callback writes them")
+        if not all(isinstance(cells, dict) and _is_row(cells) for cells in unwritten):
+            raise StateError("the saved rows must be names and cells as this callback writes them")
+        self._rows, self._unwritten = rows_saved, [dict(cells) for cells in unwritten]
         table = self._read() if Path(self.filename).exists() else []
         header, rows = (table[0], table[1:]) if table else ([], [])
         self._columns = list(columns)
@@ -198,6 +234,20 @@ def _cell(value: Any) -> str:
     if isinstance(value, (bool, int, float)):
         return repr(value)
     return _text(str(value))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value == _text(value)
+
+
+def _is_row(cells: dict[Any, Any]) -> bool:
+    """Return whether cells from a file are as this callback makes them; a number may begin with a sign."""
+    names_and_texts = chain(cells, (cell for cell in cells.values() if not _is_number(cell)))
+    return next(iter(cells), None) == "epoch" and all(map(_is_text, names_and_texts))
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, str) and _NUMBER.fullmatch(cell) is not None
 
 
 def _text(text: str) -> str:
