@@ -2,9 +2,14 @@
 
 import inspect
 
+import hypothesis
 import pytest
 
 from onstage.hookspecs import STAGES, Stages
+
+# By default an example fails that takes 200 ms of wall time: on a busy machine, any.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 
 class Recording:

@@ -16,8 +16,12 @@ from onstage.state.lock import FileLock
 
 lock = FileLock(sys.argv[1], "folder")
 lock.acquire()
-if "fork" in sys.argv and os.fork() == 0:
-    time.sleep(60)
+if "fork" in sys.argv:
+    forked, runs = os.pipe()
+    if os.fork() == 0:
+        os.write(runs, b".")
+        time.sleep(60)
+    os.read(forked, 1)  # Only now has the child given up the lock, as Python does on its first steps.
 print(os.getpid(), flush=True)
 sys.stdin.readline()
 """

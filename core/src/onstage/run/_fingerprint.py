@@ -118,7 +118,7 @@ def has_other_data(state: State | None, fingerprint: State) -> bool:
     """Return whether a saved run had data with another digest."""
     saved = (state or {}).get("fingerprint")
     before = saved.get("data") if isinstance(saved, dict) else None
-    return isinstance(before, str) and before != fingerprint["data"]
+    return isinstance(before, str) and fingerprint["data"] not in (None, before)
 
 
 def _change(what: str, before: object, after: object) -> str:

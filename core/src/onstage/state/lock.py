@@ -70,7 +70,6 @@ class FileLock:
             descriptor = self._open(path)
         self._descriptor, self._held_path = descriptor, path
         _held.add(self)
-        os.lseek(descriptor, 0, os.SEEK_SET)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, _this_process().encode())
 

@@ -14,7 +14,7 @@ from onstage.errors import StateError
 from onstage.model import Array, State
 from onstage.state import copy_state, storage
 from onstage.validation import validate_optional_int
-from onstage_torch import files, state_encoding
+from onstage_torch import files, fingerprint, state_encoding
 from onstage_torch.callback_optimizer import steps_of
 from onstage_torch.data.loader_order import LoaderPosition
 from onstage_torch.distributed import ProcessGroup
@@ -177,6 +177,11 @@ class TorchView(ModuleView):
             self._gradient_hooks.append(each.register_step_pre_hook(before_step))
 
     # -- state and files
+
+    def fingerprint(self) -> State:
+        """Return optimizers and loss as plain data, to compare with those of a saved run."""
+        made = fingerprint.of_optimizers(self.optimizers, self.schedulers)
+        return {**made, "loss": fingerprint.of_loss(getattr(self, "loss", None))}
 
     def state_dict(self) -> State:
         """Return a copy of weights, optimizer, scheduler and all random states.

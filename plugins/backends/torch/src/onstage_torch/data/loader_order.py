@@ -12,6 +12,7 @@ from torch import Generator
 
 from onstage.errors import OnstageWarning, StateError
 from onstage.model import State
+from onstage_torch.fingerprint import of_source
 from onstage_torch.pytree import to_array
 from onstage_torch.state_encoding import random_states, set_random_states
 
@@ -137,6 +138,10 @@ class LoaderPosition:
             # step continues with the next batch.
             self._fetched += 1
             yield item
+
+    def fingerprint(self) -> str | None:
+        """Return a digest of the first and the last row of a TensorDataset; None for other data."""
+        return of_source(self._loader)
 
     def end_epoch(self) -> None:
         """Drop the rest of an epoch that was left early."""

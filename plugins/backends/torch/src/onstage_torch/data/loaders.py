@@ -15,6 +15,7 @@ from onstage.model import Batch, State
 from onstage_torch.data.device import as_tensor
 from onstage_torch.data.loader_order import LoaderOrder
 from onstage_torch.data.sharding import shard_loader
+from onstage_torch.fingerprint import of_source
 from onstage_torch.pytree import tree_leaves
 
 
@@ -68,6 +69,10 @@ class LoaderBatches(SourceBatches):
         self.batch_size = size if isinstance(size, int) else None
         dataset = getattr(source, "dataset", None)
         self.samples = len(dataset) if isinstance(dataset, Sized) and known_length(dataset) else None
+
+    def fingerprint(self) -> str | None:
+        """Return a digest of the first and the last row of a TensorDataset; None for other data."""
+        return of_source(self._source)
 
     def shard(self, rank: int, world: int, seed: int, *, training: bool) -> None:
         """Keep one process's part.

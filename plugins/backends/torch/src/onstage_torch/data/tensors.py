@@ -12,6 +12,7 @@ from torch import Tensor
 from onstage.data import label_range
 from onstage.data.batches import BatchesBase, Spec
 from onstage.model import Batch
+from onstage_torch.fingerprint import of_rows
 from onstage_torch.pytree import map_leaves, sample_count, tree_leaves
 
 
@@ -69,6 +70,10 @@ class TensorBatches(BatchesBase):
         self.y_spec = None if y is None else Spec(tuple(y.shape[1:]), y.dtype)
         self._parts = parts
         self._rank, self._world, self._keep_empty = 0, 1, False
+
+    def fingerprint(self) -> str:
+        """Return a digest of the first and the last row, to compare with the data of a saved run."""
+        return of_rows(self._parts)
 
     @property
     def y_range(self) -> tuple[int, int] | None:
