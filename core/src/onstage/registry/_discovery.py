@@ -178,10 +178,10 @@ def find(name: str, group: str = CALLBACKS, blocked: Iterable[str] = ()) -> Plug
         plugin = _find(name, group, frozenset(blocked))
     if plugin is None:
         noun = NOUN.get(group, "plugin")
-        known = sorted({plugin.name for plugin in installed(group) if plugin.status != "shadowed"})
+        usable = [plugin for plugin in installed(group) if plugin.status != "shadowed"]
+        known = sorted({plugin.name for plugin in usable})
         listed = ", ".join(known) or "none"
-        classes = (plugin.attribute for plugin in installed(group))
-        hint = missing_package(name) or did_you_mean(name, [*known, *classes])
+        hint = missing_package(name) or did_you_mean(name, [*known, *(plugin.attribute for plugin in usable)])
         raise PluginError(f"no {noun} is called {name!r}{hint} (installed: {listed})")
     return plugin
 
