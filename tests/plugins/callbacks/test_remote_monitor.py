@@ -437,15 +437,18 @@ def test_queueing_an_event_is_much_faster_than_sending_it(server):
 def a_server_process():
     """Run the server as a program, so that its sockets are not those of this process."""
     command = [sys.executable, "-m", "onstage_remote_monitor", "--port", "0"]
+    # In the background of a shell SIGINT is ignored, which a child inherits.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     try:
         yield process.stdout.readline().split()[-1].rstrip("/")
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(10) == 0
+            assert process.wait() == 0
         finally:
-            process.kill()  # where SIGINT is ignored, as in the background of a shell
+            process.kill()
             process.wait()
             process.stdout.close()
 
