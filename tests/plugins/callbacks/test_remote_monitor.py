@@ -446,7 +446,7 @@ def a_server_process():
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            assert process.wait() == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
             process.wait()
