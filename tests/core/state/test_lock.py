@@ -38,6 +38,12 @@ def _holder(path, *flags, prefix=()):
     return process, int(process.stdout.readline())
 
 
+def _lowest_free_descriptor():
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / ".lock"
@@ -116,6 +122,7 @@ def test_a_forked_child_neither_holds_nor_removes_the_lock(path):
 
 def test_a_lock_that_is_removed_while_a_second_one_opens_it_has_one_owner(path, monkeypatch):
     first, second, third = (FileLock(path, "folder") for _ in range(3))
+    free = _lowest_free_descriptor()
     first.acquire()
     plain = os.open
 
@@ -132,6 +139,7 @@ def test_a_lock_that_is_removed_while_a_second_one_opens_it_has_one_owner(path, 
         third.acquire()
     second.release()
     assert not path.exists()
+    assert _lowest_free_descriptor() == free
 
 
 def test_copies_hold_no_lock(path):
