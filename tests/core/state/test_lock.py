@@ -38,10 +38,11 @@ def _holder(path, *flags, prefix=()):
     return process, int(process.stdout.readline())
 
 
-def _lowest_free_descriptor():
-    descriptor = os.open(os.devnull, os.O_RDONLY)
-    os.close(descriptor)
-    return descriptor
+def _lowest_free_descriptors():
+    descriptors = [os.open(os.devnull, os.O_RDONLY) for _ in range(4)]
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return descriptors
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_forked_child_neither_holds_nor_removes_the_lock(path):
 
 def test_a_lock_that_is_removed_while_a_second_one_opens_it_has_one_owner(path, monkeypatch):
     first, second, third = (FileLock(path, "folder") for _ in range(3))
-    free = _lowest_free_descriptor()
+    free = _lowest_free_descriptors()
     first.acquire()
     plain = os.open
 
@@ -139,7 +140,7 @@ def test_a_lock_that_is_removed_while_a_second_one_opens_it_has_one_owner(path, 
         third.acquire()
     second.release()
     assert not path.exists()
-    assert _lowest_free_descriptor() == free
+    assert _lowest_free_descriptors() == free
 
 
 def test_copies_hold_no_lock(path):
