@@ -89,8 +89,9 @@ class TorchView(ModuleView):
     def optimizer(self) -> torch.optim.Optimizer | None:
         """The optimizer, the first of several; it cannot be replaced.
 
-        It is the object that was passed, with the attributes that callbacks of
-        Keras use: see `callback_optimizer.extend`.
+        It is the object that was passed, or the one inside a wrapper such as
+        Accelerate's, with the attributes that callbacks of Keras use: see
+        `callback_optimizer.extend`.
         """
         return next(iter(self.optimizers.values()), None)
 

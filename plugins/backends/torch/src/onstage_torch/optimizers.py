@@ -44,7 +44,10 @@ class NamedOptimizers:
     """
 
     def __init__(self, optimizers: Optimizers | None, schedulers: Any = None) -> None:
-        self.optimizers: dict[str, torch.optim.Optimizer] = _by_name("optimizer", optimizers)
+        named = _by_name("optimizer", optimizers)
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            name: _unwrap(each) for name, each in named.items()
+        }
         self.schedulers: dict[str, Any] = _by_name("scheduler", schedulers)
         for each in self.optimizers.values():
             if not isinstance(each, torch.optim.Optimizer):
@@ -55,7 +58,7 @@ class NamedOptimizers:
         for each in self.schedulers.values():
             self._check_scheduler(each)
         for each in self.optimizers.values():
-            own = [s for s in self.schedulers.values() if getattr(s, "optimizer", each) is each]
+            own = [s for s in self.schedulers.values() if _unwrap(getattr(s, "optimizer", each)) is each]
             callback_optimizer.extend(each, LearningRates([each], own[0] if own else None))
         self.rates: LearningRates | None = None
         if self.optimizers:
@@ -67,7 +70,7 @@ class NamedOptimizers:
             raise TypeError(
                 f"scheduler must be a torch scheduler, or a list or dict of them, got {scheduler!r}"
             )
-        owner = getattr(scheduler, "optimizer", None)
+        owner = _unwrap(getattr(scheduler, "optimizer", None))
         if owner is not None and all(owner is not each for each in self.optimizers.values()):
             raise ValueError("scheduler must belong to an optimizer of the model, got one of another")
 
@@ -112,6 +115,12 @@ def _by_name(kind: str, given: Any) -> dict[str, Any]:
     if isinstance(given, list | tuple):
         return {str(number): each for number, each in enumerate(given)}
     return {kind: given}
+
+
+def _unwrap(optimizer: Any) -> Any:
+    """Return the optimizer inside a wrapper, such as that of Accelerate, which has no hooks."""
+    inner = getattr(optimizer, "optimizer", None)
+    return _unwrap(inner) if isinstance(inner, torch.optim.Optimizer) else optimizer
 
 
 def _states(kind: str, parts: Mapping[str, Any]) -> Any:
