@@ -174,7 +174,12 @@ class HostCallback:
         run = self.active_run
         if run is None or run.batch_open:
             return None
-        return run.state_dict(model=False)
+        state = run.state_dict(model=False)
+        # The trainer restores its optimizer before the run begins: the rate is no setting of the program.
+        described = {
+            name: value for name, value in state["fingerprint"]["model"].items() if name != "learning_rate"
+        }
+        return {**state, "fingerprint": {**state["fingerprint"], "model": described}}
 
     def __enter__(self) -> Self:
         return self
