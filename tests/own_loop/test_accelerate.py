@@ -41,7 +41,8 @@ def test_the_example_reaches_its_accuracy_and_prints_it_once(processes, tmp_path
 
     (accuracy,) = re.findall(rf"{processes} processes, test accuracy (\d\.\d+)", printed)
     assert float(accuracy) >= 0.95
-    rows = list(csv.DictReader((tmp_path / "runs/own_loop_accelerate/log.csv").open()))
+    log = tmp_path / "runs/own_loop_accelerate/log.csv"
+    rows = list(csv.DictReader(log.read_text(encoding="utf-8").splitlines()))
     assert [int(row["epoch"]) for row in rows] == list(range(len(rows)))
     assert f"{len(rows)} epochs; " in printed
 
