@@ -1,7 +1,10 @@
 """An adapter that stands on HostCallback runs callbacks as fit does."""
 
+import contextlib
 import copy
+import dataclasses
 import importlib.util
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,8 @@ from onstage.testing import HOST_CHECKS, HostTraining, Recorder, check_host
 _spec = importlib.util.spec_from_file_location("trainer", Path(__file__).with_name("trainer.py"))
 trainer = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(trainer)
+
+check_errors_of_the_host = next(check for check in HOST_CHECKS if "errors_of_the_host" in check.__name__)
 
 X = np.array([1.0, 2.0, 3.0])
 
@@ -80,6 +85,30 @@ def test_check_host_lists_everything_that_an_adapter_does_wrong(watcher, failure
 
     listed = {line.strip().partition(":")[0] for line in str(caught.value).splitlines()[1:]}
     assert set(failures) <= listed
+
+
+def make_interruptible(callbacks, *, epochs, error=None, end=None):
+    """Make a training that catches Ctrl-C, and tells the adapter `end`."""
+    training = make_training(callbacks, epochs=epochs, error=error)
+    run = training.run
+
+    def catching():
+        with contextlib.suppress(KeyboardInterrupt):
+            run()
+
+    class Catching(type(training.adapter)):
+        def __exit__(self, kind, error, trace):
+            super().__exit__(kind, end if kind is KeyboardInterrupt else error, trace)
+
+    training.adapter.__class__ = Catching
+    return dataclasses.replace(training, run=catching, interrupt_stops=True)
+
+
+def test_a_host_that_catches_interrupts_must_end_the_training_as_a_stop_does():
+    check_errors_of_the_host(make_interruptible)
+
+    with pytest.raises(AssertionError, match="Ctrl-C must end the training as a stop does"):
+        check_errors_of_the_host(partial(make_interruptible, end=KeyboardInterrupt()))
 
 
 def test_early_stopping_restores_the_best_weights_of_the_host():

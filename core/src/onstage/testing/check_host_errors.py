@@ -38,7 +38,13 @@ def check_errors_of_the_host(make: MakeTraining) -> None:
     """Check that an error in the host's own step is told to the callbacks."""
     for error in (_Deliberate("in the step"), KeyboardInterrupt()):
         seen = Recorder()
-        _check_error(make([seen], epochs=2, error=error).run, error, seen, "in the host's step")
+        training = make([seen], epochs=2, error=error)
+        if isinstance(error, KeyboardInterrupt) and training.interrupt_stops:
+            training.run()
+            if seen.stages[-2:] != ["on_train_end", "on_teardown"] or "on_exception" in seen.stages:
+                raise AssertionError(f"Ctrl-C must end the training as a stop does, got {seen.stages}")
+            continue
+        _check_error(training.run, error, seen, "in the host's step")
 
 
 def _check_error(run: Any, error: BaseException, seen: Recorder, where: str) -> None:

@@ -33,6 +33,8 @@ class HostTraining:
         Return the weights of the host's model; None if it has none.
     suffix
         That of a file of the host's model; None if callbacks can't save it.
+    interrupt_stops
+        Whether the host catches KeyboardInterrupt, and ends the training as after a stop.
     """
 
     adapter: HostCallback
@@ -43,6 +45,7 @@ class HostTraining:
     learning_rate: Callable[[], float] | None = None
     weights: Callable[[], list[Array]] | None = None
     suffix: str | None = None
+    interrupt_stops: bool = False
 
 
 class MakeTraining(Protocol):
