@@ -21,9 +21,9 @@ def loaders():
 class Training:
     """A module, its optimizer, trainer and evaluator; the trainer validates after each epoch."""
 
-    def __init__(self, *, error=None, rate=0.1, momentum=0.0):
+    def __init__(self, *, error=None, rate=0.1, momentum=0.0, wrap=lambda module: module):
         torch.manual_seed(0)
-        self.module = nn.Linear(4, 2)
+        self.module = wrap(nn.Linear(4, 2))
         self.optimizer = torch.optim.SGD(self.module.parameters(), lr=rate, momentum=momentum)
         self.error = error
         self.trainer = create_supervised_trainer(self.module, self.optimizer, self.measure)
