@@ -25,12 +25,14 @@ _BETTER_HIGH = (
     *("true_positives", "true_negatives", "cosine_similarity", "iou", "io_u", "r2", "r2_score"),
     *("sensitivity_at_specificity", "specificity_at_sensitivity", "correlation"),
     *("precision_at_recall", "recall_at_precision"),
+    *("aucpr", "average_precision", "map", "ndcg", "pre"),
 )
 _BETTER_LOW = (
     *("loss", "error", "mse", "mae", "rmse", "mape", "msle", "nll", "perplexity"),
     *("mean_absolute_percentage_error", "mean_squared_logarithmic_error", "log_cosh", "logcosh"),
     *("crossentropy", "cross_entropy", "hinge", "huber", "poisson", "kl_divergence"),
     *("false_positives", "false_negatives"),
+    *("logloss", "mlogloss", "merror", "multiclass", "nloglik", "l1", "l2", "rmsle"),
 )
 
 # A callback that implements one of these may add to the logs of an epoch.
@@ -134,7 +136,7 @@ class Monitor:
         if self.mode != "auto":
             return "max" if self.mode == "max" else "min"
         base = self.name.removeprefix("val_")
-        return _known_directions(model).get(base) or _direction_of_name(base)
+        return _known_directions(model).get(base) or direction_of_name(base)
 
     @property
     def op(self) -> np.ufunc | None:
@@ -221,7 +223,8 @@ def _known_directions(model: Any) -> Mapping[str, Direction | None]:
     return known
 
 
-def _direction_of_name(base: str) -> Direction | None:
+def direction_of_name(base: str) -> Direction | None:
+    """Return the direction that the name of a metric tells, without ``val_``; None if it tells none."""
     base = re.sub(r"_\d+$", "", base).lower()  # Keras numbers metrics of one kind: auc, auc_1.
     ends = [base, *(base[match.end() :] for match in re.finditer("_", base))]
     if any(end in _BETTER_HIGH for end in ends):

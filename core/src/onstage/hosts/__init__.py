@@ -7,16 +7,23 @@ of onstage by `split_metrics`, and its model to a `HostView`. See
 """
 
 from onstage.hosts._callback import HostCallback, settings_name_callbacks
-from onstage.hosts._files import file_writer, map_arrays
+from onstage.hosts._files import file_writer, map_arrays, state_from_text, state_to_text
 from onstage.hosts._names import log_name, split_metrics
+from onstage.hosts._rounds import RoundCallback, rounds_view, split_datasets, suffix_checker
 from onstage.hosts._view import HostView
 
 __all__ = [
     "HostCallback",
     "HostView",
+    "RoundCallback",
     "file_writer",
     "log_name",
     "map_arrays",
+    "rounds_view",
     "settings_name_callbacks",
+    "split_datasets",
     "split_metrics",
+    "state_from_text",
+    "state_to_text",
+    "suffix_checker",
 ]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from onstage.errors import StateError
+from onstage.model import State
 
 StrPath = str | os.PathLike[str]
 
@@ -32,6 +38,48 @@ def map_arrays(state: Any, kind: type, function: Callable[[Any], Any]) -> Any:
     if isinstance(state, (list, tuple)):
         return [map_arrays(value, kind, function) for value in state]
     return function(state) if isinstance(state, kind) else state
+
+
+def state_to_text(state: State | None) -> str | None:
+    """Return a state as JSON in one line, for a model's file that can hold text; None for None.
+
+    Examples
+    --------
+    >>> state_to_text({"wait": 1, "weights": [np.array(3)]})
+    '{"wait":1,"weights":[{"$array":3,"dtype":"int64"}]}'
+    """
+    if state is None:
+        return None
+    plain = map_arrays(state, np.ndarray, lambda each: {"$array": each.tolist(), "dtype": str(each.dtype)})
+    return json.dumps(plain, separators=(",", ":"))
+
+
+def state_from_text(text: str | None) -> State | None:
+    """Return the state of a text of `state_to_text`; None for None.
+
+    Raises
+    ------
+    StateError
+        If the text is another one.
+
+    Examples
+    --------
+    >>> state_from_text(state_to_text({"best": 0.5, "weights": [np.array([1.0, 2.0])]}))
+    {'best': 0.5, 'weights': [array([1., 2.])]}
+    """
+    if text is None:
+        return None
+    try:
+        state = json.loads(text, object_hook=_array_or_dict)
+    except (RecursionError, TypeError, ValueError) as error:
+        raise StateError(f"the state of the callbacks in the model's file cannot be read: {error}") from error
+    if not isinstance(state, dict):
+        raise StateError(f"the state of the callbacks must be a dict, got {type(state).__name__}")
+    return state
+
+
+def _array_or_dict(found: dict[str, Any]) -> Any:
+    return np.asarray(found["$array"], found["dtype"]) if set(found) == {"$array", "dtype"} else found
 
 
 def file_writer(write: Callable[[str], object]) -> Callable[..., None]:

@@ -31,6 +31,9 @@ class HostTraining:
         Return the rate of the host's optimizer; None if it has none.
     weights
         Return the weights of the host's model; None if it has none.
+    swaps_weights
+        Whether a validation uses the weights that a callback sets in
+        on_test_begin; False if the host tells of it afterwards.
     suffix
         That of a file of the host's model; None if callbacks can't save it.
     interrupt_stops
@@ -44,6 +47,7 @@ class HostTraining:
     validates: bool = True
     learning_rate: Callable[[], float] | None = None
     weights: Callable[[], list[Array]] | None = None
+    swaps_weights: bool = True
     suffix: str | None = None
     interrupt_stops: bool = False
 
