@@ -11,7 +11,9 @@ import numpy as np
 
 from onstage.callbacks.monitor import direction_of_name
 from onstage.hosts._callback import HostCallback
+from onstage.hosts._files import state_from_text
 from onstage.hosts._names import log_name
+from onstage.hosts._view import HostView
 from onstage.logs import Logs
 from onstage.model import Array
 from onstage.model_view import ModelView
@@ -36,6 +38,31 @@ class RoundCallback(HostCallback):
         "finalize_weights": "trees have no average",
         "set_gradient_callback": "pass an objective of your own",
     }
+
+    def start_rounds(
+        self, view: HostView, *, first: int = 0, rounds: int | None = None, state: str | None = None
+    ) -> None:
+        """Begin a training.
+
+        Parameters
+        ----------
+        view
+            The model.
+        first
+            Rounds that the model has, from an earlier training.
+        rounds
+            Rounds to train, None if unknown.
+        state
+            Text of `state_to_text` from the earlier training. It is left out if the
+            model has had other rounds since, such as fewer by restore_best_weights.
+        """
+        saved = state_from_text(state)
+        self.start(
+            view,
+            epochs=None if rounds is None else first + rounds,
+            initial_epoch=first,
+            state=saved if saved is not None and saved.get("epoch") == first else None,
+        )
 
     def end_round(self, results: Mapping[str, Mapping[str, float]]) -> bool:
         """End a round: its validation, and its epoch.

@@ -18,13 +18,13 @@ PARAMS = {
 }
 
 
-def fit(callbacks, *, epochs=5, params=None, beside=(), **options):
+def fit(callbacks, *, epochs=5, params=None, base=PARAMS, beside=(), **options):
     """Train; return adapter and Booster."""
     adapter = callbacks if isinstance(callbacks, OnstageCallback) else OnstageCallback(callbacks)
     train = lgb.Dataset(X[:80], Y[:80])
     with adapter:
         booster = lgb.train(
-            PARAMS | (params or {}),
+            base | (params or {}),
             train,
             epochs,
             valid_sets=[train, lgb.Dataset(X[80:], Y[80:], reference=train)],

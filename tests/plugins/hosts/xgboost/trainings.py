@@ -17,13 +17,13 @@ def data():
     return xgb.DMatrix(X[:80], Y[:80]), xgb.DMatrix(X[80:], Y[80:])
 
 
-def fit(callbacks, *, epochs=5, params=None, beside=(), **options):
+def fit(callbacks, *, epochs=5, params=None, base=PARAMS, beside=(), **options):
     """Train; return adapter and Booster."""
     adapter = callbacks if isinstance(callbacks, OnstageCallback) else OnstageCallback(callbacks)
     train, valid = data()
     with adapter:
         booster = xgb.train(
-            PARAMS | (params or {}),
+            base | (params or {}),
             train,
             epochs,
             evals=[(train, "train"), (valid, "valid")],

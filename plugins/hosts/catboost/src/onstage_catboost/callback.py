@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from catboost import CatBoost
 
 from onstage import ModelView
-from onstage.hosts import HostView, RoundCallback, rounds_view, state_from_text, state_to_text
+from onstage.hosts import HostView, RoundCallback, rounds_view, state_to_text
 
 _STATE = "onstage"
 """Key in a model's metadata with the state of the callbacks."""
@@ -74,15 +74,9 @@ class OnstageCallback(RoundCallback):
         """Begin the run."""
         earlier = _load(self.init_model)
         self._first = self._rounds = 0 if earlier is None else earlier.tree_count_
-        state = None if earlier is None else state_from_text(dict(earlier.get_metadata().items()).get(_STATE))
+        state = None if earlier is None else dict(earlier.get_metadata().items()).get(_STATE)
         self._is_fitted, self._error = False, None
-        self.start(
-            self._view(),
-            epochs=None if self.epochs is None else self._first + self.epochs,
-            initial_epoch=self._first,
-            # The best rounds may be fewer than those that the callbacks have seen.
-            state=None if state is None else state | {"epoch": self._first},
-        )
+        self.start_rounds(self._view(), first=self._first, rounds=self.epochs, state=state)
         return self
 
     def after_iteration(self, info: Any) -> bool:

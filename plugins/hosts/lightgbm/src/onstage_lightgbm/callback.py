@@ -11,7 +11,7 @@ from lightgbm.callback import CallbackEnv, EarlyStopException
 
 from onstage import ModelView
 from onstage.hosts import HostView, RoundCallback, file_writer, rounds_view, state_to_text, suffix_checker
-from onstage_lightgbm.state import keep_state, read_state, write_model
+from onstage_lightgbm.state import ATTRIBUTE, read_state, write_model
 
 _BOOSTING = ("boosting", "boosting_type", "boost")
 _RATE = ("learning_rate", "shrinkage_rate", "eta")
@@ -86,13 +86,11 @@ class OnstageCallback(RoundCallback):
         self._env = env
         if env.iteration == env.begin_iteration:
             self._results = {}
-            state = read_state(self.init_model)
-            self.start(
+            self.start_rounds(
                 self._view(),
-                epochs=env.end_iteration,
-                initial_epoch=env.begin_iteration,
-                # The best rounds may be fewer than those that the callbacks have seen.
-                state=None if state is None else state | {"epoch": env.begin_iteration},
+                first=env.begin_iteration,
+                rounds=env.end_iteration - env.begin_iteration,
+                state=read_state(self.init_model),
             )
         self.begin("epoch", env.iteration)
 
@@ -104,7 +102,7 @@ class OnstageCallback(RoundCallback):
         state = self.save_state()
         self.finish()
         if isinstance(env.model, Booster):
-            keep_state(env.model, state)
+            vars(env.model)[ATTRIBUTE] = state_to_text(state)
         rounds = self._rounds()
         if not go_on or rounds <= env.iteration:
             raise EarlyStopException(rounds - 1, self._results.get(rounds - 1, []))

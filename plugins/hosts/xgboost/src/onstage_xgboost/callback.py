@@ -15,7 +15,6 @@ from onstage.hosts import (
     RoundCallback,
     file_writer,
     rounds_view,
-    state_from_text,
     state_to_text,
     suffix_checker,
 )
@@ -70,14 +69,8 @@ class OnstageCallback(RoundCallback, TrainingCallback):
         """Begin the run."""
         self._model, is_booster = model, isinstance(model, Booster)
         self._first = self._ended = model.num_boosted_rounds() if is_booster else 0
-        state = state_from_text(model.attr(_STATE)) if is_booster else None
-        self.start(
-            self._view(),
-            epochs=None if self.epochs is None else self._first + self.epochs,
-            initial_epoch=self._first,
-            # The best rounds may be fewer than those that the callbacks have seen.
-            state=None if state is None else state | {"epoch": self._first},
-        )
+        state = model.attr(_STATE) if is_booster else None
+        self.start_rounds(self._view(), first=self._first, rounds=self.epochs, state=state)
         return model
 
     def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
@@ -90,7 +83,10 @@ class OnstageCallback(RoundCallback, TrainingCallback):
         """End the round; stop if a callback asks to."""
         self._model, self._results = model, evals_log
         self._ended = self._first + epoch + 1
-        return not self.end_round(_last_values(evals_log))
+        go_on = self.end_round(_last_values(evals_log))
+        if not go_on and not isinstance(model, Booster):
+            model.set_attr(best_iteration=str(epoch))  # cv returns the rounds up to it
+        return not go_on
 
     def after_training(self, model: Any) -> Any:
         """End the run; return the model with the rounds that the callbacks keep."""
