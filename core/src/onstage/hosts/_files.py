@@ -46,12 +46,11 @@ def state_to_text(state: State | None) -> str | None:
     Examples
     --------
     >>> state_to_text({"wait": 1, "weights": [np.array(3)]})
-    '{"wait":1,"weights":[{"$array":3,"dtype":"int64"}]}'
+    '{"wait":1,"weights":[{"$array":[3],"dtype":"int64","shape":[]}]}'
     """
     if state is None:
         return None
-    plain = map_arrays(state, np.ndarray, lambda each: {"$array": each.tolist(), "dtype": str(each.dtype)})
-    return json.dumps(plain, separators=(",", ":"))
+    return json.dumps(map_arrays(state, np.ndarray, _plain), separators=(",", ":"))
 
 
 def state_from_text(text: str | None) -> State | None:
@@ -78,8 +77,14 @@ def state_from_text(text: str | None) -> State | None:
     return state
 
 
+def _plain(array: Any) -> dict[str, Any]:
+    return {"$array": array.ravel().tolist(), "dtype": str(array.dtype), "shape": list(array.shape)}
+
+
 def _array_or_dict(found: dict[str, Any]) -> Any:
-    return np.asarray(found["$array"], found["dtype"]) if set(found) == {"$array", "dtype"} else found
+    if "$array" not in found:
+        return found
+    return np.asarray(found["$array"], found.get("dtype")).reshape(found.get("shape"))
 
 
 def file_writer(write: Callable[[str], object]) -> Callable[..., None]:
