@@ -1,6 +1,7 @@
 """Callbacks decide in XGBoost as XGBoost's own do, and what it cannot do is refused."""
 
 import csv
+import pickle
 
 import numpy as np
 import pytest
@@ -100,7 +101,11 @@ def test_an_estimator_runs_them_too(trainings, xgb):
     assert history["val_logloss"] == results["validation_1"]["logloss"]
     assert history["val_0_logloss"] == results["validation_0"]["logloss"]
     assert model.get_booster().num_boosted_rounds() == int(np.argmin(history["val_loss"])) + 1
-    assert model.predict(x[80:]).shape == (40,)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(x[80:]), model.predict(x[80:]))
+    with again.callbacks[0]:
+        again.fit(x[:80], y[:80], eval_set=[(x[:80], y[:80]), (x[80:], y[80:])], verbose=False)
+    assert again.callbacks[0].history.history == history
 
 
 def test_cross_validation_logs_the_means_of_its_folds(trainings, xgb):

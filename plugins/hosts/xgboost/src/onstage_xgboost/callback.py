@@ -98,7 +98,9 @@ class OnstageCallback(RoundCallback, TrainingCallback):
         self.finish()
         if isinstance(model, Booster) and state is not None:
             self._model.set_attr(**{_STATE: state_to_text(state)})
-        return self._model
+        # An estimator is pickled with its callbacks.
+        model, self._model, self._results = self._model, None, {}
+        return model
 
     # -- the model
 
