@@ -114,6 +114,7 @@ def test_shared_weights_are_counted_once():
         ("inputs", "TorchModel has no inputs: a module accepts whatever its forward does"),
         ("output_shape", "TorchModel has no output_shape"),
         ("to_json", "a module's class is its configuration"),
+        ("compile", "optimizer, loss and metrics are arguments of TorchModel"),
     ],
 )
 def test_attributes_that_a_module_cannot_have_tell_the_way_out(name, message, new_model):
@@ -122,6 +123,15 @@ def test_attributes_that_a_module_cannot_have_tell_the_way_out(name, message, ne
     assert not hasattr(model, name)
     with pytest.raises(AttributeError, match=message):
         getattr(model, name)
+
+
+def test_a_layer_that_is_called_tells_the_way_out(new_model):
+    layer = new_model().layers[0]
+
+    with pytest.raises(
+        TypeError, match=rf"the layer '{layer.name}' cannot be called: .* register_forward_hook"
+    ):
+        layer(np.ones((1, 4)))
 
 
 def test_loss_and_metrics_are_read_from_the_model(data, new_model):
