@@ -185,7 +185,7 @@ def test_evaluations_and_the_search_for_a_rate_reach_no_callback(trainings):
     learn.validate()
     learn.get_preds()
     with learn.no_bar():
-        learn.lr_find(num_it=2, show_plot=False)
+        learn.lr_find(num_it=20, show_plot=False, suggest_funcs=None)
 
     assert len(recorder.trace) == before
     assert adapter.active_run is None
