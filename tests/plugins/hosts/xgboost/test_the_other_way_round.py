@@ -77,12 +77,12 @@ def test_the_schedule_of_xgboost_sets_the_rate(train, xgb):
 
 
 @TRAINERS
-def test_the_monitor_of_xgboost_prints_every_epoch(train, xgb):
+def test_the_monitor_of_xgboost_prints_every_epoch(train, xgb, capfd):
     from onstage_xgboost import as_callback
 
-    lines = []
-    _, history = train([as_callback(xgb.callback.EvaluationMonitor(logger=lines.append))])
+    _, history = train([as_callback(xgb.callback.EvaluationMonitor())])
 
+    lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("[")]
     assert len(lines) == 5
     assert f"train-loss:{history.history['loss'][-1]:.5f}" in lines[-1]
     assert f"valid-accuracy:{history.history['val_accuracy'][-1]:.5f}" in lines[-1]
