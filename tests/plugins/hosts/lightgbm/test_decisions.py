@@ -108,7 +108,7 @@ def test_an_estimator_runs_them_too(trainings, lgb):
     assert history["val_binary_logloss"] == model.evals_result_["valid_1"]["binary_logloss"]
     assert history["val_0_binary_logloss"] == model.evals_result_["valid_0"]["binary_logloss"]
     assert model.best_iteration_ == int(np.argmin(history["val_loss"])) + 1
-    assert model.predict(x[80:]).shape == (40,)
+    assert model.booster_.predict(x[80:]).shape == (40,)
 
 
 def test_cross_validation_logs_the_means_of_its_folds(trainings, lgb):
