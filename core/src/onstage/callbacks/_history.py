@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
 
 from onstage.callbacks._base import Callback
+from onstage.callbacks.monitor import Monitor
 from onstage.errors import StateError
 from onstage.logs import Logs, as_number
 from onstage.model import Array, State
@@ -28,6 +30,8 @@ class History(Callback):
     stop_reason, stopped_by
         Reason for a stop before the last epoch, and the callback that asked
         for it; None without.
+    restored
+        Whether the training ended with the weights of the best epoch.
     plugins
         The callbacks of the run in call order: dicts of ``name``,
         ``distribution``, ``version``, ``options``.
@@ -58,6 +62,8 @@ class History(Callback):
         self.epochs_of: dict[str, list[int]] = {}
         self.stop_reason: str | None = None
         self.stopped_by: str | None = None
+        self.restored = False
+        self._decided: tuple[str, int] | None = None
         self.plugins: list[dict[str, Any]] = []
         self.disabled: list[str] = []
 
@@ -71,6 +77,53 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(as_number(value))
             self.epochs_of.setdefault(name, []).append(epoch)
+        self._read_best()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Note the best epoch, and whether its weights were restored."""
+        stopper = self._read_best()
+        keeps = getattr(stopper, "restore_best_weights", False) is True
+        self.restored = keeps and getattr(stopper, "best_weights", None) is not None
+
+    def _read_best(self) -> object:
+        """Note the best epoch of a callback with the attributes of Keras's EarlyStopping, and return it."""
+        plugins = [] if self.run is None else self.run.bus.plugins()
+        for plugin in (one for _, one in plugins if one is not self):
+            epoch, monitor = getattr(plugin, "best_epoch", None), getattr(plugin, "monitor", None)
+            if not isinstance(epoch, int) or getattr(plugin, "best", None) is None:
+                continue
+            first = monitor[0] if isinstance(monitor, (list, tuple)) and monitor else monitor
+            if isinstance(first, str):
+                self._decided = (first, epoch)
+                return plugin
+        return None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Number of the best epoch, from 0; None if there is none.
+
+        As EarlyStopping, or another callback with its attributes ``monitor``,
+        ``best`` and ``best_epoch``, decided; without one, that of the lowest
+        ``val_loss``, or ``loss``.
+        """
+        decided = self.best(self._decided[0]) if self._decided is not None else None
+        best = decided or self.best("val_loss") or self.best("loss")
+        return None if best is None else best[0]
+
+    def best(self, name: str) -> tuple[int, float] | None:
+        """Return epoch, from 0, and value of a metric's best.
+
+        None if no value is finite, or if neither the model's metrics nor the
+        name tell whether lower or higher is better.
+        """
+        pairs = zip(self.epochs_of.get(name, ()), self.history.get(name, ()), strict=True)
+        finite = {epoch: x for epoch, x in pairs if isinstance(x, float) and math.isfinite(x)}
+        if self._decided is not None and self._decided[0] == name and self._decided[1] in finite:
+            return self._decided[1], finite[self._decided[1]]
+        direction = Monitor(name).direction_for(self.model)
+        if not finite or direction is None:
+            return None
+        return (max if direction == "max" else min)(finite.items(), key=lambda point: point[1])
 
     def state_dict(self) -> State:
         """Return the record of metrics, numbers as arrays.

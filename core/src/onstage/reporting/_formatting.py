@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -49,3 +50,10 @@ def format_duration(seconds: float) -> str:
     if seconds >= 1e-3:
         return f"{seconds * 1e3:.2f} ms"
     return f"{seconds * 1e6:.1f} µs"
+
+
+def format_value(value: Any) -> str:
+    """Return the value of a metric with four decimals; a small or a large one as ``"1.2000e-05"``."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4e}" if 0 < abs(value) < 1e-3 or 1e6 <= abs(value) < float("inf") else f"{value:.4f}"

@@ -11,11 +11,12 @@ from onstage import Callback, Logs
 from onstage.context import RunContext
 from onstage.validation import validate_bool, validate_float
 from onstage_progbar_logger.lines import Lines
+from onstage_progbar_logger.notebook import Notebook, in_notebook
 from onstage_progbar_logger.progress import Loop, Progress
 
 
 class Display(Protocol):
-    """Where the progress is shown: a bar, or lines."""
+    """Where the progress is shown: a bar, lines, or the output of a notebook's cell."""
 
     interval: float
 
@@ -32,15 +33,15 @@ class Display(Protocol):
         """End it."""
 
     def close(self) -> None:
-        """Leave what is open, after an error."""
+        """End the display, or leave what is open, after an error."""
 
 
 class ProgbarLogger(Callback):
     """Show the progress and metrics of training, evaluation and prediction.
 
     ``fit(verbose=…)`` sets the display: 0 nothing, 1 a bar, 2 a line at the end
-    of each epoch; ``"auto"`` a bar on a terminal and in a notebook. A file or a
-    pipe gets a line when training starts, one every `log_every` seconds, and
+    of each epoch; ``"auto"`` a bar on a terminal. A notebook gets a table of the
+    epochs in place of a bar. A file or a pipe gets a line when training starts, one every `log_every` seconds, and
     one after each epoch, without control characters.
 
     While a bar is open, all that the program prints stands above it. A stream
@@ -166,7 +167,7 @@ class ProgbarLogger(Callback):
         self._finish(None)
 
     def on_teardown(self) -> None:
-        """Close the display of a run that was aborted."""
+        """Close the display."""
         if self._display is not None:
             self._display.close()
         self._reset()
@@ -179,7 +180,9 @@ class ProgbarLogger(Callback):
         verbose = self.params.get("verbose", "auto")
         if stream is None or verbose == 0:
             return
-        if _wants_bar(verbose, stream, self.file is None):
+        if self.file is None and verbose in (1, "auto") and in_notebook():
+            self._display = Notebook(self.run, self.params.get("epochs"))
+        elif _wants_bar(verbose, stream):
             from onstage_progbar_logger.bar import Bar  # imported late: log files don't need tqdm
 
             self._display = Bar(stream)
@@ -259,8 +262,7 @@ class ProgbarLogger(Callback):
         return f"Training{model}: {'; '.join(parts)}"
 
 
-def _wants_bar(verbose: int | str, stream: TextIO, may_be_notebook: bool) -> bool:
+def _wants_bar(verbose: int | str, stream: TextIO) -> bool:
     if verbose != "auto":
         return verbose == 1
-    is_terminal = hasattr(stream, "isatty") and stream.isatty()
-    return is_terminal or (may_be_notebook and "ipykernel" in sys.modules)
+    return hasattr(stream, "isatty") and stream.isatty()

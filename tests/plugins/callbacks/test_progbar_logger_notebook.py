@@ -1,0 +1,149 @@
+"""Trainings run in a real kernel, and their outputs read where people read them."""
+
+import re
+from html import unescape
+
+import pytest
+
+MISSING = "needs nbclient, nbconvert and ipykernel, a notebook without a browser"
+nbclient = pytest.importorskip("nbclient", reason=MISSING)
+nbconvert = pytest.importorskip("nbconvert", reason=MISSING)
+pytest.importorskip("ipykernel", reason=MISSING)
+
+SETUP = """
+import numpy as np
+from onstage import Run, Sequential, layers
+from onstage.callbacks import EarlyStopping
+x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+model = Sequential([layers.Dense(1)], seed=0)
+model.compile("sgd", loss="mse", metrics=["mae"])
+"""
+
+
+def run_cells(*sources):
+    """Return an executed notebook of these cells."""
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    notebook = new_notebook(cells=[new_code_cell(source) for source in (SETUP, *sources)])
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=True).execute()
+    return notebook
+
+
+def as_markdown(notebook):
+    return nbconvert.MarkdownExporter().from_notebook_node(notebook)[0]
+
+
+def table_rows(html):
+    """Return the texts of the cells of a table in HTML, row by row."""
+    rows = re.findall(r"<tr>(.*?)</tr>", html, re.DOTALL)
+    return [
+        [unescape(re.sub("<.*?>", "", cell)) for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)]
+        for row in rows
+    ]
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """Return the cells of a notebook by name."""
+    sources = {
+        "fit": "_ = model.fit(x, x[:, :1], epochs=3, validation_split=0.25)",
+        "long": """
+with Run(epochs=50, verbose=1) as run:
+    for epoch in run.epochs():
+        run.log(loss=abs(epoch - 5.0))
+""",
+        "stopped": """
+with Run(model, EarlyStopping("loss", patience=2, restore_best_weights=True), epochs=9, verbose=1) as run:
+    for epoch in run.epochs():
+        run.log(loss=abs(epoch - 2.0), note="<b>&")
+""",
+        "failed": """
+with Run(epochs=9, verbose="auto") as run:
+    for epoch in run.epochs():
+        for batch in run.batches([1.0, 2.0]):
+            run.log(loss=batch)
+            assert epoch < 1
+""",
+        "evaluate": "_ = model.evaluate(x, x[:, :1])",
+        "predict": "_ = model.predict(x)",
+        "lines": "_ = model.fit(x, x[:, :1], epochs=2, verbose=2)",
+        "silent": "_ = model.fit(x, x[:, :1], epochs=2, verbose=0)",
+    }
+    notebook = run_cells(*sources.values())
+    return dict(zip(sources, notebook.cells[1:], strict=True)) | {"notebook": notebook}
+
+
+def test_a_training_is_one_output_without_a_warning(cells):
+    (output,) = cells["fit"].outputs
+
+    assert output.output_type == "display_data"
+    assert set(output.data) == {"text/plain", "text/html"}
+
+
+def test_the_table_has_every_epoch_and_metric(cells):
+    (output,) = cells["fit"].outputs
+
+    header, *rows = table_rows(output.data["text/html"])
+    assert header == ["epoch", "loss", "mae", "val_loss", "val_mae", ""]
+    assert [row[0] for row in rows] == ["1", "2", "3"]
+    assert all(re.fullmatch(r"\d\.\d{4}", cell) for row in rows for cell in row[1:5])
+
+
+def test_the_text_has_the_same_cells_as_the_html(cells):
+    (output,) = cells["fit"].outputs
+
+    text = output.data["text/plain"].split("\n\n")[1]
+    assert [line.split() for line in text.splitlines()] == [
+        list(filter(None, row)) for row in table_rows(output.data["text/html"])
+    ]
+
+
+def test_a_long_training_shows_the_last_twenty_epochs_and_the_best(cells):
+    (output,) = cells["long"].outputs
+
+    rows = table_rows(output.data["text/html"])[1:]
+    assert [row[0] for row in rows] == ["...", "6", "...", *map(str, range(31, 51))]
+    assert rows[1] == ["6", "0.0000", "best"]
+    assert output.data["text/html"].startswith("<div>50 epochs in ")
+
+
+def test_an_early_stop_is_told_with_its_reason_and_the_restored_epoch(cells):
+    (output,) = cells["stopped"].outputs
+
+    line = output.data["text/plain"].splitlines()[0]
+    assert re.fullmatch(
+        r"5 of 9 epochs in .* s, stopped by EarlyStopping: loss has not improved for 2 epochs", line
+    )
+    assert table_rows(output.data["text/html"])[3] == ["3", "0.0000", "<b>&", "best, restored"]
+
+
+def test_an_error_leaves_the_finished_epochs_and_the_place_of_the_interruption(cells):
+    display, error = cells["failed"].outputs
+
+    assert error.ename == "AssertionError"
+    assert display.data["text/plain"].startswith("Epoch 2/9: interrupted after ")
+    assert table_rows(display.data["text/html"])[1:] == [["1", "1.5000", "best"]]
+
+
+def test_an_evaluation_and_a_prediction_are_one_line(cells):
+    (evaluated,), (predicted,) = cells["evaluate"].outputs, cells["predict"].outputs
+
+    assert re.match(r"Evaluate: 2 steps in .*, loss \d\.\d{4}, mae \d\.\d{4}$", evaluated.data["text/plain"])
+    assert re.match(r"Predict: 2 steps in .*s$", predicted.data["text/plain"])
+
+
+def test_lines_and_silence_are_still_to_be_had(cells):
+    lines = cells["lines"].outputs
+
+    assert {output.output_type for output in lines} == {"stream"}
+    assert "".join(output.text for output in lines).count("Epoch") == 2
+    assert cells["silent"].outputs == []
+
+
+def test_markdown_of_the_notebook_holds_the_whole_table_as_one_block_of_html(cells):
+    markdown = as_markdown(cells["notebook"])
+
+    (output,) = cells["fit"].outputs
+    assert output.data["text/html"] in markdown
+    assert "\n\n" not in output.data["text/html"]  # which would end the block
+    assert not re.search("style|class=|<script", output.data["text/html"])  # which GitHub removes
