@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from onstage.nn.sequential import Sequential as Sequential
     from onstage.nn.sequential import load_model as load_model
     from onstage.registry._factory import callback as callback
+    from onstage.reporting._plot import plot as plot
     from onstage.run._session import Run as Run
     from onstage.trainer import Trainer as Trainer
     from onstage.trainer._lr_find import lr_find as lr_find
@@ -68,6 +69,7 @@ _HOMES = {
     "hookspec": "onstage.hookspecs",
     "load_model": "onstage.nn.sequential",
     "lr_find": "onstage.trainer._lr_find",
+    "plot": "onstage.reporting._plot",
 }
 _MODULES = (
     "activations",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from html import escape
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from onstage.callbacks.monitor import Monitor
 from onstage.errors import StateError
 from onstage.logs import Logs, as_number
 from onstage.model import Array, State
+from onstage.reporting._record import describe_end, metric_table
 from onstage.validation import validate_state
 
 
@@ -148,11 +150,12 @@ class History(Callback):
         )
         self.history, self.epoch, self.epochs_of = unpacked
 
-    def plot(self, target: Any = None) -> list[Any]:
-        """Draw metrics, validation and learning rate; return the matplotlib axes.
+    def plot(self, target: Any = None) -> Any:
+        """Draw metrics, validation and learning rate; return the matplotlib figure.
 
-        ``history.plot("training.png")`` writes a picture, ``history.plot(axes)``
-        draws into existing matplotlib axes. Requires ``pip install 'onstage[plot]'``.
+        A notebook shows the picture. ``history.plot("training.png")`` writes it,
+        ``history.plot(axes)`` draws into existing matplotlib axes; `onstage.plot`
+        draws several runs. Requires ``pip install 'onstage[plot]'``.
         """
         from onstage.reporting._plot import plot
 
@@ -165,6 +168,30 @@ class History(Callback):
         return (
             f"<History: {len(self.epoch)} epochs of {', '.join(self.history) or 'nothing'}{ended}{without}>"
         )
+
+    def __str__(self) -> str:
+        return "\n".join([self._headline(), *([metric_table(self).text()] if self.history else [])])
+
+    def _repr_html_(self) -> str:
+        """Return curves, if matplotlib is installed, and a table of the last and best values."""
+        parts = [f"<div>{escape(self._headline())}</div>"]
+        if self.history:
+            from onstage.reporting._plot import encode_picture
+
+            picture = encode_picture(self)
+            if picture:
+                names = escape(", ".join(self.history), quote=True)
+                parts.append(f'<img alt="curves of {names}" src="data:image/png;base64,{picture}">')
+            parts.append(metric_table(self).html())
+        return "\n".join(parts)
+
+    def _headline(self) -> str:
+        count = len(self.epoch)
+        best = self.best_epoch
+        restored = ", restored" if self.restored else ""
+        parts = [f"{count} epoch{'' if count == 1 else 's'}", describe_end(self)]
+        parts.append("" if best is None else f"best epoch {best + 1}{restored}")
+        return f"History: {'; '.join(filter(None, parts))}"
 
 
 def _packed(values: list[Any], kind: type[float] | type[int]) -> list[Any] | Array:
