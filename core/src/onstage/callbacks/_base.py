@@ -162,6 +162,11 @@ class Callback:
     def load_state_dict(self, state: State) -> None:
         """Restore a state of `state_dict`; called after on_train_begin."""
 
+    def __repr__(self) -> str:
+        from onstage.callbacks._settings import format_settings  # imported late: most runs show none
+
+        return format_settings(self)
+
     def __getstate__(self) -> dict[str, Any]:
         """Pickle all attributes except the run and the model."""
         return {name: value for name, value in vars(self).items() if name not in ("run", "model")}
