@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a callback that records every stage."""
+"""Fixtures for all tests: a callback that records every stage, and a notebook."""
 
 import inspect
 
@@ -51,3 +51,20 @@ def recording():
 @pytest.fixture
 def new_recording():
     return Recording
+
+
+def _run_cells(*sources):
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
+    NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=True).execute()
+    return notebook
+
+
+@pytest.fixture(scope="session")
+def run_cells():
+    """Return a function that runs cells in a real kernel, and returns the notebook with its outputs."""
+    for name in ("nbclient", "nbconvert", "ipykernel"):
+        pytest.importorskip(name, reason=f"needs {name}, of a notebook without a browser")
+    return _run_cells

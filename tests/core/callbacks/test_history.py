@@ -1,11 +1,13 @@
 """The record of a run can be saved and continued."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
 
 from onstage import History, Run, StateError
+from onstage.callbacks import EarlyStopping
 from onstage.state import storage
 from onstage.testing import FakeModel
 
@@ -69,3 +71,63 @@ def test_the_record_of_ten_thousand_epochs_is_saved_as_numbers_and_not_as_text(t
 
     # 8 bytes each for the loss, its epoch and the epoch; as text a third alone has 18.
     assert (tmp_path / "record").stat().st_size < 10_000 * 3 * 8 + 2_000
+
+
+def history_of(*losses, callbacks=(), **curves):
+    with Run(FakeModel(), callbacks, epochs=len(losses)) as run:
+        for epoch in run.epochs():
+            run.log(loss=losses[epoch], **{name: values[epoch] for name, values in curves.items()})
+    return run.history
+
+
+def test_the_best_of_a_metric_is_by_its_direction():
+    history = history_of(3.0, math.nan, 2.0, accuracy=[0.5, 0.75, 0.25], odd=[1.0, 2.0, 3.0])
+
+    assert history.best("loss") == (2, 2.0)
+    assert history.best("accuracy") == (1, 0.75)
+    assert history.best("odd") is None
+    assert history.best("absent") is None
+    assert history.best_epoch == 2
+    assert History().best_epoch is None
+
+
+def test_early_stopping_decides_which_epoch_is_the_best_and_whether_it_was_restored():
+    stop = EarlyStopping("odd", mode="max", patience=5, restore_best_weights=True)
+
+    history = history_of(3.0, 2.0, 1.0, callbacks=[stop], odd=[1.0, 2.0, 0.0])
+
+    assert (history.best_epoch, history.restored) == (1, True)
+    assert history.best("odd") == (1, 2.0)
+    assert history.best("loss") == (2, 1.0)
+    assert not history_of(3.0, callbacks=[EarlyStopping("loss")]).restored
+
+
+def test_a_callback_with_the_attributes_of_early_stopping_decides_too():
+    class Stranger:
+        monitor, best, best_epoch, best_weights, restore_best_weights = "loss", 2.0, 1, None, True
+
+        def on_epoch_end(self): ...
+
+    history = history_of(3.0, 2.0, 1.0, callbacks=[Stranger()])
+
+    assert (history.best_epoch, history.restored) == (1, False)
+
+
+def test_a_printed_history_is_a_table_of_last_and_best_values():
+    history = history_of(3.0, 1.0, 2.0, callbacks=[EarlyStopping("loss", patience=1)], odd=[1.0, 2.0, 1e-5])
+
+    assert str(history).splitlines() == [
+        "History: 3 epochs; stopped by EarlyStopping: loss has not improved for 1 epochs; best epoch 2",
+        "metric        last    best  in epoch",
+        "loss        2.0000  1.0000         2",
+        "odd     1.0000e-05",
+    ]
+    assert str(History()) == "History: 0 epochs"
+
+
+def test_without_matplotlib_a_history_shows_its_table_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+    html = history_of(3.0, 1.0)._repr_html_()
+
+    assert html.startswith("<div>History: 2 epochs; best epoch 2</div>\n<table>")

@@ -368,3 +368,12 @@ def test_layers_and_optimizers_are_made_from_their_configurations():
 
     assert (layer.units, layer.name) == (3, "a")
     assert (optimizer.learning_rate, optimizer.momentum) == (0.5, 0.9)
+
+
+def test_the_repr_has_layers_weights_optimizer_and_loss():
+    shown = Sequential([layers.Input((3,)), layers.Dense(2), layers.BatchNormalization()], name="net")
+
+    assert repr(shown) == "<Sequential name='net' layers=[Dense, BatchNormalization] weights=16>"
+    shown.compile("adam", loss="mse")
+    assert repr(shown).endswith(" weights=16 optimizer='adam' loss='mse'>")
+    assert repr(Sequential([layers.Dense(2)])) == "<Sequential name='sequential' layers=[Dense] weights=?>"

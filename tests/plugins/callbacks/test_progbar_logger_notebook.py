@@ -1,14 +1,11 @@
 """Trainings run in a real kernel, and their outputs read where people read them."""
 
 import re
+import shutil
+import subprocess
 from html import unescape
 
 import pytest
-
-MISSING = "needs nbclient, nbconvert and ipykernel, a notebook without a browser"
-nbclient = pytest.importorskip("nbclient", reason=MISSING)
-nbconvert = pytest.importorskip("nbconvert", reason=MISSING)
-pytest.importorskip("ipykernel", reason=MISSING)
 
 SETUP = """
 import numpy as np
@@ -18,19 +15,6 @@ x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
 model = Sequential([layers.Dense(1)], seed=0)
 model.compile("sgd", loss="mse", metrics=["mae"])
 """
-
-
-def run_cells(*sources):
-    """Return an executed notebook of these cells."""
-    from nbformat.v4 import new_code_cell, new_notebook
-
-    notebook = new_notebook(cells=[new_code_cell(source) for source in (SETUP, *sources)])
-    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=True).execute()
-    return notebook
-
-
-def as_markdown(notebook):
-    return nbconvert.MarkdownExporter().from_notebook_node(notebook)[0]
 
 
 def table_rows(html):
@@ -43,7 +27,7 @@ def table_rows(html):
 
 
 @pytest.fixture(scope="module")
-def cells():
+def cells(run_cells):
     """Return the cells of a notebook by name."""
     sources = {
         "fit": "_ = model.fit(x, x[:, :1], epochs=3, validation_split=0.25)",
@@ -69,7 +53,7 @@ with Run(epochs=9, verbose="auto") as run:
         "lines": "_ = model.fit(x, x[:, :1], epochs=2, verbose=2)",
         "silent": "_ = model.fit(x, x[:, :1], epochs=2, verbose=0)",
     }
-    notebook = run_cells(*sources.values())
+    notebook = run_cells(SETUP, *sources.values())
     return dict(zip(sources, notebook.cells[1:], strict=True)) | {"notebook": notebook}
 
 
@@ -141,9 +125,33 @@ def test_lines_and_silence_are_still_to_be_had(cells):
 
 
 def test_markdown_of_the_notebook_holds_the_whole_table_as_one_block_of_html(cells):
-    markdown = as_markdown(cells["notebook"])
+    from nbconvert import MarkdownExporter
+
+    markdown, _ = MarkdownExporter().from_notebook_node(cells["notebook"])
 
     (output,) = cells["fit"].outputs
     assert output.data["text/html"] in markdown
     assert "\n\n" not in output.data["text/html"]  # which would end the block
     assert not re.search("style|class=|<script", output.data["text/html"])  # which GitHub removes
+
+
+def test_a_browser_shows_every_cell_of_the_table(cells, tmp_path):
+    chromium = shutil.which("chromium") or pytest.skip("needs chromium")
+    from nbconvert import HTMLExporter
+
+    page, _ = HTMLExporter(embed_images=True).from_notebook_node(cells["notebook"])
+    # What is laid out: `innerText` leaves out what is not shown.
+    reads = "<script>document.body.innerText = document.querySelector('table').innerText</script>"
+    (tmp_path / "page.html").write_text(page.replace("</body>", f"{reads}</body>"), encoding="utf-8")
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
+    shown = subprocess.run(
+        [chromium, *options, f"--user-data-dir={tmp_path}/profile", "--dump-dom", f"{tmp_path}/page.html"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    body = re.search("<body.*?>(.*)</body>", shown.stdout, re.DOTALL)[1]
+    lines = [line.split("\t") for line in unescape(body).replace("<br>", "\n").strip("\n").split("\n")]
+    (output,) = cells["fit"].outputs
+    assert [[cell.strip() for cell in line] for line in lines] == table_rows(output.data["text/html"])

@@ -188,3 +188,34 @@ def test_weights_are_rejected_if_the_loss_is_not_the_mean_of_its_values():
     model.fit(x, y, verbose=0)
     with pytest.raises(ValueError, match="loss must be the mean of its values to be weighted"):
         model.fit(x, y, sample_weight=np.ones(4), verbose=0)
+
+
+def test_the_repr_has_the_settings_that_differ_from_their_defaults():
+    net = nn.Linear(6, 3)
+    model = TorchModel(
+        net, torch.optim.Adam, nn.MSELoss(), ["accuracy"], amp="bfloat16", ddp_options={"bucket_cap_mb": 1}
+    )
+
+    assert repr(model) == (
+        "<TorchModel module=Linear weights=21 optimizer=Adam(lr=0.001) loss=MSELoss metrics=['accuracy'] "
+        f"amp='bfloat16' ddp_options={{'bucket_cap_mb': 1}} device='{model.device}'>"
+    )
+    model.learning_rate = 0.5
+    assert "optimizer=Adam(lr=0.5)" in repr(model)
+    assert repr(TorchModel(net, device="cpu")) == "<TorchModel module=Linear weights=21 device='cpu'>"
+
+
+def test_the_repr_of_a_view_has_each_optimizer():
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    optimizers = {
+        "generator": torch.optim.SGD(first.parameters(), lr=0.1),
+        "critic": torch.optim.Adam(
+            [{"params": [second.weight], "lr": 0.2}, {"params": [second.bias], "lr": 0.3}]
+        ),
+    }
+
+    view = TorchModel.view(nn.ModuleList([first, second]), optimizers)
+
+    assert repr(view).startswith(
+        "<TorchView module=ModuleList weights=12 generator=SGD(lr=0.1) critic=Adam(lr=0.2, 0.3) device="
+    )

@@ -108,6 +108,16 @@ class Compilation(Network):
             if not chosen.trains(self.parameters):
                 self._build_optimizer()
 
+    def __repr__(self) -> str:
+        layers = ", ".join(type(layer).__name__ for layer in self.layers)
+        weights = sum(variable.value.size for layer in self.layers for variable in layer.weights)
+        parts = [f"name={self.name!r} layers=[{layers}] weights={f'{weights:,}' if self.built else '?'}"]
+        if self.optimizer is not None:
+            name = getattr(self.loss, "__name__", type(self.loss).__name__)
+            loss = self.loss if isinstance(self.loss, str) else name
+            parts.append(f"optimizer={self.optimizer.name!r} loss={loss!r}")
+        return f"<{type(self).__name__} {' '.join(parts)}>"
+
     @property
     def compiled(self) -> bool:
         """Whether `compile` was called."""

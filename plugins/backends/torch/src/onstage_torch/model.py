@@ -14,7 +14,7 @@ from onstage import History, Trainer
 from onstage.data.batches import Batches
 from onstage.model import Batch
 from onstage.validation import validate_bool
-from onstage_torch import validation
+from onstage_torch import describe, validation
 from onstage_torch.averaged_model import AveragedModel
 from onstage_torch.data import batches
 from onstage_torch.distributed import ProcessGroup
@@ -151,6 +151,7 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         sync_batchnorm: bool = False,
         ddp_options: Mapping[str, Any] | None = None,
     ) -> None:
+        self._settings = describe.format_settings(TorchModel.__init__, locals())
         module = validation.validate_module(module)
         validation.check_options(schedule_on, accumulate, clip_grad_norm, clip_grad_value, ema_momentum)
         validation.check_step(step, labels, loss)

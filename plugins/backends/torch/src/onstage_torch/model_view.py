@@ -14,7 +14,7 @@ from onstage.errors import StateError
 from onstage.model import Array, State
 from onstage.state import copy_state, storage
 from onstage.validation import validate_optional_int
-from onstage_torch import files, fingerprint, state_encoding
+from onstage_torch import describe, files, fingerprint, state_encoding
 from onstage_torch.callback_optimizer import steps_of
 from onstage_torch.data.loader_order import LoaderPosition
 from onstage_torch.distributed import ProcessGroup
@@ -64,6 +64,8 @@ class TorchView(ModuleView):
     0.1
     """
 
+    _settings: Sequence[str] = ()
+
     def __init__(
         self,
         module: nn.Module,
@@ -84,6 +86,9 @@ class TorchView(ModuleView):
         first = self.optimizer
         if group is None and agree_every is not None and first is not None:
             first.register_step_post_hook(lambda *_: self._stopping.after_step(steps_of(first)))
+
+    def __repr__(self) -> str:
+        return describe.format_model(self, self._settings)
 
     @property
     def optimizer(self) -> torch.optim.Optimizer | None:
