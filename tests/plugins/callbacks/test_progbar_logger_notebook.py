@@ -50,6 +50,24 @@ with Run(epochs=9, verbose="auto") as run:
 """,
         "evaluate": "_ = model.evaluate(x, x[:, :1])",
         "predict": "_ = model.predict(x)",
+        "watched": """
+import time
+from onstage_progbar_logger.notebook import Notebook
+shown = []
+get_ipython().display_pub.register_hook(lambda message: shown.append(message) or message)
+with Run(epochs=2, steps=4, verbose=1) as run:
+    for epoch in run.epochs():
+        for batch in run.batches([1.0] * 4):
+            time.sleep(Notebook.interval)
+            run.log(loss=batch)
+        for batch in run.test_batches([1.0]):
+            time.sleep(Notebook.interval)
+            run.log(loss=batch)
+contents = [message["content"] for message in shown]
+for message, content in zip(shown, contents):
+    print(message["header"]["msg_type"], content["transient"] == contents[0]["transient"])
+    print(content["data"]["text/html"].splitlines()[0])
+""",
         "lines": "_ = model.fit(x, x[:, :1], epochs=2, verbose=2)",
         "silent": "_ = model.fit(x, x[:, :1], epochs=2, verbose=0)",
     }
@@ -96,7 +114,7 @@ def test_an_early_stop_is_told_with_its_reason_and_the_restored_epoch(cells):
 
     line = output.data["text/plain"].splitlines()[0]
     assert re.fullmatch(
-        r"5 of 9 epochs in .* s, stopped by EarlyStopping: loss has not improved for 2 epochs", line
+        r"5 of 9 epochs in .*s, stopped by EarlyStopping: loss has not improved for 2 epochs", line
     )
     assert table_rows(output.data["text/html"])[3] == ["3", "0.0000", "<b>&", "best, restored"]
 
@@ -114,6 +132,18 @@ def test_an_evaluation_and_a_prediction_are_one_line(cells):
 
     assert re.match(r"Evaluate: 2 steps in .*, loss \d\.\d{4}, mae \d\.\d{4}$", evaluated.data["text/plain"])
     assert re.match(r"Predict: 2 steps in .*s$", predicted.data["text/plain"])
+
+
+def test_a_training_updates_its_one_output_with_progress_metrics_and_the_time_left(cells):
+    _, *printed = cells["watched"].outputs
+    kinds, lines = ("".join(output.text for output in printed).splitlines()[n::2] for n in (0, 1))
+
+    assert kinds == ["display_data True", *["update_display_data True"] * (len(kinds) - 1)]
+    steps = r"<div><progress value=\"0\.500\"></progress> Epoch 1/2: 2/4 steps, loss 1\.0000"
+    time = r"0:0\d"
+    assert any(re.fullmatch(f"{steps}, {time} left, {time} for all epochs</div>", line) for line in lines)
+    assert any("Epoch 1/2: validation 1/?, loss 1.0000, val_loss 1.0000" in line for line in lines)
+    assert not any("for all epochs" in line for line in lines if "Epoch 2/2" in line)
 
 
 def test_lines_and_silence_are_still_to_be_had(cells):

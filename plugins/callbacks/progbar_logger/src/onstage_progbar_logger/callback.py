@@ -41,8 +41,9 @@ class ProgbarLogger(Callback):
 
     ``fit(verbose=…)`` sets the display: 0 nothing, 1 a bar, 2 a line at the end
     of each epoch; ``"auto"`` a bar on a terminal. A notebook gets a table of the
-    epochs in place of a bar. A file or a pipe gets a line when training starts, one every `log_every` seconds, and
-    one after each epoch, without control characters.
+    epochs in place of a bar. A file or a pipe gets a line when training starts,
+    one every `log_every` seconds, and one after each epoch, without control
+    characters.
 
     While a bar is open, all that the program prints stands above it. A stream
     that fails (a closed pipe, a full disk) ends the display, not the training.
