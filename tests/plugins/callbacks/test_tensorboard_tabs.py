@@ -6,6 +6,7 @@ keeps a picture of each tab.
 
 import importlib.util
 import os
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -246,5 +247,13 @@ def test_the_hparams_tab_compares_the_trainings_by_their_metrics(page):
 
 
 def test_the_projector_finds_the_embeddings_below_the_parent_directory(page):
-    page.open("projector").shows("words", "5", "4", "ape", "elk")
+    page.open("projector")
+    for _ in range(2):  # the tab is a page in a page
+        page.wait_for(lambda page: page.count("iframe"))
+        page.driver.switch_to.frame(0)
+
+    # Five words in four dimensions, of both trainings.
+    page.wait_for(lambda page: re.search(r"Points: *5.*Dimension: *4", " ".join(page.texts())))
     page.keep("projector")
+
+    assert "2 runs found" in page.texts()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -257,12 +258,11 @@ class TensorBoard(Callback):
         The first one in ``train`` also writes the model and hyperparameters. Not when
         training begins: by then a resumed state, which knows whether they exist, is loaded.
         """
-        from onstage_tensorboard import summaries
-
         if run == "train" and not self._described:
             self._described = True
             self._describe()
-        self._log.add(run, summaries.event, step, time.time(), getattr(summaries, tab), *args, heavy=heavy)
+        event, build = _event_and(tab)
+        self._log.add(run, event, step, time.time(), build, *args, heavy=heavy)
 
     def _describe(self) -> None:
         if self.write_graph and hasattr(self.model, "get_weights"):
@@ -276,13 +276,8 @@ class TensorBoard(Callback):
 
     def state_dict(self) -> State:
         """Return the steps and the lengths of the files, after writing them to disk."""
-        return {
-            "train_batches": self._train_batches,
-            "next_step": self._next_step,
-            "shift": self._shift,
-            "described": self._described,
-            "event_log": self._log.state_dict(),
-        }
+        steps = {"train_batches": self._train_batches, "next_step": self._next_step, "shift": self._shift}
+        return {**steps, "described": self._described, "event_log": self._log.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
         """Continue the steps of the saved training; remove the events that it wrote later."""
@@ -295,3 +290,10 @@ class TensorBoard(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_writers": {}, "_spare": []}
+
+
+@cache
+def _event_and(tab: str) -> tuple[Any, Any]:
+    from onstage_tensorboard import summaries  # imported late: protobuf is slow to import
+
+    return summaries.event, getattr(summaries, tab)

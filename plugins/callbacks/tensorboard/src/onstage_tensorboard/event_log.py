@@ -82,17 +82,21 @@ class EventLog:
         heavy
             Whether the arguments take much memory.
         """
-        self.open()
-        self._raise()
+        if not self.is_open:
+            self.open()
+        if self._failure is not None:
+            self._raise()
         if self._queue.is_forked:
             return
-        self._heavy += heavy
+        if not heavy:
+            self._queue.put((run, make, args))
+            return
+        self._heavy += 1
         if self._heavy > _HEAVY_WAITING:
             self._queue.sync()
-            self._heavy = int(heavy)
+            self._heavy = 1
         self._queue.put((run, make, args))
-        if heavy:
-            self._queue.wake()
+        self._queue.wake()
 
     def add_foreign(self, run: str, event: Any) -> None:
         """Write an event of another callback, which does not get our errors; drop it if we are closed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +60,8 @@ def numbers_of(logs: Logs | None) -> dict[str, float]:
     numbers = {}
     for name, value in (logs or {}).items():
         if not isinstance(value, (str, bytes)):
-            with suppress(TypeError, ValueError):
+            try:
                 numbers[name] = float(value)
+            except (TypeError, ValueError):
+                continue
     return numbers
