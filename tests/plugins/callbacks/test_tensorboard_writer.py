@@ -133,7 +133,7 @@ def test_a_write_error_is_not_raised_in_the_callback_that_uses_the_writer(tmp_pa
         result = replay([board, Draws()], LOGS, batches=5)
 
     assert result.epochs_run == 2
-    assert len(caught) == 1
+    assert sum(str(warning.message).startswith("callback TensorBoard") for warning in caught) == 1
 
 
 def test_a_pickled_one_has_a_writer_too(tmp_path, tfevents):
