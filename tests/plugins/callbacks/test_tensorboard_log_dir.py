@@ -77,6 +77,7 @@ def test_a_read_only_file_system_is_refused_at_the_start():
     assert refused("/proc/logs") == []
 
 
+@pytest.mark.filterwarnings("ignore:the training went on without")
 def test_after_a_refusal_a_later_error_is_a_warning_again(tmp_path):
     (tmp_path / "train").write_text("")
     board = TensorBoard(tmp_path)

@@ -119,6 +119,7 @@ def test_a_prediction_writes_only_through_the_writer(tmp_path, tfevents):
     assert tfevents.points(tmp_path / "logs/train") == {"predicted": [(7, 1.0)]}
 
 
+@pytest.mark.filterwarnings("ignore:the training went on without")
 def test_a_write_error_is_not_raised_in_the_callback_that_uses_the_writer(tmp_path):
     board = TensorBoard(tmp_path)
 
