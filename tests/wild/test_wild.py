@@ -52,6 +52,7 @@ def test_the_comparison_finds_a_difference():
     assert differences(seen, seen) == []
     assert {each.partition(":")[0] for each in differences(seen, later)} == {
         "rates",
+        "batches",
         "epochs",
         "history",
         "weights",

@@ -73,11 +73,12 @@ class PlateauWithSuper(ReduceLROnPlateau):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self.best_weights, self.restored = None, []
+        self.best_weights, self.restored, self.lowest = None, [], math.inf
 
     def on_epoch_end(self, epoch, logs=None):
         before = float(self.model.optimizer.learning_rate)
-        if self.monitor_op(logs[self.monitor], self.best):
+        if logs[self.monitor] < self.lowest:
+            self.lowest = logs[self.monitor]
             self.best_weights = self.model.get_weights()
         super().on_epoch_end(epoch, logs)
         if float(self.model.optimizer.learning_rate) < before and self.best_weights is not None:
