@@ -1,7 +1,14 @@
 """A small problem, and modules with equal initial weights."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+
+PROGRAMS = Path(__file__).parent / "processes"
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +57,24 @@ def new_model(new_module):
         return TorchModel(new_module(dropout), optimizer or sgd, loss, metrics, device="cpu", **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def torchrun():
+    """Return a function that runs one of the programs in `processes/` in two processes."""
+
+    def run(program, folder, *arguments):
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+        command += ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
+        done = subprocess.run(
+            [*command, str(PROGRAMS / program), str(folder), *arguments],
+            cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    return run

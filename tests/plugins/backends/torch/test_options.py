@@ -49,6 +49,14 @@ def test_an_optimizer_that_needs_a_closure_is_refused(new_model):
         new_model(optimizer=torch.optim.LBFGS)
 
 
+def test_several_optimizers_are_refused_with_the_way_to_use_them():
+    module = nn.Linear(1, 1)
+    optimizers = [torch.optim.SGD([each]) for each in module.parameters()]
+
+    with pytest.raises(TypeError, match=r"must be one optimizer, got several in a list; .* TorchModel\.view"):
+        TorchModel(module, optimizers, "mse")
+
+
 @pytest.mark.parametrize("device", [[0, 1], ("cpu",), True, None])
 def test_several_devices_are_refused(device):
     with pytest.raises(

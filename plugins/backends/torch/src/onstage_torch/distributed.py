@@ -6,7 +6,7 @@ import atexit
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 from weakref import WeakSet
 
 import torch
@@ -21,6 +21,9 @@ if dist.is_available():
     import torch.distributed.nn.functional
 
 _NO_CONTEXT = nullcontext()
+
+Uneven: TypeAlias = Literal["error", "shortest"]
+"""If processes have different numbers of batches: raise, or end the epoch with the first."""
 
 
 class ProcessGroup:
@@ -121,7 +124,7 @@ class ProcessGroup:
                 dist.all_reduce(gradient)
             torch._foreach_div_(gradients, float(self.world))
 
-    def shard(self, batches: Any, seed: int, *, training: bool) -> None:
+    def shard(self, batches: Any, seed: int, *, training: bool, uneven: Uneven) -> None:
         """Keep this process's part of the data.
 
         Raises
@@ -131,11 +134,13 @@ class ProcessGroup:
         """
         if self.world == 1:
             return
-        batches.shard(self.rank, self.world, seed, training=training)
-        if training and not self.all_equal(batches.steps):
+        agree = self.all_true if uneven == "shortest" else None
+        batches.shard(self.rank, self.world, seed, training=training, agree=agree)
+        if training and agree is None and not self.all_equal(batches.steps):
             raise ValueError(
                 f"x must yield as many batches in each of the {self.world} processes, got {batches.steps} "
-                f"in process {self.rank} and another number in others"
+                f"in process {self.rank} and another number in others; "
+                "uneven='shortest' ends the epoch with the first"
             )
 
     def all_reduce(self, accumulator: TorchMetricAccumulator) -> None:
@@ -186,6 +191,10 @@ class ProcessGroup:
         ends = torch.tensor([number, -number], device=self.device)
         dist.all_reduce(ends, dist.ReduceOp.MAX)
         return int(ends[0]) == -int(ends[1])
+
+    def all_true(self, flag: bool) -> bool:
+        """Return whether a flag is set in all processes. Waits for the device."""
+        return self.first_rank_stopping(not flag) is None
 
     @contextmanager
     def barrier_on_exit(self) -> Iterator[None]:
@@ -242,7 +251,7 @@ def _release_group() -> None:
     """Drop the DDP wrappers' references to the group while the interpreter is alive.
 
     Its worker threads would otherwise release tensors after finalization, and
-    abort the process.
+    abort the process: https://github.com/pytorch/pytorch/issues/190489.
     """
     groups = [vars(wrapped).pop("process_group", None) for wrapped in ProcessGroup._wrapped]
     for wrapped in ProcessGroup._wrapped:

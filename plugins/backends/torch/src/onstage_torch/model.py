@@ -17,7 +17,7 @@ from onstage.validation import validate_bool
 from onstage_torch import describe, validation
 from onstage_torch.averaged_model import AveragedModel
 from onstage_torch.data import batches
-from onstage_torch.distributed import ProcessGroup
+from onstage_torch.distributed import ProcessGroup, Uneven
 from onstage_torch.ema import MovingAverage
 from onstage_torch.forward import Forward, Step
 from onstage_torch.losses import Loss
@@ -98,10 +98,12 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
     agree_every
         With several processes: number of batches after which they share
         requests to stop; None: once an epoch.
+    uneven
+        If an iterable yields fewer batches in one process than in another:
+        ``"error"``, or ``"shortest"`` to end the epoch in all with the first.
     sync_batchnorm
-        On GPUs, normalize over the joined batch of all processes with torch's
-        SyncBatchNorm. Without it each process normalizes its own part, and the
-        weights are not those of one process.
+        On GPUs, normalize over the joined batch of all processes, not over the
+        part of each, with torch's SyncBatchNorm.
     ddp_options
         Arguments of torch's DistributedDataParallel, such as
         ``{"find_unused_parameters": True}``.
@@ -110,11 +112,6 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
     ----------
     rank, world
         Number of this process, and of all processes.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is invalid.
 
     Examples
     --------
@@ -148,15 +145,18 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         use_ema: bool = False,
         ema_momentum: float = 0.99,
         agree_every: int | None = None,
+        uneven: Uneven = "error",
         sync_batchnorm: bool = False,
         ddp_options: Mapping[str, Any] | None = None,
     ) -> None:
         self._settings = describe.format_settings(TorchModel.__init__, locals())
         module = validation.validate_module(module)
-        validation.check_options(schedule_on, accumulate, clip_grad_norm, clip_grad_value, ema_momentum)
+        validation.check_options(
+            schedule_on, accumulate, clip_grad_norm, clip_grad_value, ema_momentum, uneven
+        )
         validation.check_step(step, labels, loss)
         precision = validation.amp_dtype(amp)
-        self._step, self._labels = step, labels
+        self._step, self._labels, self._uneven = step, labels, uneven
         self._loss = None if loss is None else Loss(loss)
         self._metrics = make_metrics(metrics, weighted_metrics, self._loss)
         group = ProcessGroup.of_process(device)
@@ -275,7 +275,7 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
                 has_step=self._step is not None,
                 labels=self._labels,
             )
-            self._group.shard(batches, self._train.seed, training=training)
+            self._group.shard(batches, self._train.seed, training=training, uneven=self._uneven)
         self._forward.is_checked = False
 
     def reseed(self, seed: int) -> np.random.Generator:

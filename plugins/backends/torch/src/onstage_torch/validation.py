@@ -47,6 +47,7 @@ def check_options(
     clip_grad_norm: object,
     clip_grad_value: object,
     ema_momentum: object,
+    uneven: object,
 ) -> None:
     """Raise TypeError or ValueError if one of `TorchModel`'s options is invalid."""
     validate_choice("schedule_on", schedule_on, ("epoch", "batch"))
@@ -56,6 +57,7 @@ def check_options(
     if clip_grad_norm is not None and clip_grad_value is not None:
         raise ValueError("clip_grad_norm or clip_grad_value must be None, got both; choose one of them")
     validate_float("ema_momentum", ema_momentum, 0, 1)
+    validate_choice("uneven", uneven, ("error", "shortest"))
 
 
 def make_optimizer(
@@ -90,6 +92,11 @@ def _call_factory(factory: Any, parameters: Iterable[Tensor]) -> torch.optim.Opt
         raise TypeError(
             f"optimizer must be a torch optimizer or a function that makes one, got {factory!r}"
             f"{did_you_mean(factory, known)} (write torch.optim.…)"
+        )
+    if isinstance(factory, Iterable):
+        raise TypeError(
+            f"optimizer must be one optimizer, got several in a {type(factory).__name__}; use them in a loop "
+            "of your own, with TorchModel.view(module, optimizers)"
         )
     if not callable(factory):
         kind = type(factory).__name__

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sized
+from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -17,6 +17,8 @@ from onstage_torch.data.loader_order import LoaderOrder
 from onstage_torch.data.sharding import shard_loader
 from onstage_torch.fingerprint import of_source
 from onstage_torch.pytree import tree_leaves
+
+Agree: TypeAlias = Callable[[bool], bool]
 
 
 class LoaderBatches(SourceBatches):
@@ -57,6 +59,7 @@ class LoaderBatches(SourceBatches):
         self._passes = 0
         self._saved: State | None = None
         self._must_be_whole = False
+        self._agree: Agree | None = None
         self._use(source)
         if self._length == 0:
             raise self._empty()
@@ -74,11 +77,17 @@ class LoaderBatches(SourceBatches):
         """Return a digest of the first and the last row of a TensorDataset; None for other data."""
         return of_source(self._source)
 
-    def shard(self, rank: int, world: int, seed: int, *, training: bool) -> None:
+    def shard(self, rank: int, world: int, seed: int, *, training: bool, agree: Agree | None = None) -> None:
         """Keep one process's part.
 
         A DataLoader gets a sampler for it. An iterable must yield each process
-        its own batches, and in training equally many in each.
+        its own batches, and in training equally many in each unless they agree.
+
+        Parameters
+        ----------
+        agree
+            Returns whether its argument is true in all processes: a pass then
+            ends in all as soon as it ends in one. None if that is an error.
 
         Raises
         ------
@@ -94,25 +103,33 @@ class LoaderBatches(SourceBatches):
                 self._limit = self._limit if training else None
             own = shard_loader(source, rank, world, seed, training=training, name=self._name, batch_size=size)
             self._use(own)
-            self._must_be_whole = training and own is source  # Else a sampler makes them equal.
-            return
-        if training and self.steps is None:
-            raise ValueError(
-                f"{self._name} must have a length, or steps_per_epoch be given, if several processes "
-                "train: each must make as many steps as the others"
-            )
-        self._must_be_whole = training
+            unequal = training and own is source  # Else a sampler makes them equal.
+        else:
+            unequal = training
+            if training and self.steps is None and agree is None:
+                raise ValueError(
+                    f"{self._name} must have a length, or steps_per_epoch be given, if several processes "
+                    "train: each must make as many steps as the others; uneven='shortest' ends the epoch "
+                    "with the first"
+                )
+        self._agree = agree if unequal else None
+        self._must_be_whole = unequal and agree is None
 
     def _end_pass(self) -> None:
         wanted = self._limit or self._length
         if self._must_be_whole and (self._in_epoch if self._limit else self._in_pass) != wanted:
             raise RuntimeError(
                 f"{self._name} ended in this process after {self._in_epoch} of {wanted} batches, "
-                "and the other processes would wait for it; make it yield equally many in each"
+                "and the other processes would wait for it; make it yield equally many in each, or pass "
+                "uneven='shortest' to the model to end the epoch with the first"
             )
         super()._end_pass()
 
     def _open_pass(self, start: int) -> Iterator[Batch]:
+        own = self._own_pass(start)
+        return own if self._agree is None else _together(own, self._agree)
+
+    def _own_pass(self, start: int) -> Iterator[Batch]:
         if self._once:
             if self.exhausted and not start:
                 return iter(())
@@ -167,6 +184,15 @@ class LoaderBatches(SourceBatches):
             raise StateError(f"{self._name} must have a number of passes in its saved position")
         super().load_state_dict(state | {"rng": None})
         self._saved = saved
+
+
+def _together(batches: Iterator[Batch], agree: Agree) -> Iterator[Batch]:
+    """Yield batches as long as all processes have one."""
+    for batch in batches:
+        if not agree(True):
+            return
+        yield batch
+    agree(False)
 
 
 def _as_part(part: Any) -> Any:

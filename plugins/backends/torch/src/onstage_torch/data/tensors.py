@@ -81,12 +81,13 @@ class TensorBatches(BatchesBase):
         y = self._parts[1]
         return label_range(y.numpy()) if isinstance(y, Tensor) and y.device.type == "cpu" else None
 
-    def shard(self, rank: int, world: int, seed: int, *, training: bool) -> None:
+    def shard(self, rank: int, world: int, seed: int, *, training: bool, agree: object = None) -> None:
         """Keep one process's part of each batch: every world-th row.
 
         In training a process without a row gets the batch's first, marked as
-        empty, since all must take part in each step. An evaluation of fewer
-        samples than processes is not divided; the means are the same.
+        empty, since all must take part in each step, so that they have nothing
+        to agree on. An evaluation of fewer samples than processes is not
+        divided; the means are the same.
         """
         if training or self._n >= world:
             self._rank, self._world, self._keep_empty = rank, world, training
