@@ -70,7 +70,20 @@ def to_array(tensor: Tensor) -> Array:
 
 
 def array_view(tensor: Tensor) -> Array:
-    """Return a tensor as a numpy array, on its own memory if possible; bfloat16 as float32."""
+    """Return a tensor as a numpy array, on its own memory if possible; bfloat16 as float32.
+
+    Raises
+    ------
+    TypeError
+        If it is a DTensor: a part is in each process, and joining the parts
+        here would wait for processes that may not read theirs.
+    """
+    if hasattr(tensor, "full_tensor"):
+        raise TypeError(
+            "weights must be whole in each process to be read or saved here, got a DTensor that is sharded "
+            "over several; use torch.distributed.checkpoint, or the save method of Accelerate or Fabric, "
+            "in a callback with ranks = 'all'"
+        )
     tensor = tensor.detach()
     if tensor.dtype is torch.bfloat16:  # numpy lacks it.
         tensor = tensor.float()
