@@ -35,7 +35,9 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 copybutton_exclude = ".linenos, .gp, .go"
 
-(Path(__file__).parent / "_static/stages.svg").write_text(draw_stages(), encoding="utf-8")
+static = Path(__file__).parent / "_static"
+static.mkdir(exist_ok=True)
+(static / "stages.svg").write_text(draw_stages(), encoding="utf-8")
 
 
 _PLUMBING = ("bind", "get_config", "from_config", "compute_output_shape")
