@@ -61,7 +61,7 @@ class Sparse:
             r"x must be one array, got a tuple of 2; join them, or pass x, y and",
         ),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_x_that_is_not_an_array_of_numbers_is_rejected(x, error, message):
     with pytest.raises(error, match=message):

@@ -49,7 +49,7 @@ def test_gradient_of_an_activation_inside_a_dense_layer(name, gradient_error):
         activations.LeakyReLU(0.3),
         activations.ELU(0.7),
     ],
-    ids=str,
+    ids=lambda activation: type(activation).__name__,
 )
 def test_gradient_of_an_activation_as_a_layer(activation, gradient_error):
     x, y = normal(4, 3), normal(4, 3, seed=1)
