@@ -109,7 +109,7 @@ def test_a_callback_by_name_imports_only_its_own_plugin(imported):
 @pytest.mark.parametrize(
     ("made", "library"),
     [
-        ("TensorBoard('logs')", "google_crc32c"),
+        ("TensorBoard('logs')", "tensorboardX"),
         ("RemoteMonitor()", "requests"),
     ],
 )

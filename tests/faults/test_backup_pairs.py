@@ -201,7 +201,7 @@ def begin(folder, node, fault):
     try:
         with warnings.catch_warnings(record=True) as caught, run, Faulty(folder, fault):
             warnings.simplefilter("always", OnstageWarning)
-            run.epochs()
+            epochs = run.epochs()
             assert run.initial_epoch == (node.newest() or 0), "the newest good backup is used"
             damaged = None in node.epochs.values() and node.epochs.get(LAST, 0) is None
             assert bool(caught) == damaged
@@ -210,6 +210,7 @@ def begin(folder, node, fault):
                 Run(FakeModel(), [BackupAndRestore(folder)], epochs=None) as second,
             ):
                 second.epochs()
+            next(epochs)  # makes the first backup
             kept = copy.deepcopy(callback)
             raise Killed  # leaves the block without its end
     except StateError:

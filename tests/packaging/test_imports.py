@@ -201,8 +201,8 @@ def _distribution(requirement):
 
 
 def _modules_of(distributions):
-    # If a distribution isn't installed here, assume that its module has the same name.
-    found = {name.replace("-", "_") for name in distributions}
+    # If a distribution isn't installed here, assume that its module has the same name, but for one.
+    found = {{"pytorch-ignite": "ignite"}.get(name, name.replace("-", "_")) for name in distributions}
     for module, owners in packages_distributions().items():
         if distributions & {canonicalize_name(owner) for owner in owners}:
             found.add(module)

@@ -18,6 +18,7 @@ OPTIONS = {
     "model_checkpoint": lambda folder: {"filepath": folder / "{epoch}.safetensors"},
     "remote_monitor": lambda folder: {"root": "http://127.0.0.1:9"},  # no server listens there
     "tensorboard": lambda folder: {"log_dir": folder / "logs"},
+    "time_limit": lambda folder: {"seconds": 3600.0},
 }
 """Required options, and paths outside the current folder."""
 

@@ -326,7 +326,7 @@ def test_three_errors_in_a_row_end_the_training(path, monkeypatch):
         log(path, *[{"loss": 1.0}] * 9)
 
     assert len(caught) == 2
-    assert "in on_epoch_end, epoch 3" in raised.value.__notes__[0]
+    assert "in on_epoch_end, epoch 4" in raised.value.__notes__[0]
 
 
 def test_a_file_that_can_not_be_created_is_an_error(tmp_path):

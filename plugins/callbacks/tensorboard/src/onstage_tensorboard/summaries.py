@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from onstage.model import Array
-from onstage_tensorboard.writer import tensorboardX
+from onstage_tensorboard.without_torch import tensorboardX
 
 _proto, _summary = tensorboardX.proto, tensorboardX.summary
 _Summary = _proto.summary_pb2.Summary
