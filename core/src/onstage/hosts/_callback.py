@@ -175,11 +175,10 @@ class HostCallback:
         if run is None or run.batch_open:
             return None
         state = run.state_dict(model=False)
-        # The trainer restores its optimizer before the run begins: the rate is no setting of the program.
-        described = {
-            name: value for name, value in state["fingerprint"]["model"].items() if name != "learning_rate"
-        }
-        return {**state, "fingerprint": {**state["fingerprint"], "model": described}}
+        # The trainer restores model and optimizer before the run begins: a rate that a callback has
+        # reduced is then no setting of the program.
+        described = {name: value for name, value in state["fingerprint"].items() if name != "model"}
+        return {**state, "fingerprint": described}
 
     def __enter__(self) -> Self:
         return self
