@@ -7,6 +7,7 @@ shows the message, so every such text passes through `show_text`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from types import FrameType
 
@@ -51,6 +52,40 @@ class Interrupted(SystemExit):
 
 class OnstageWarning(_Message, UserWarning):
     """A problem that does not stop the training."""
+
+
+def warn(message: str) -> None:
+    """Emit an `OnstageWarning` at the user's line: the first one outside onstage and its plugins.
+
+    Called from a thread of onstage's own, which no line of the user is in, it
+    is emitted at the caller.
+    """
+    import warnings
+
+    caller = sys._getframe(1)
+    frame: FrameType | None = caller
+    while frame is not None and _package(frame) in _PASSED_OVER:
+        frame = frame.f_back
+    if frame is None or _package(frame) == "threading":
+        frame = caller
+    warnings.warn_explicit(
+        message,
+        OnstageWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+        module_globals=frame.f_globals,
+    )
+
+
+_PASSED_OVER = ("onstage", "pluggy", "contextlib", "numpy", "torch")
+"""Packages whose frames stand between onstage and the user, some as decorators."""
+
+
+def _package(frame: FrameType) -> str:
+    package: str = frame.f_globals.get("__name__", "").partition(".")[0]
+    return "onstage" if package.startswith("onstage_") else package
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

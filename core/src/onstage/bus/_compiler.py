@@ -63,7 +63,7 @@ def _builder(stage: str, spec: tuple[str, ...], calls: tuple[tuple[str, str], ..
 """
     filename = f"<onstage {stage} {next(_numbers)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"__name__": __name__}  # its frames are ours, see `onstage.errors.warn`
     exec(compile(source, filename, "exec"), namespace)
     build: Callable[..., Any] = namespace["build"]
     return build

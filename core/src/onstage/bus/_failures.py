@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import types
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -12,7 +11,7 @@ from pluggy import HookImpl
 
 from onstage.bus._arguments import code_of, method_of
 from onstage.context import PluginRegistry, RunContext
-from onstage.errors import OnstageWarning
+from onstage.errors import warn
 
 RETRIES = 3
 """Errors in a row that end a training under ``on_error = "retry"``."""
@@ -101,11 +100,7 @@ class Failures:
         return bool(plugin.failures < RETRIES)
 
     def _warn(self, stage: str, impl: HookImpl, error: Exception, outcome: str) -> None:
-        warnings.warn(
-            f"{_describe(impl)} failed in {self._where(stage)} {outcome}: {type(error).__name__}: {error}",
-            OnstageWarning,
-            stacklevel=3,
-        )
+        warn(f"{_describe(impl)} failed in {self._where(stage)} {outcome}: {type(error).__name__}: {error}")
 
     def _note(self, stage: str, impl: HookImpl, error: BaseException) -> None:
         error.add_note(f"raised by {_describe(impl)} in {self._where(stage)}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onstage.errors import OnstageWarning, did_you_mean
+from onstage.errors import did_you_mean, warn
 from onstage.validation import validate_choice, validate_float
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ class Monitor:
     def _warn(self, problem: str) -> None:
         if not self._warned:
             self._warned = True
-            warnings.warn(f"{self._who} watches {self.name!r}, {problem}", OnstageWarning, stacklevel=4)
+            warn(f"{self._who} watches {self.name!r}, {problem}")
 
     def improved(self, value: float, best: float | None) -> bool:
         """Return whether a value is better than the best by more than min_delta.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from onstage.data.batches import BatchesBase
-from onstage.errors import OnstageWarning, StateError
+from onstage.errors import StateError, warn
 
 
 class SourceBatches(BatchesBase):
@@ -83,10 +82,8 @@ def known_length(source: Any) -> int | None:
 
 def warn_of_skipping(name: str, source: object, batches: int) -> None:
     """Warn that a resumed epoch skips batches of a source that has no state."""
-    warnings.warn(
+    warn(
         f"{name}, a {type(source).__name__}, has no state: the first {batches} batches of the resumed epoch "
         "are skipped. If its order is random, some samples are repeated and others left out; pass batches "
-        "in a fixed order, or by number (an object with __len__ and __getitem__)",
-        OnstageWarning,
-        stacklevel=3,
+        "in a fixed order, or by number (an object with __len__ and __getitem__)"
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, SupportsIndex
 
 import numpy as np
 
-from onstage.errors import OnstageWarning
+from onstage.errors import warn
 from onstage.model import Array
 from onstage.validation import validate_int
 
@@ -181,11 +180,9 @@ def warn_if_nan(array: Array, name: str) -> None:
             lowest = chunk.min()
         if np.isnan(lowest):
             inside = np.isnan(chunk).reshape(len(chunk), -1).any(axis=1)
-            warnings.warn(
+            warn(
                 f"{name} holds NaN, first in sample {begin + int(inside.argmax())}; "
-                "losses and weights may become NaN",
-                OnstageWarning,
-                stacklevel=4,
+                "losses and weights may become NaN"
             )
             return
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from onstage.errors import OnstageWarning, StateError
+from onstage.errors import StateError, warn
 from onstage.model import Batch, State
 
 
@@ -174,11 +173,9 @@ class BatchesBase(ABC):
 
     def _warn_of_end(self) -> None:
         wanted = f" of {self._limit}" if self._limit else ""
-        warnings.warn(
+        warn(
             f"{self._name} ran out of data after {self._in_epoch}{wanted} batches; the epoch ends here. "
-            "It must yield steps * epochs batches, or be an object that can be iterated again",
-            OnstageWarning,
-            stacklevel=3,
+            "It must yield steps * epochs batches, or be an object that can be iterated again"
         )
 
     def end_epoch(self) -> None:

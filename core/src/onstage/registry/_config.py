@@ -38,13 +38,12 @@ an instance, it is left out with an `OnstageWarning`.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from onstage.errors import OnstageWarning, SettingsError, did_you_mean, show_text
+from onstage.errors import SettingsError, did_you_mean, show_text, warn
 from onstage.registry._settings_file import Stamp, find_settings_file, read_settings_file
 
 Options = Mapping[str, Any]
@@ -123,7 +122,7 @@ def _from_file(found: Stamp | None) -> dict[str, Any]:
 
 def _ignore(path: str, distrust: str) -> str:
     reason = f"{path} is ignored: {distrust}; take ownership of it, or use ONSTAGE_* variables"
-    warnings.warn(reason, OnstageWarning, stacklevel=4)
+    warn(reason)
     return reason
 
 

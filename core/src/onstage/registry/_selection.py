@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import cast
 
-from onstage.errors import OnstageWarning, PluginError, SettingsError, did_you_mean, show_error
+from onstage.errors import PluginError, SettingsError, did_you_mean, show_error, warn
 from onstage.registry import _config, _discovery
 from onstage.registry._config import Options, Policy, Settings
 from onstage.registry._discovery import AUTOUSE, CALLBACKS, COMMANDS
@@ -79,7 +78,7 @@ def autouse(settings: Settings | None = None) -> list[object]:
             active.append(target() if isinstance(target, type) else target)
         except (Exception, SystemExit) as error:
             reason = error if isinstance(error, PluginError) else f"{plugin.label}: {show_error(error)}"
-            warnings.warn(f"{reason}; the run continues without it", OnstageWarning, stacklevel=2)
+            warn(f"{reason}; the run continues without it")
     return active
 
 
@@ -191,7 +190,7 @@ def _left_out(given: object, settings: Settings) -> bool:
         return False
     label = given if isinstance(given, str) else type(given).__name__
     where = settings.sources.get("disable", "disable")
-    warnings.warn(f"the callback {label} is left out: blocked by {where}", OnstageWarning, stacklevel=4)
+    warn(f"the callback {label} is left out: blocked by {where}")
     return True
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from typing import TextIO
 
-from onstage.errors import OnstageWarning
+from onstage.errors import warn
 
 
 def fit_encoding(text: str, stream: object) -> str:
@@ -62,6 +61,4 @@ def print_line(text: str, file: TextIO | None = None, end: str = "\n") -> None:
         stream.write(fit_encoding(text + end, stream))
         stream.flush()
     except (OSError, ValueError) as error:
-        warnings.warn(
-            f"messages can't be printed: {type(error).__name__}: {error}", OnstageWarning, stacklevel=2
-        )
+        warn(f"messages can't be printed: {type(error).__name__}: {error}")

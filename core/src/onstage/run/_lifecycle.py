@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from onstage.bus._manager import Bus
 from onstage.callbacks._history import History
 from onstage.context import RunContext
-from onstage.errors import Interrupted
+from onstage.errors import Interrupted, warn
 from onstage.logs import Logs, read_scalars
 from onstage.model import MetricAccumulator, State
 from onstage.run import _fingerprint, _requirements, _saved_state, _setup
@@ -164,7 +164,7 @@ class RunLifecycle:
         run.history.stop_reason, run.history.stopped_by = run.stop_reason, run.stopped_by
         run.bus.fire("on_train_end", dict(self.last_logs), run)
         if run.bus.disabled:
-            _setup.warn(f"the training went on without: {', '.join(run.bus.disabled)}")
+            warn(f"the training went on without: {', '.join(run.bus.disabled)}")
 
     def _offer_gradients(self) -> None:
         """Let the model fire on_optimizer_step_begin, if a callback implements it."""
@@ -214,7 +214,7 @@ class RunLifecycle:
         if "data" not in self._fingerprint and hasattr(loop.data, "fingerprint"):
             self._fingerprint["data"] = loop.data.fingerprint()
             if _fingerprint.has_other_data(self._resume, self._fingerprint):
-                _setup.warn("the saved run continues with data whose first or last sample differs")
+                warn("the saved run continues with data whose first or last sample differs")
         if earlier is not None:
             loop.batch = earlier.batch
             if isinstance(earlier.accumulator, RunningMeans) and isinstance(loop.accumulator, RunningMeans):
@@ -286,4 +286,4 @@ class RunLifecycle:
         differences = _saved_state.restore(self._run, self._resume)
         differences += _fingerprint.compare(self._resume.get("fingerprint"), self._fingerprint)
         if differences:
-            _setup.warn(f"the saved run continues in a program that differs: {'; '.join(differences)}")
+            warn(f"the saved run continues in a program that differs: {'; '.join(differences)}")

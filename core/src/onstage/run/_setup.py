@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
 from onstage.callbacks._history import History
-from onstage.errors import OnstageWarning, PluginError
+from onstage.errors import PluginError, warn
 from onstage.registry import _config, _discovery, _factory, _selection
 from onstage.registry._factory import signature_of
 from onstage.registry._ordering import sort_callbacks
@@ -77,11 +76,6 @@ def plain_options(plugin: object) -> dict[str, Any]:
     parameters = signature.parameters if signature else ()
     kept = {name: getattr(plugin, name, None) for name in parameters if name not in ("token", "headers")}
     return {name: value for name, value in kept.items() if isinstance(value, (str, int, float, bool))}
-
-
-def warn(message: str) -> None:
-    """Warn at the place where the run was made."""
-    warnings.warn(message, OnstageWarning, stacklevel=4)
 
 
 class Report:

@@ -19,14 +19,13 @@ import json
 import os
 import stat
 import struct
-import warnings
 from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
 
-from onstage.errors import OnstageWarning, StateError
+from onstage.errors import StateError, warn
 from onstage.model import Array, State
 from onstage.state import _header
 from onstage.state._tree import CorruptFile, decode, encode
@@ -197,7 +196,7 @@ def load_newest(paths: Iterable[StrPath]) -> tuple[Path, State] | None:
             refused.append(str(error))
             continue
         for message in refused:
-            warnings.warn(f"{message}; '{path}' is used instead", OnstageWarning, stacklevel=2)
+            warn(f"{message}; '{path}' is used instead")
         return path, state
     if refused:
         raise StateError("no state file can be read: " + "; ".join(refused))

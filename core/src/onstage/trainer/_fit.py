@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from onstage.callbacks._history import History
 from onstage.data import _arrays as batching
-from onstage.errors import OnstageWarning
+from onstage.errors import warn
 from onstage.run._session import Run
 from onstage.trainer._arguments import LoadingOptions, check_loading, validation_epochs
 from onstage.trainer._evaluate import Evaluator
@@ -188,9 +187,7 @@ class Trainer(Evaluator):
 
 
 def _warn_of_end(done: int, epochs: int) -> None:
-    warnings.warn(
+    warn(
         f"x ran out of data after {done} of {epochs} epochs; the training ends here. A generator yields its "
-        "batches once: pass an object that can be iterated again, or set steps_per_epoch",
-        OnstageWarning,
-        stacklevel=4,
+        "batches once: pass an object that can be iterated again, or set steps_per_epoch"
     )

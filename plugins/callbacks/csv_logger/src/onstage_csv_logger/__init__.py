@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from os import PathLike
@@ -14,7 +13,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar, Literal
 
-from onstage import Callback, Logs, OnstageWarning, StateError
+from onstage import Callback, Logs, StateError
+from onstage.errors import warn
 from onstage.model import State
 from onstage.state.atomic import flush_to_disk, write_atomic
 from onstage.state.lock import FileLock
@@ -221,7 +221,7 @@ class CSVLogger(Callback):
         self._write([self._columns, *kept] if self._columns else [])
 
     def _warn(self, problem: str) -> None:
-        warnings.warn(f"'{self.filename}' {problem}", OnstageWarning, stacklevel=4)
+        warn(f"'{self.filename}' {problem}")
 
 
 def _fit(row: dict[str, str], columns: Iterable[str]) -> list[str]:

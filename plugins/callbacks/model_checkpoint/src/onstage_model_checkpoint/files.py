@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from onstage.errors import OnstageWarning
+from onstage.errors import warn
 from onstage.model import State
 from onstage.state import storage
 from onstage.state.atomic import write_atomic
@@ -91,8 +90,6 @@ def _delete(path: Path) -> bool:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        warnings.warn(
-            f"could not delete the old file '{path}': {error.strerror}", OnstageWarning, stacklevel=2
-        )
+        warn(f"could not delete the old file '{path}': {error.strerror}")
         return False
     return True

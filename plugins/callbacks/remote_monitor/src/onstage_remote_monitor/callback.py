@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from onstage import Callback
-from onstage.errors import OnstageWarning, StateError
+from onstage.errors import StateError, warn
 from onstage.logs import Logs
 from onstage.model import State
 from onstage.reporting import print_line
@@ -129,11 +128,7 @@ class RemoteMonitor(Callback):
     def _check_token(self) -> None:
         parts = urlsplit(self.root)
         if read_token(self.token_env) and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-            warnings.warn(
-                f"the token in {self.token_env} is sent unencrypted to {self.root}; use an https address",
-                OnstageWarning,
-                stacklevel=3,
-            )
+            warn(f"the token in {self.token_env} is sent unencrypted to {self.root}; use an https address")
 
     def _reset_counts(self) -> None:
         self.sent = self.retried = self.spooled = self.dropped = 0
@@ -259,7 +254,7 @@ class RemoteMonitor(Callback):
             self._notice(sender.notices.popleft())
 
     def _notice(self, text: str) -> None:
-        warnings.warn(f"RemoteMonitor, {self.root}: {text}", OnstageWarning, stacklevel=2)
+        warn(f"RemoteMonitor, {self.root}: {text}")
 
     # -- resume
 

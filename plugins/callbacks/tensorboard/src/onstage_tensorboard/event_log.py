@@ -10,7 +10,6 @@ import socket
 import struct
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, TypeAlias
 
 import google_crc32c
 
-from onstage.errors import OnstageWarning, StateError
+from onstage.errors import StateError, warn
 from onstage.model import State
 from onstage.state.background import BackgroundQueue
 from onstage.state.lock import FileLock
@@ -181,7 +180,7 @@ class EventLog:
                     os.truncate(path, saved.pop(path.name))
             for name in saved:
                 lost = f"TensorBoard cannot find all earlier events: {Path(self.log_dir, run, name)}"
-                warnings.warn(f"{lost} is gone, or shorter", OnstageWarning, stacklevel=2)
+                warn(f"{lost} is gone, or shorter")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "is_open": False, "_files": {}, "_failure": None}

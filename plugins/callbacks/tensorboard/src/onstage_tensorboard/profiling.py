@@ -6,10 +6,9 @@ import cProfile
 import io
 import pstats
 import sys
-import warnings
 from typing import Any
 
-from onstage.errors import OnstageWarning
+from onstage.errors import warn
 
 
 class BatchProfile:
@@ -31,7 +30,7 @@ class BatchProfile:
         except ValueError as error:
             self._profile = None
             problem = f"profile_batch is ignored: another profiler is active ({error})"
-            warnings.warn(problem, OnstageWarning, stacklevel=2)
+            warn(problem)
 
     def end(self, batch: int) -> str:
         """Return the 40 slowest functions as Markdown after the last batch, else nothing."""
