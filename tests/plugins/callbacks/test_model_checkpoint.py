@@ -61,6 +61,34 @@ def test_counts_batches_across_epochs(tmp_path):
     assert steps_in(tmp_path / "2-1.safetensors") == 3
 
 
+def test_a_save_freq_that_is_set_later_counts(tmp_path):
+    checkpoint = ModelCheckpoint(tmp_path / "{epoch}")
+    checkpoint.save_freq = "2 epochs"
+
+    replay(checkpoint, losses(3.0, 2.0, 1.0, 4.0), model=FakeModel())
+
+    assert {"2.safetensors", "4.safetensors"} == {name for name in names(tmp_path) if name[0].isdigit()}
+
+
+def test_a_save_freq_in_batches_that_is_set_later_counts(tmp_path):
+    checkpoint = ModelCheckpoint(tmp_path / "model")
+    checkpoint.save_freq = 2
+
+    with Run(FakeModel(), [checkpoint]) as run:
+        saved = ["model.safetensors" in names(tmp_path) for _ in run.steps([1.0] * 4)]
+
+    assert saved == [False, False, True, True]
+
+
+def test_a_wrong_save_freq_that_is_set_later_is_refused(tmp_path):
+    checkpoint = ModelCheckpoint(tmp_path / "a")
+
+    with pytest.raises(ValueError, match="save_freq must be 'epoch', '5 epochs' or a number"):
+        checkpoint.save_freq = "often"
+
+    assert checkpoint.save_freq == "epoch"
+
+
 def test_saves_the_best_by_batches_too(tmp_path):
     callback = ModelCheckpoint(tmp_path / "best", "loss", save_best_only=True, save_freq=1)
 

@@ -23,7 +23,7 @@ from onstage.validation import (
 )
 from onstage_model_checkpoint.files import CheckpointFiles, snapshot_writer
 from onstage_model_checkpoint.messages import shown, tell
-from onstage_model_checkpoint.save_freq import parse_save_freq
+from onstage_model_checkpoint.save_freq import parse_save_freq, read_value
 from onstage_model_checkpoint.template import Template, numbered
 
 __all__ = ["ModelCheckpoint"]
@@ -129,7 +129,6 @@ class ModelCheckpoint(Callback):
         self.save_weights_only = validate_bool("save_weights_only", save_weights_only)
         self.mode = mode
         self.save_freq = save_freq
-        self._epochs, self._batches = parse_save_freq(save_freq)
         if "batch" in self._template.fields and not self._batches:
             raise ValueError("filepath must have {batch} only if save_freq is a number of batches")
         self.best = validate_optional_float("initial_value_threshold", initial_value_threshold)
@@ -143,8 +142,6 @@ class ModelCheckpoint(Callback):
         self._batches_since = 0
         self._epoch = 0
         self.monitor_op: np.ufunc | None = None
-        if not self._batches:
-            self.skips = (ModelCheckpoint.on_train_batch_end,)
 
     @property
     def filepath(self) -> str:
@@ -155,6 +152,17 @@ class ModelCheckpoint(Callback):
     def filepath(self, filepath: str | PathLike[str]) -> None:
         self._template = Template(filepath)
         self._files = CheckpointFiles(self._template, self.max_to_keep)
+
+    @property
+    def save_freq(self) -> str | int:
+        """Epochs or batches between two saves; set it before training, or epochs at any time."""
+        return self._save_freq
+
+    @save_freq.setter
+    def save_freq(self, save_freq: str | int) -> None:
+        self._epochs, self._batches = parse_save_freq(save_freq)
+        self._save_freq = save_freq
+        self.skips = () if self._batches else (ModelCheckpoint.on_train_batch_end,)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Check the monitor and the template's fields against the metrics."""
@@ -217,7 +225,7 @@ class ModelCheckpoint(Callback):
             Logs of the stage.
         """
         filepath = self._get_file_path(epoch, batch, logs)
-        value = _value(self._monitor, logs, required=self.save_best_only)
+        value = read_value(self._monitor, logs, required=self.save_best_only)
         is_best = value is not None and self._monitor.improved(value, self.best)
         if not self._should_save_model(epoch, batch, logs, filepath):
             return
@@ -254,7 +262,7 @@ class ModelCheckpoint(Callback):
         """Return whether to save now: always, or with save_best_only if the monitor improved."""
         text = f"saving model to {filepath}"
         if self.save_best_only:
-            value = _value(self._monitor, logs, required=True)
+            value = self._monitor.read(logs)
             if value is None:
                 return False
             if not self._monitor.improved(value, self.best):
@@ -290,11 +298,3 @@ class ModelCheckpoint(Callback):
         self._files.load_state_dict(state)
         self.best, self._batches_since = best, batches_since
         self.failures = 0 if len(self._files) else None
-
-
-def _value(monitor: Monitor, logs: Logs, *, required: bool) -> float | None:
-    if required:
-        return monitor.read(logs)
-    # The best is only informative here: a missing value is no error.
-    value = None if monitor.direction is None else logs.get(monitor.name)
-    return float(value) if isinstance(value, (int, float)) else None

@@ -1,9 +1,11 @@
-"""When a checkpoint is due."""
+"""When a checkpoint is due, and the value that decides it."""
 
 from __future__ import annotations
 
 import re
 
+from onstage import Logs
+from onstage.callbacks.monitor import Monitor
 from onstage.validation import validate_int
 
 
@@ -19,3 +21,12 @@ def parse_save_freq(save_freq: object) -> tuple[int, int]:
             f"save_freq must be 'epoch', '5 epochs' or a number of batches >= 1, got {save_freq!r}"
         )
     return int(match[1]), 0
+
+
+def read_value(monitor: Monitor, logs: Logs, *, required: bool) -> float | None:
+    """Return the value of the monitor; None if it is missing and not required."""
+    if required:
+        return monitor.read(logs)
+    # The best is only informative here: a missing value is no error.
+    value = None if monitor.direction is None else logs.get(monitor.name)
+    return float(value) if isinstance(value, (int, float)) else None
