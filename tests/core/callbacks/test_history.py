@@ -117,7 +117,7 @@ def test_a_printed_history_is_a_table_of_last_and_best_values():
     history = history_of(3.0, 1.0, 2.0, callbacks=[EarlyStopping("loss", patience=1)], odd=[1.0, 2.0, 1e-5])
 
     assert str(history).splitlines() == [
-        "History: 3 epochs; stopped by EarlyStopping: loss has not improved for 1 epochs; best epoch 2",
+        "History: 3 epochs; stopped by EarlyStopping: loss has not improved for 1 epoch; best epoch 2",
         "metric        last    best  in epoch",
         "loss        2.0000  1.0000         2",
         "odd     1.0000e-05",

@@ -235,8 +235,8 @@ def test_warns_if_rows_were_lost_since_the_backup(path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((3,), "filename must be a path, got 3"),
-        (("",), "filename must be a path, got ''"),
+        ((3,), "filename must be the path of a file, got 3"),
+        (("",), "filename must be the path of a file, got ''"),
         (("a", ", "), "separator must be one character other than a quote or line break, got ', '"),
         (("a", '"'), "separator must be one character"),
         (("a", ",", 1), "append must be True or False, got 1"),

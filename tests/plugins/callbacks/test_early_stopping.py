@@ -232,3 +232,15 @@ def test_a_subclass_may_compute_the_value_that_is_watched():
     assert (stop.best, stop.best_epoch) == (3.0, 1)
     assert result.epochs_run == 3
     assert result.stopped_by == "Sum"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"patience": 1}, "loss has not improved for 1 epoch"),
+        ({"patience": 2}, "loss has not improved for 2 epochs"),
+        ({"patience": 2, "baseline": 0.5}, "loss has not improved on the baseline 0.5 in 2 epochs"),
+    ],
+)
+def test_the_reason_counts_in_plain_english(options, reason):
+    assert replay(EarlyStopping("loss", **options), [{"loss": 1.0}] * 4).stop_reason == reason

@@ -73,8 +73,8 @@ class CSVLogger(Callback):
     def __init__(
         self, filename: str | PathLike[str] = "training.csv", separator: str = ",", append: bool = False
     ) -> None:
-        if not isinstance(filename, (str, PathLike)) or not os.fspath(filename):
-            raise TypeError(f"filename must be a path, got {filename!r}")
+        if not isinstance(filename, (str, PathLike)) or not Path(filename).name:
+            raise TypeError(f"filename must be the path of a file, got {filename!r}")
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
             raise ValueError(
                 f"separator must be one character other than a quote or line break, got {separator!r}"

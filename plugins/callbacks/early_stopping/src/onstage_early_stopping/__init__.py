@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -167,9 +167,10 @@ class EarlyStopping(Callback):
 
     def _reason(self) -> str:
         names = " and ".join(monitor.name for monitor in self._monitors)
+        epochs = f"{self.wait} epoch{'' if self.wait == 1 else 's'}"
         if not self._beats_baseline(self._bests[0]):
-            return f"{names} has not improved on the baseline {self.baseline} in {self.wait} epochs"
-        return f"{names} {'has' if len(self._monitors) == 1 else 'have'} not improved for {self.wait} epochs"
+            return f"{names} has not improved on the baseline {self.baseline} in {epochs}"
+        return f"{names} {'has' if len(self._monitors) == 1 else 'have'} not improved for {epochs}"
 
     def describe_progress(self) -> str:
         """Return the epochs without improvement, for the progress bar."""
@@ -208,12 +209,12 @@ class EarlyStopping(Callback):
 
 
 def _monitors(names: str | Sequence[str], modes: str | Sequence[str], min_delta: float) -> list[Monitor]:
-    listed = [names] if isinstance(names, str) else list(names)
+    listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
     if not listed:
         raise ValueError(f"monitor must name at least one metric, got {names!r}")
     if len(set(listed)) < len(listed):
         raise ValueError(f"monitor must name each metric once, got {names!r}")
-    each = [modes] * len(listed) if isinstance(modes, str) else list(modes)
+    each: list[Any] = list(modes) if isinstance(modes, list | tuple) else [modes] * len(listed)
     if len(each) != len(listed):
         raise ValueError(
             f"mode must be one word or one for each of the {len(listed)} monitors, got {modes!r}"

@@ -39,8 +39,24 @@ def validate_root(root: str) -> str:
             "and pass its name as token_env"
         )
     if wrong or parts.query or parts.fragment:
-        raise ValueError("root must be an address such as 'http://localhost:9000', got another kind of text")
+        raise ValueError(
+            f"root must be an address such as 'http://localhost:9000', got {_kind_of_address(root)}"
+        )
     return root.rstrip("/")
+
+
+def _kind_of_address(root: str) -> str:
+    """Return why an address is refused, without its text, which may hold a secret."""
+    if not root:
+        return "an empty string"
+    scheme, separator, rest = root.partition("://")
+    if not separator:
+        return "one without http:// or https:// before it"
+    if scheme.lower() not in ("http", "https"):
+        return "one of another protocol"
+    if "?" in rest or "#" in rest:
+        return "one with a query or a fragment"
+    return "one whose host or port is invalid"
 
 
 def validate_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
