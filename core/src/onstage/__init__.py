@@ -96,7 +96,18 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'onstage' has no attribute {name!r}")
+    raise _missing(name)
+
+
+def _missing(name: str) -> Exception:
+    import sys
+
+    from onstage.errors import did_you_mean, missing_name
+
+    homes = ("callbacks", "layers", "losses", "metrics", "optimizers", "schedules")
+    home = next((f"onstage.{each}" for each in homes if name in dir(import_module(f"onstage.{each}"))), "")
+    hint = f"; it is in {home}" if home else did_you_mean(name, __all__)
+    return missing_name(sys._getframe(2), "onstage", f"module 'onstage' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

@@ -92,7 +92,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest known name, or ``""``."""
     from difflib import get_close_matches  # imported late: most runs raise no error
 
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    listed = list(known)
+    close = get_close_matches(name, listed, n=1, cutoff=0.6)
+    if not close and len(name) > 2:
+        close = [each for each in listed if each.startswith(name)]  # acc: accuracy
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

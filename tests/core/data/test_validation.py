@@ -41,7 +41,7 @@ class Sparse:
             r"x must be an array of numbers, got a list: .*inhomogeneous",
         ),
         ([None, 1], TypeError, r"x must be numbers, got objects"),
-        ("text", TypeError, r"x must be numbers, got a str; encode"),
+        ("text", TypeError, r"x must be numbers, got a str; load the file"),
         (None, TypeError, r"x must be given, got None; pass an array"),
         (len, TypeError, r"x must be numbers, got a builtin_function_or_method"),
         (np.array(["2020-01-01"], "M8[D]"), TypeError, r"x must be numbers, got dates such as "),

@@ -116,12 +116,14 @@ def _call(impl: HookImpl, arguments: dict[str, Any]) -> None:
 
 
 def _describe(impl: HookImpl) -> str:
-    """Return the plugin's name, distribution and version for a message."""
+    """Return the plugin's name, distribution, version and setting for a message."""
     from onstage.registry._discovery import provenance  # imported late: it reads the installed packages
+    from onstage.registry._factory import source_of
 
     _, distribution, version = provenance(impl.plugin)
     where = f" ({distribution} {version})" if distribution else ""
-    return f"callback {impl.plugin_name}{where}"
+    source = source_of(impl.plugin)
+    return f"callback {impl.plugin_name}{where}" + (f", added by {source}," if source else "")
 
 
 def _error_policy(impl: HookImpl) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 from pluggy import HookImpl, HookimplOpts, HookspecOpts
 
-from onstage.bus import _validation
+from onstage.bus import _names, _validation
 from onstage.bus._compiler import Emit
 from onstage.bus._failures import Failures
 from onstage.bus._stages import CompiledStages, Instrument
@@ -71,11 +71,11 @@ class Bus(pluggy.PluginManager):
         self.disabled: list[str] = []
         self._monitors = 0
         self._registering: dict[str, HookimplOpts] | None = None
-        plugins = list(plugins)
+        plugins = _names.listed(plugins)
         for plugin in plugins:
             self._add_stages_of(plugin)
         # Reversed: pluggy calls the last registered first.
-        named = _validation.unique_names(plugins)
+        named = _names.unique_names(plugins)
         for name, plugin in reversed(named):
             self.register(plugin, name)
 

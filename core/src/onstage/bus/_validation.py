@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from pluggy import HookImpl, HookimplOpts
 
 from onstage.bus import _arguments
+from onstage.bus._names import class_name
 from onstage.errors import did_you_mean
 from onstage.hookspecs import ALIASES
 
@@ -129,6 +130,8 @@ def implementations(plugin: object, bus: StageRegistry) -> Implementations:
         raise TypeError(
             f"a callback must be an object, got the class {plugin.__name__}; write {plugin.__name__}()"
         )
+    if isinstance(plugin, str):
+        raise TypeError(f"a callback must be an object, got {plugin!r}; write onstage.callback({plugin!r})")
     label = class_name(plugin)
     attributes = _attributes(plugin)
     pending = _without_stage(attributes, bus)
@@ -142,8 +145,9 @@ def implementations(plugin: object, bus: StageRegistry) -> Implementations:
         if not isinstance(plugin, types.ModuleType) or hasattr(attributes[name], "onstage_impl"):
             raise _misspelt(name, label, bus)
     if not stages and not optional and not hasattr(plugin, "set_model"):
+        got = f"an object of the class {label}" if type(plugin).__repr__ is object.__repr__ else repr(plugin)
         raise TypeError(
-            f"a callback must have methods named after stages (on_epoch_end, …), got {plugin!r}; "
+            f"a callback must have methods named after stages (on_epoch_end, …), got {got}; "
             "pass an instance of a class that has some"
         )
     options: dict[str, Any] = {
@@ -274,11 +278,6 @@ def _overrides_wrapper(plugin: object, name: str) -> bool:
     return any(each.get("wrapper") or each.get("hookwrapper") for each in marks)
 
 
-def class_name(plugin: object) -> str:
-    """Return the name of a plugin's class, or of a module."""
-    return plugin.__name__ if isinstance(plugin, types.ModuleType) else type(plugin).__name__
-
-
 def free_name(plugin: object, bus: StageRegistry) -> str:
     """Return an unused name for a plugin: ``EarlyStopping``, ``EarlyStopping-2``."""
     name = base = class_name(plugin)
@@ -287,14 +286,3 @@ def free_name(plugin: object, bus: StageRegistry) -> str:
         name = f"{base}-{number}"
         number += 1
     return name
-
-
-def unique_names(plugins: Iterable[object]) -> list[tuple[str, object]]:
-    """Name plugins in list order, independent of the order of registration."""
-    seen: dict[str, int] = {}
-    named = []
-    for plugin in plugins:
-        base = class_name(plugin)
-        seen[base] = number = seen.get(base, 0) + 1
-        named.append((base if number == 1 else f"{base}-{number}", plugin))
-    return named

@@ -62,8 +62,13 @@ def as_array(value: object, name: str) -> Array:
     try:
         array: Array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
+        remedy = "; pad rows of different lengths" if "inhomogeneous" in str(error) else ""
+        if hasattr(value, "detach"):
+            cast = ".float()" if "bfloat16" in str(getattr(value, "dtype", "")) else ""
+            remedy = f"; write {name}.detach().cpu(){cast}, or train a torch module with TorchModel"
+        reason = str(error).rstrip(".")
         raise ValueError(
-            f"{name} must be an array of numbers, got a {type(value).__name__}: {error}"
+            f"{name} must be an array of numbers, got a {type(value).__name__}: {reason}{remedy}"
         ) from error
     _check_numbers(array, value, name)
     return array
@@ -90,11 +95,20 @@ def _check_numbers(array: Array, value: object, name: str) -> None:
         found = got.get(array.dtype.kind, f"dtype {array.dtype}")
         if array.ndim == 0:
             found = f"a {type(value).__name__}"
-        raise TypeError(f"{name} must be numbers, got {found}{_example(array)}; encode it as numbers first")
+        remedy = _REMEDIES.get(array.dtype.kind, "encode it as numbers first")
+        if isinstance(value, str):
+            remedy = "load the file first, for example with np.load or pandas.read_csv"
+        raise TypeError(f"{name} must be numbers, got {found}{_example(array)}; {remedy}")
     if array.ndim == 0:
         raise ValueError(f"{name} must have an axis of samples, got the single number {array!r:.40}")
     if len(array) == 0:
         raise ValueError(f"{name} must hold at least one sample, got an empty array of shape {array.shape}")
+
+
+_REMEDIES = {
+    "c": "pass .real and .imag as columns",
+    "M": "subtract a date and divide by np.timedelta64(1, 'D')",
+}
 
 
 def is_sparse(value: object) -> bool:

@@ -173,8 +173,10 @@ class BatchesBase(ABC):
 
     def _warn_of_end(self) -> None:
         wanted = f" of {self._limit}" if self._limit else ""
+        follows = ", and none follows" if self.exhausted else ""
         warn(
-            f"{self._name} ran out of data after {self._in_epoch}{wanted} batches; the epoch ends here. "
+            f"{self._name} ran out of data after {self._in_epoch}{wanted} batches; "
+            f"the epoch ends here{follows}. "
             "It must yield steps * epochs batches, or be an object that can be iterated again"
         )
 

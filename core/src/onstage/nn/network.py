@@ -43,6 +43,10 @@ class Network(Parameters, Inspection):
         self.parameters = self.gradients = np.zeros(0, self.dtype)
         self._given_shape: tuple[int, ...] | None = None
         self.built = False
+        if isinstance(layers, Layer):
+            raise TypeError(
+                f"layers must be a list, got a {type(layers).__name__}; write [{type(layers).__name__}(…)]"
+            )
         try:
             for layer in layers or ():
                 self._append(layer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Callable
 from copy import deepcopy
 from functools import lru_cache
@@ -104,7 +105,27 @@ def create_callback(name: str, options: Options, settings: Settings, source: str
         raise
     if created is None or isinstance(created, type):
         raise PluginError(f"the factory of the callback {name!r} must return an object, got {created!r}")
+    if source:
+        _remember(created, source)
     return created
+
+
+_sources: dict[int, tuple[weakref.ref[object], str]] = {}
+"""The setting that added each callback, by its id: not every object has a hash."""
+
+
+def _remember(created: object, source: str) -> None:
+    key = id(created)
+    try:
+        _sources[key] = weakref.ref(created, lambda _: _sources.pop(key, None)), source
+    except TypeError:  # an object with __slots__: messages are shorter
+        return
+
+
+def source_of(callback: object) -> str:
+    """Return the setting that added a callback, a path or a variable; empty if the code passed it."""
+    found = _sources.get(id(callback))
+    return found[1] if found is not None and found[0]() is callback else ""
 
 
 def defaults_for(plugin: Plugin, settings: Settings) -> Options:

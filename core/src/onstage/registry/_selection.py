@@ -147,9 +147,10 @@ def _flatten(given: object) -> Iterator[object]:
             f"a callback must be an object, got the class {given.__name__}; write {given.__name__}()"
         )
     elif isinstance(given, (FunctionType, MethodType, BuiltinFunctionType)):
+        name = "…" if given.__name__ == "<lambda>" else given.__name__
         raise TypeError(
             f"a callback must be an object with stage methods, got the function {given.__name__}; "
-            f"write LambdaCallback(on_epoch_end={given.__name__})"
+            f"write LambdaCallback(on_epoch_end={name})"
         )
     else:
         yield given

@@ -24,6 +24,8 @@ class BatchLoop(BatchStage):
 
     def __iter__(self) -> Self:
         if self._batches is None:
+            if not (hasattr(self.data, "__iter__") or hasattr(self.data, "__getitem__")):
+                raise TypeError(f"data must be an iterable of batches, got {self.data!r}")
             self._lifecycle.enter(self)
             self._batches = islice(self.data, self.skip, None) if self.skip else iter(self.data)
         return self

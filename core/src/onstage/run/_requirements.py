@@ -8,6 +8,7 @@ from typing import Any
 from pluggy import HookImpl
 
 from onstage.bus._manager import Bus
+from onstage.registry._factory import source_of
 
 BATCHES = "batches"
 """The need of a callback that acts in training batches; a host may have none."""
@@ -36,7 +37,7 @@ def check(bus: Bus, model: Any) -> None:
     for _, plugin in bus.plugins():
         for need in _needs(plugin, in_batches):
             if need in lacks or not (need == BATCHES or hasattr(model, need)):
-                raise TypeError(_message(type(plugin).__name__, need, model))
+                raise TypeError(_message(_who(plugin), need, model))
 
 
 def _lacks(model: Any) -> Mapping[str, str]:
@@ -58,7 +59,7 @@ def _needs(plugin: object, in_batches: set[int]) -> Iterator[str]:
 
 def check_gradients(impls: Sequence[HookImpl], model: Any) -> None:
     """Raise TypeError if the model has no gradients for on_optimizer_step_begin."""
-    need, who = "set_gradient_callback", type(impls[0].plugin).__name__
+    need, who = "set_gradient_callback", _who(impls[0].plugin)
     if need in (lacks := _lacks(model)):
         raise TypeError(
             f"{who} acts in on_optimizer_step_begin, which {model.host} does not have; {lacks[need]}"
@@ -69,6 +70,11 @@ def check_gradients(impls: Sequence[HookImpl], model: Any) -> None:
             f"{who} acts in on_optimizer_step_begin and needs the gradients, which "
             f"{lacking} does not have; train with fit, or pass TorchModel.view(module, optimizer) to the Run"
         )
+
+
+def _who(plugin: object) -> str:
+    source = source_of(plugin)
+    return type(plugin).__name__ + (f" (added by {source})" if source else "")
 
 
 def _message(who: str, need: str, model: Any) -> str:

@@ -105,6 +105,7 @@ class Run(DrivenRun):
         profile: bool | None = None,
     ) -> None:
         self._opened = self._over = False
+        _setup.check_arguments(model, epochs, initial_epoch)
         self.model = model
         self.params = {
             "verbose": verbose,

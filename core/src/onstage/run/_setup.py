@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, cast
 
+from onstage.callbacks._base import Callback
 from onstage.callbacks._history import History
 from onstage.errors import PluginError, warn
 from onstage.registry import _config, _discovery, _factory, _selection
@@ -13,8 +14,17 @@ from onstage.registry._factory import signature_of
 from onstage.registry._ordering import sort_callbacks
 from onstage.reporting import print_line
 from onstage.reporting._profile import Profile, Trace
+from onstage.validation import validate_int, validate_optional_int
 
 PROGRESS_BAR = "progbar_logger"
+
+
+def check_arguments(model: object, epochs: int | None, initial_epoch: int) -> None:
+    """Raise TypeError or ValueError if an argument of a Run is of another kind."""
+    if isinstance(model, str | list | tuple | dict | Callback):
+        raise TypeError(f"model must be a model or None, got {model!r}; write Run(callbacks={model!r})")
+    validate_optional_int("epochs", epochs, 0)
+    validate_int("initial_epoch", initial_epoch, 0)
 
 
 def resolve_callbacks(callbacks: Any, verbose: int | str, rank: int) -> tuple[list[object], History]:

@@ -175,6 +175,8 @@ class Trainer(Evaluator):
         self, data: Any, batch_size: int | None, own_batch_size: int | None, steps: int | None
     ) -> Any:
         name = "validation_data"
+        if hasattr(data, "shape"):
+            raise TypeError(f"{name} must be (x, y), got an array of shape {tuple(data.shape)}")
         if not isinstance(data, (tuple, list)):
             return self.make_batches(data, batch_size=own_batch_size, steps=steps, name=name)
         if len(data) not in (2, 3):

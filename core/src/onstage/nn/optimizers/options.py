@@ -33,7 +33,8 @@ class Options(OtherOptions, total=False):
 def reject_unknown(optimizer: type, name: str) -> NoReturn:
     """Raise TypeError for an argument that the optimizer does not accept."""
     known = {*signature(optimizer).parameters, *Options.__annotations__} - {"options", "unknown"}
-    raise TypeError(f"{optimizer.__name__} has no argument {name!r}{did_you_mean(name, known)}")
+    hint = "; did you mean 'learning_rate'?" if name == "lr" else did_you_mean(name, known)
+    raise TypeError(f"{optimizer.__name__} has no argument {name!r}{hint}")
 
 
 def validate_learning_rate(value: object) -> float | LearningRateSchedule:
