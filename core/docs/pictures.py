@@ -28,7 +28,7 @@ import pyte
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = Path(__file__).resolve().parent / "_static"
 DIGITS = ROOT / "examples/digits.py"
-COLUMNS, ROWS = 100, 17
+COLUMNS, ROWS = 100, 16
 CELL_WIDTH, CELL_HEIGHT, MARGIN = 8, 18, 16
 BACKGROUND, FOREGROUND = "#1c2024", "#edeef0"
 COLORS = {"green": "#65ba74", "red": "#ec5d5e", "brown": "#f5e147", "blue": "#70b8ff", "cyan": "#4ccce6"}
