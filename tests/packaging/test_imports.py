@@ -30,6 +30,7 @@ STABLE = {
     "onstage",
     "onstage.callbacks.learning_rate",
     "onstage.callbacks.monitor",
+    "onstage.callbacks.tracking",
     "onstage.context",
     "onstage.data",
     "onstage.data.batches",

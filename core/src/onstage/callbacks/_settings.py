@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from inspect import Parameter, signature
 from reprlib import Repr
 from typing import Any
 from urllib.parse import urlsplit
 
-_SECRET = re.compile(
-    "token|header|secret|password|passwd|credential|auth|cookie|webhook|(^|_)keys?$", re.IGNORECASE
-)
+from onstage.callbacks._options import is_secret
+
 _short = Repr()
 _short.maxstring = _short.maxother = 80
 
@@ -61,7 +59,7 @@ def _is_default(value: Any, default: Any) -> bool:
 
 
 def _format(name: str, value: Any) -> str:
-    if _SECRET.search(name) or isinstance(value, Mapping):
+    if is_secret(name) or isinstance(value, Mapping):
         return "..."
     if isinstance(value, os.PathLike):
         value = os.fspath(value)

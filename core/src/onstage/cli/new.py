@@ -24,8 +24,8 @@ _CLASSES = {"Callback", "Logs", "State", "None", "True", "False"}
 """Class names that the written module uses itself, or that are no names."""
 
 _OTHERS = """
-accelerate catboost cli core fastai ignite jax keras lightgbm lightning live mlflow numpy skorch sklearn
-tensorflow testing torch transformers wandb xgboost
+accelerate catboost cli core fastai ignite jax keras lightgbm lightning live numpy skorch sklearn
+tensorflow testing torch transformers xgboost
 """
 RESERVED = frozenset((*CALLBACK_CLASSES, *_OTHERS.split()))
 """Names of onstage's own packages, installed or not: a second one would shadow the first."""

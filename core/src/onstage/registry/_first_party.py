@@ -10,7 +10,9 @@ CALLBACK_CLASSES = {
     "lambda_callback": "LambdaCallback",
     "learning_rate_scheduler": "LearningRateScheduler",
     "lr_finder": "LRFinder",
+    "mlflow": "MLflow",
     "model_checkpoint": "ModelCheckpoint",
+    "optuna": "Optuna",
     "progbar_logger": "ProgbarLogger",
     "reduce_lr_on_plateau": "ReduceLROnPlateau",
     "remote_monitor": "RemoteMonitor",
@@ -19,6 +21,8 @@ CALLBACK_CLASSES = {
     "tensorboard": "TensorBoard",
     "terminate_on_nan": "TerminateOnNaN",
     "time_limit": "TimeLimit",
+    "trackio": "Trackio",
+    "wandb": "Wandb",
 }
 """Class of each callback, by the name of its package and entry point."""
 

@@ -11,11 +11,12 @@ from typing import Any, Literal, Protocol
 
 from onstage.bus._manager import Bus
 from onstage.callbacks._history import History
+from onstage.callbacks._options import describe_plugins
 from onstage.context import RunContext
 from onstage.errors import Interrupted, warn
 from onstage.logs import Logs, read_scalars
 from onstage.model import MetricAccumulator, State
-from onstage.run import _fingerprint, _requirements, _saved_state, _setup
+from onstage.run import _fingerprint, _requirements, _saved_state
 from onstage.run._interruption import Interruption
 from onstage.run._running_means import RunningMeans
 
@@ -119,7 +120,7 @@ class RunLifecycle:
         self._began = self.is_training = True
         self._fingerprint = _fingerprint.of_run(run)
         run.bus.fire("on_train_begin", {}, run)
-        run.history.plugins = _setup.describe_plugins(run.bus.plugins())
+        run.history.plugins = describe_plugins(run.bus.plugins())
         run.history.disabled = run.bus.disabled
         self._restore(in_epoch=False)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from onstage.callbacks._options import describe_plugins
 from onstage.errors import StateError
 from onstage.model import State
-from onstage.run import _fingerprint, _setup
+from onstage.run import _fingerprint
 from onstage.validation import validate_state
 
 
@@ -55,7 +56,7 @@ def restore(run: Any, state: State) -> list[str]:
     """
     if state["model"] is not None:
         _load("the model", run.model, state["model"])
-    records = _setup.describe_plugins(run.bus.plugins())
+    records = describe_plugins(run.bus.plugins())
     saved = _fingerprint.valid_records(state.get("plugins"))
     names = _fingerprint.match_callbacks(saved, records)
     left = dict(state["callbacks"])

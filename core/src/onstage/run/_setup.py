@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from onstage.callbacks._base import Callback
 from onstage.callbacks._history import History
 from onstage.errors import PluginError, warn
-from onstage.registry import _config, _discovery, _factory, _selection
-from onstage.registry._factory import signature_of
+from onstage.registry import _config, _factory, _selection
 from onstage.registry._ordering import sort_callbacks
 from onstage.reporting import print_line
 from onstage.reporting._profile import Profile, Trace
@@ -64,28 +63,6 @@ def progress_bar(verbose: int | str) -> list[object]:
         if verbose != "auto":
             warn(f"verbose={verbose!r} shows nothing: {error}")
         return []
-
-
-def describe_plugins(named: list[tuple[str, object]]) -> list[dict[str, Any]]:
-    """Return name, distribution, version and options of each plugin, in order."""
-    record = []
-    for name, plugin in named:
-        _, distribution, version = _discovery.provenance(plugin)
-        record.append(
-            {"name": name, "distribution": distribution, "version": version, "options": plain_options(plugin)}
-        )
-    return record
-
-
-def plain_options(plugin: object) -> dict[str, Any]:
-    """Return the constructor's arguments that a plugin stores under their names.
-
-    Only strings, numbers and booleans; without secrets (``token``, ``headers``).
-    """
-    signature = signature_of(cast(Callable[..., object], type(plugin)))
-    parameters = signature.parameters if signature else ()
-    kept = {name: getattr(plugin, name, None) for name in parameters if name not in ("token", "headers")}
-    return {name: value for name, value in kept.items() if isinstance(value, (str, int, float, bool))}
 
 
 class Report:
