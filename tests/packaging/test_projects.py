@@ -135,12 +135,22 @@ def test_the_changelog_has_an_entry_for_this_version(root):
 def test_onstage_depends_on_the_core_and_the_built_in_callbacks_of_its_own_version(
     plugins, folder_of, pyproject
 ):
-    dependencies = pyproject(".")["project"]["dependencies"]
-    built_in = [
-        f"onstage-{name.replace('_', '-')}" for name in plugins if folder_of(name).parent.name == "callbacks"
+    project = pyproject(".")["project"]
+    callbacks = [
+        f"onstage-{name.replace('_', '-')}=={onstage.__version__}"
+        for name in plugins
+        if folder_of(name).parent.name == "callbacks"
     ]
+    optional = {one for extra in project["optional-dependencies"].values() for one in extra}
 
-    assert dependencies == [f"{name}=={onstage.__version__}" for name in ["onstage-core", *built_in]]
+    built_in = [one for one in callbacks if one not in optional]
+    assert project["dependencies"] == [f"onstage-core=={onstage.__version__}", *built_in]
+
+
+def test_an_extra_of_onstage_brings_each_callback_that_needs_a_large_library(plugins, folder_of, pyproject):
+    extras = pyproject(".")["project"]["optional-dependencies"]
+
+    assert extras["rich"] == [f"onstage-rich-progress=={onstage.__version__}"]
 
 
 def test_the_workspace_knows_every_package(folders, pyproject):

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -18,6 +19,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
+
+sys.path.insert(0, str(Path(__file__).parent))  # for screen.py
 
 
 def slow_crc32c(data):

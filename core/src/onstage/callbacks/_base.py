@@ -63,6 +63,9 @@ class Callback:
         Stages that this callback adds: a class of methods marked with
         ``@onstage.hookspec``. Other callbacks implement them by name, and
         ``run.emit`` fires them.
+    shows_progress
+        Whether it shows the progress on the terminal: it is called last, and a run
+        adds no bar of its own.
     skips
         Stages in which this object is not called, although its class implements
         them, such as a costly one that an option turns off: their names, or the
@@ -119,6 +122,7 @@ class Callback:
     after: str | tuple[str, ...] = ()
     adds_logs: ClassVar[tuple[str, ...] | None] = None
     hookspecs: ClassVar[type | None] = None
+    shows_progress: ClassVar[bool] = False
     skips: tuple[str | Callable[..., Any], ...] = ()
     needs: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ CALLBACK_CLASSES = {
     "progbar_logger": "ProgbarLogger",
     "reduce_lr_on_plateau": "ReduceLROnPlateau",
     "remote_monitor": "RemoteMonitor",
+    "rich_progress": "RichProgress",
     "swap_ema_weights": "SwapEMAWeights",
     "system_monitor": "SystemMonitor",
     "tensorboard": "TensorBoard",

@@ -44,9 +44,7 @@ def resolve_callbacks(callbacks: Any, verbose: int | str, rank: int) -> tuple[li
     histories = [plugin for plugin in chosen if isinstance(plugin, History)]
     if len(histories) > 1:
         raise ValueError(f"callbacks must hold one History at most, got {len(histories)}")
-    bars = [
-        plugin for plugin in chosen if "ProgbarLogger" in (base.__name__ for base in type(plugin).__mro__)
-    ]
+    bars = [plugin for plugin in chosen if getattr(plugin, "shows_progress", False)]
     others = [plugin for plugin in chosen if plugin not in histories and plugin not in bars]
     history = histories[0] if histories else History()
     if verbose and not bars and rank == 0:

@@ -65,6 +65,7 @@ class ProgbarLogger(Callback):
 
     on_error: Literal["raise", "disable"] = "disable"
     adds_logs: ClassVar[tuple[str, ...]] = ()
+    shows_progress: ClassVar[bool] = True
     optional = ("batches",)
     ranks: ClassVar[Literal["zero", "all"]] = "zero"
 
@@ -184,12 +185,16 @@ class ProgbarLogger(Callback):
         if self.file is None and verbose in (1, "auto") and in_notebook():
             self._display = Notebook(self.run, self.params.get("epochs"))
         elif _wants_bar(verbose, stream):
-            from onstage_progbar_logger.bar import Bar  # imported late: log files don't need tqdm
-
-            self._display = Bar(stream)
+            self._display = self.make_bar(stream)
         else:
             interval = self.log_every if verbose == "auto" else inf
             self._display = Lines(stream, interval, timestamps=self.timestamps)
+
+    def make_bar(self, stream: TextIO) -> Display:
+        """Return the display of a terminal, for a subclass to replace."""
+        from onstage_progbar_logger.bar import Bar  # imported late: log files don't need tqdm
+
+        return Bar(stream)
 
     def _open(self, title: str) -> None:
         self._title = title
