@@ -1,6 +1,8 @@
 """Text that others wrote: it is shown, cut, and never drives the terminal."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -87,3 +89,12 @@ def test_an_error_whose_message_raises_is_shown_by_its_type():
             raise RuntimeError("no")
 
     assert re.fullmatch("Hostile", show_error(Hostile()))
+
+
+def test_a_program_of_the_command_line_is_warned_too():
+    program = "from onstage.errors import warn; warn('look')"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert done.stderr.startswith("<string>:1: OnstageWarning: look")
+    assert done.returncode == 0

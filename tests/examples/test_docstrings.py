@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "core/src", *sorted(ROOT.glob("plugins/*/*/src"))]
-HOSTS = {f"onstage_{path.name}" for path in ROOT.glob("plugins/hosts/*")}
+WITH_LIBRARIES = {
+    f"onstage_{path.name}" for group in ("hosts", "trackers") for path in ROOT.glob(f"plugins/{group}/*")
+}
 MODULES = [
     ".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
     for source in SOURCES
@@ -22,7 +24,7 @@ MODULES = [
 def test_docstring_examples_print_the_output_they_show(name, tmp_path, monkeypatch):
     if name.startswith("onstage_torch"):
         pytest.importorskip("torch")
-    if name.partition(".")[0] in HOSTS:  # not installed without its trainer
+    if name.partition(".")[0] in WITH_LIBRARIES:  # not installed without its trainer or tracker
         pytest.importorskip(name.partition(".")[0], exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     import_module(name)

@@ -75,8 +75,7 @@ def warn(message: str) -> None:
         frame.f_lineno,
         module=frame.f_globals.get("__name__"),
         registry=frame.f_globals.setdefault("__warningregistry__", {}),
-        module_globals=frame.f_globals,
-    )
+    )  # without module_globals: a program of `python -c` has a loader that raises
 
 
 _PASSED_OVER = ("onstage", "pluggy", "contextlib", "numpy", "torch")
@@ -84,7 +83,7 @@ _PASSED_OVER = ("onstage", "pluggy", "contextlib", "numpy", "torch")
 
 
 def _package(frame: FrameType) -> str:
-    package: str = frame.f_globals.get("__name__", "").partition(".")[0]
+    package: str = str(frame.f_globals.get("__name__") or "").partition(".")[0]
     return "onstage" if package.startswith("onstage_") else package
 
 

@@ -1,8 +1,18 @@
 """A tracker's run as a training fills it, and models for it."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import pytest
 
 from onstage.testing import FakeModel
+
+# A tracker's package is not installed without the tracker.
+collect_ignore = [
+    folder.name
+    for folder in Path(__file__).parent.iterdir()
+    if folder.is_dir() and find_spec(f"onstage_{folder.name}") is None
+]
 
 LOGS = [
     {"loss": 0.9, "accuracy": 0.25, "val_loss": 1.0},
