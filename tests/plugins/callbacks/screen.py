@@ -56,12 +56,14 @@ class Screen:
         import struct
         import termios
 
+        # A size in the environment, such as xdist's, would hide that of the terminal.
+        inherited = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         with subprocess.Popen(
             [sys.executable, "-c", TRAINING + program],
             **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
-            env=os.environ | {"PYTHONUNBUFFERED": "", "PYTHONWARNINGS": ""} | env,
+            env=inherited | {"PYTHONUNBUFFERED": "", "PYTHONWARNINGS": ""} | env,
         ) as child:
             os.close(theirs)
             self.raw = b"".join(_parts(ours))
