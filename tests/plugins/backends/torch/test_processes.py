@@ -123,6 +123,16 @@ def test_no_thread_of_the_group_outlives_the_program(whose, tmp_path):
         assert "pt_gloo_runloop" not in after
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux alone")
+def test_torch_itself_still_leaves_threads_that_may_abort_the_program(tmp_path):
+    """If this fails, torch ends them (pytorch/pytorch issue 190489), and `_release_group` can go."""
+    launch("leaves.py", 2, tmp_path, "the program's group", "as torch does")
+
+    for rank in range(2):
+        _, after = json.loads((tmp_path / f"threads-{rank}").read_text())
+        assert "pt_gloo_runloop" in after
+
+
 def test_an_error_in_one_process_is_shown_and_ends_all_within_seconds(tmp_path):
     done = launch("fails.py", 2, tmp_path)
     seconds = time.time() - float((tmp_path / "raised").read_text())

@@ -1,6 +1,6 @@
 """A model that lives until the program ends; each process writes its threads.
 
-Usage: leaves.py FOLDER "the model's group"|"the program's group"
+Usage: leaves.py FOLDER "the model's group"|"the program's group" [as torch does]
 """
 
 import atexit
@@ -25,7 +25,7 @@ atexit.register(write)
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from onstage_torch import TorchModel  # noqa: E402
+from onstage_torch import TorchModel, distributed  # noqa: E402
 
 if sys.argv[2] == "the program's group":
     torch.distributed.init_process_group("gloo")
@@ -33,6 +33,9 @@ if sys.argv[2] == "the program's group":
 model = TorchModel(torch.nn.Linear(6, 3), lambda p: torch.optim.SGD(p, 0.1), "mse", device="cpu")
 model.fit(np.ones((8, 6), np.float32), np.ones((8, 3), np.float32), batch_size=4, verbose=0)
 during = threads()
+if sys.argv[3:]:  # Ends as torch does, without the model's own release of the group.
+    atexit.unregister(distributed._release_group)
+    atexit.unregister(distributed._destroy)
 
 if sys.argv[2] == "the program's group":
     torch.distributed.destroy_process_group()
