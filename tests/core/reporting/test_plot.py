@@ -1,4 +1,5 @@
 import math
+import subprocess
 import sys
 from itertools import combinations
 
@@ -131,10 +132,19 @@ def test_the_error_without_matplotlib_names_the_remedy(history, monkeypatch):
         history.plot()
 
 
-def test_pyplot_is_not_imported(history):
-    history.plot()
+def test_pyplot_is_not_imported():
+    program = """
+import sys
+from onstage import History
+history = History()
+history.on_epoch_end(0, {"loss": 1.0})
+history.plot()
+print("matplotlib" in sys.modules, "matplotlib.pyplot" in sys.modules)
+"""
 
-    assert "matplotlib.pyplot" not in sys.modules
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert done.stdout == "True False\n", done.stderr
 
 
 def texts_of(figure):

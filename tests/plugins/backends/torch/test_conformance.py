@@ -32,6 +32,7 @@ def makers(tmp_path):
             "http://127.0.0.1:1", spool=tmp_path / "spool"
         ),
         "tensorboard": lambda: TensorBoard(tmp_path / "board", histogram_freq=1),
+        "time_limit": lambda: _discovery.find("time_limit").load()(3600.0),
     }
 
 

@@ -203,7 +203,7 @@ def progbar_logger(folder):
     file = StringIO()
 
     def lines():
-        return re.sub(r"[\d.]+ ?(m|u|µ)?s(/step|/epoch)?", "TIME", file.getvalue())
+        return re.sub(r" +[\d.]+ ?(m|u|µ)?s(/step|/epoch)?", " TIME", file.getvalue())
 
     return [ProgbarLogger(file=file)], lines
 

@@ -129,7 +129,7 @@ def test_a_layer_that_is_called_tells_the_way_out(new_model):
     layer = new_model().layers[0]
 
     with pytest.raises(
-        TypeError, match=rf"the layer '{layer.name}' cannot be called: .* register_forward_hook"
+        TypeError, match=rf"the layer '{layer.name}' cannot be called: .*register_forward_hook"
     ):
         layer(np.ones((1, 4)))
 

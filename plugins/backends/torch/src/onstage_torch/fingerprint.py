@@ -48,7 +48,9 @@ def of_rows(parts: Any) -> str:
     digest = hashlib.sha256()
     for leaf in tree_leaves(parts):
         for rows in (leaf[:1], leaf[-1:]):
-            digest.update(rows.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            # Cloned: a column that was expanded has a stride of 0, which `contiguous` keeps.
+            copied = rows.detach().cpu().clone(memory_format=torch.contiguous_format)
+            digest.update(copied.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
