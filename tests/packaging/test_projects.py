@@ -151,6 +151,7 @@ def test_an_extra_of_onstage_brings_each_callback_that_needs_a_large_library(plu
     extras = pyproject(".")["project"]["optional-dependencies"]
 
     assert extras["rich"] == [f"onstage-rich-progress=={onstage.__version__}"]
+    assert extras["figures"] == [f"onstage-figures=={onstage.__version__}"]
 
 
 def test_the_workspace_knows_every_package(folders, pyproject):

@@ -6,6 +6,7 @@ CALLBACK_CLASSES = {
     "backup_and_restore": "BackupAndRestore",
     "csv_logger": "CSVLogger",
     "early_stopping": "EarlyStopping",
+    "figures": "Figures",
     "gradient_monitor": "GradientMonitor",
     "lambda_callback": "LambdaCallback",
     "learning_rate_scheduler": "LearningRateScheduler",
