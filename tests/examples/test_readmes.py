@@ -46,6 +46,7 @@ def test_python_blocks_run(pages, tmp_path, monkeypatch):
         warnings.simplefilter("ignore")  # they warn of slow settings, and of their own future
     assert blocks, "a README must show its package in use"
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # not the user's
     module = ModuleType("readme")  # in sys.modules, so that its classes can be pickled
     vars(module).update(_names_of_the_reader())
     monkeypatch.setitem(sys.modules, "readme", module)

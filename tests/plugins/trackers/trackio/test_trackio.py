@@ -12,7 +12,7 @@ import pytest
 
 import onstage
 from onstage.callbacks import BackupAndRestore, EarlyStopping
-from onstage.testing import FakeModel, replay
+from onstage.testing import CHECKS, FakeModel, replay
 
 FOLDER = "TRACKIO_DIR"
 
@@ -120,6 +120,12 @@ def test_an_error_loses_no_metric(store, tracker, logs, model):
         replay([callback, Fails()], logs, model=model)
 
     assert points(store, callback, "loss") == [(0, 0.9), (1, 0.5), (2, 0.25)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_conforms(tracker, check):
+    check(tracker, FakeModel)
 
 
 def test_nothing_is_imported_before_a_training():

@@ -12,7 +12,7 @@ import pytest
 
 import onstage
 from onstage.callbacks import EarlyStopping
-from onstage.testing import replay
+from onstage.testing import CHECKS, FakeModel, replay
 
 pytest.importorskip("wandb")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -176,6 +176,12 @@ def test_a_loaded_state_continues_the_run(run_file, logs, model):
     replay([second, Resumes()], logs[1:], model=model, initial_epoch=1)
 
     assert second.run_id == first.run_id
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_conforms(run_file, check):
+    check(tracker, FakeModel)
 
 
 def test_nothing_is_imported_before_a_training():
