@@ -95,7 +95,15 @@ def test_an_error_is_raised_unchanged_and_fires_no_end(error, line, batches):
     assert closes.seen == ["train begin", error.__name__, "teardown"]
 
 
-def test_ctrl_c_is_handled_like_any_error(line, batches):
+@pytest.fixture
+def ctrl_c():
+    """Let Ctrl-C raise KeyboardInterrupt, also in a background job, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_is_handled_like_any_error(line, batches, ctrl_c):
     closes = Closes()
     with pytest.raises(KeyboardInterrupt), Run(callbacks=[closes], epochs=2) as run:
         for _ in run.epochs():

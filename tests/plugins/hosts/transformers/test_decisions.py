@@ -217,12 +217,14 @@ def test_loggers_work_beside_those_of_the_trainer(trainings, tmp_path, capfd):
     assert "Epoch 2/2" in capfd.readouterr().out
 
 
-def test_the_progress_bar_shows_the_batches(trainings, capfd):
+def test_the_progress_bar_shows_the_epoch_and_its_batches(trainings, capfd):
     from onstage_transformers import OnstageCallback
 
     trainings.fit(OnstageCallback([ProgbarLogger()], verbose=1), epochs=1)
 
-    assert "3/3" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert "Epoch 1/1 0/3 " in out
+    assert "Epoch 1/1  loss=" in out
 
 
 def test_a_loss_that_is_not_a_number_ends_the_training(trainings):
