@@ -418,8 +418,8 @@ def test_a_spool_that_can_not_be_read_any_more_is_set_aside_and_later_events_are
     def closed():
         until(lambda: monitor._sender.spooled == 6)
         monitor._sender._spool._file.close()  # every access now raises
-        servers.append(scripted_server(port))
         until(lambda: monitor._sender.dropped)
+        servers.append(scripted_server(port))  # later: an attempt under way would send an event that is lost
 
     messages, _ = fit(monitor, At(5, closed))
 
