@@ -29,6 +29,7 @@ def test_logs_what_psutil_reads():
     logs = result.history.history
     assert set(logs) >= {"loss", "cpu_percent", "memory_mb", "memory_percent"}
     assert all(value > before + 150 for value in logs["memory_mb"]), "the highest, which is over by now"
+    assert all(0.4 <= value < 60 for value in logs["epoch_seconds"])
     assert all(0 < value <= 100 for value in [*logs["cpu_percent"], *logs["memory_percent"]])
 
 

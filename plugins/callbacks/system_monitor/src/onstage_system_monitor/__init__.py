@@ -1,8 +1,9 @@
-"""SystemMonitor: log the use of processor, memory and GPU."""
+"""SystemMonitor: log the duration of an epoch and the use of processor, memory and GPU."""
 
 from __future__ import annotations
 
 import threading
+import time
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -15,9 +16,10 @@ __all__ = ["SystemMonitor"]
 
 
 class SystemMonitor(Callback):
-    """Log the use of processor, memory and GPU, sampled by a thread.
+    """Log the duration of an epoch and the use of processor, memory and GPU, sampled by a thread.
 
-    Add to the logs of each epoch: ``cpu_percent`` (mean, of all cores together,
+    Add to the logs of each epoch: ``epoch_seconds`` (validation included),
+    ``cpu_percent`` (mean, of all cores together,
     100 for all busy), ``memory_mb`` (highest, of this process, resident, in
     10^6 bytes), ``memory_percent`` (highest, of the machine). With NVIDIA's
     library (``pip install "onstage-system-monitor[gpu]"``) also ``gpu_percent``
@@ -37,6 +39,7 @@ class SystemMonitor(Callback):
     """
 
     adds_logs: ClassVar[tuple[str, ...] | None] = (
+        "epoch_seconds",
         "cpu_percent",
         "memory_mb",
         "memory_percent",
@@ -50,6 +53,7 @@ class SystemMonitor(Callback):
         self.interval = validate_float("interval", interval, 0.01)
         self.gpu = validate_bool("gpu", gpu)
         self._sampler: _Sampler | None = None
+        self._began = 0.0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start the thread."""
@@ -58,13 +62,14 @@ class SystemMonitor(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begin the samples of the epoch."""
+        self._began = time.perf_counter()
         if self._sampler is not None:
             self._sampler.take()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Add the values of the epoch to the logs."""
         if self._sampler is not None and logs is not None:
-            logs.update(_summary(self._sampler.take()))
+            logs.update(epoch_seconds=time.perf_counter() - self._began, **_summary(self._sampler.take()))
 
     def on_teardown(self) -> None:
         """Stop the thread."""
