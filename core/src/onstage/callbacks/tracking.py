@@ -126,7 +126,7 @@ class Tracker(Callback, ABC):
     # -- what a subclass implements
 
     def connect(self) -> None:
-        """Import the tracker's package, before the training; its errors end the training."""
+        """Import the tracker's package; called when a training begins."""
 
     @abstractmethod
     def start(self, run_id: str, params: dict[str, Any], tags: dict[str, str]) -> str:
@@ -150,10 +150,7 @@ class Tracker(Callback, ABC):
         """Import the tracker's package, and forget the run of an earlier training."""
         self.run_id, self._batch_count, self._status = "", 0, "failed"
         self._has_failed = False
-        try:
-            self.connect()
-        except ImportError as error:
-            raise ImportError(f"{error}; or remove {type(self).__name__} from the callbacks") from error
+        self.connect()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Start the run, unless a saved one is still to be loaded, after this stage."""
