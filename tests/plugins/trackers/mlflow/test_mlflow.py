@@ -1,6 +1,5 @@
 """MLflow's own client reads back from an sqlite store what a training logged."""
 
-import shutil
 import subprocess
 import sys
 
@@ -20,31 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:unclosed database:ResourceWarning"),
 ]
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """Return an sqlite file with MLflow's tables: to make them takes seconds."""
-    import mlflow
-
-    path = tmp_path_factory.mktemp("store") / "empty.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def client(empty_store, tmp_path, monkeypatch):
-    import mlflow
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    client = mlflow.MlflowClient()
-    mlflow.set_experiment(experiment_id=client.create_experiment("tests", str(tmp_path / "artifacts")))
-    yield client
-    while mlflow.active_run():
-        mlflow.end_run()
 
 
 @pytest.fixture

@@ -14,18 +14,6 @@ import onstage
 from onstage.callbacks import BackupAndRestore, EarlyStopping
 from onstage.testing import CHECKS, FakeModel, replay
 
-FOLDER = "TRACKIO_DIR"
-
-
-@pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    """Return the directory of Trackio, which reads it from the environment at its import."""
-    folder = tmp_path_factory.mktemp("trackio")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(FOLDER, str(folder))
-        pytest.importorskip("trackio")
-        yield folder
-
 
 @pytest.fixture
 def tracker(store, tmp_path, monkeypatch, request):
@@ -130,5 +118,5 @@ def test_conforms(tracker, check):
 
 def test_nothing_is_imported_before_a_training():
     program = "import sys, onstage; onstage.callback('trackio'); sys.exit('trackio' in sys.modules)"
-    environment = {name: value for name, value in os.environ.items() if name != FOLDER}
+    environment = {name: value for name, value in os.environ.items() if name != "TRACKIO_DIR"}
     assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 0
