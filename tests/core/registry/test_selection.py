@@ -131,7 +131,9 @@ def test_the_error_on_an_unknown_option_names_the_closest(pack):
 
 def test_a_missing_required_option_is_named(pack):
     with pytest.raises(
-        TypeError, match=r"writer needs the option 'filename'; write \{'writer': \{'filename': \.\.\.\}\}"
+        TypeError,
+        match=r"writer needs the option 'filename'; "
+        r"write Writer\(filename=\.\.\.\) or \{'writer': \{'filename': \.\.\.\}\}",
     ):
         _selection.resolve("writer")
 

@@ -183,7 +183,8 @@ def check_options(
     required = [one for one in known if signature.parameters[one].default is inspect.Parameter.empty]
     missing = [one for one in required if one not in options]
     if missing and complete:
+        made = f"{getattr(target, '__name__', name)}({missing[0]}=...)"
         raise TypeError(
-            f"{name} needs the option {missing[0]!r}; write {{{name!r}: {{{missing[0]!r}: ...}}}} "
+            f"{name} needs the option {missing[0]!r}; write {made} or {{{name!r}: {{{missing[0]!r}: ...}}}}, "
             "or set it under [tool.onstage.options]"
         )

@@ -154,8 +154,23 @@ def test_a_misspelt_monitor_is_refused_before_training():
     with pytest.raises(ValueError, match="did you mean 'val_loss'"):
         fit(trial, callbacks=[Optuna(trial, "val_los")])
 
-    with pytest.raises(TypeError, match=r"trial must be an optuna\.Trial, got int"):
-        Optuna(3)
+
+@pytest.mark.parametrize("trial", [3, None, optuna.create_study])
+def test_the_trial_is_the_argument_of_the_objective(trial):
+    with pytest.raises(
+        TypeError, match=r"trial must be an optuna\.Trial, the argument of the objective, got "
+    ):
+        Optuna(trial)
+
+
+def test_a_name_alone_has_no_trial():
+    with pytest.raises(TypeError, match=r"optuna needs the option 'trial'; write Optuna\(trial=\.\.\.\)"):
+        fit(pruned_trial(), callbacks=["optuna"])
+
+
+def test_a_trial_can_be_an_option_of_the_name():
+    with pytest.raises(optuna.TrialPruned, match=r"trial 0 was pruned at val_loss"):
+        fit(trial := pruned_trial(), callbacks=[{"optuna": {"trial": trial}}])
 
 
 @pytest.mark.filterwarnings("ignore")

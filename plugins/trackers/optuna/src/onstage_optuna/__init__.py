@@ -57,7 +57,10 @@ class Optuna(Callback):
     def __init__(self, trial: Trial, monitor: str = "val_loss", *, raise_pruned: bool = True) -> None:
         for method in ("report", "should_prune"):
             if not callable(getattr(trial, method, None)):
-                raise TypeError(f"trial must be an optuna.Trial, got {type(trial).__name__}")
+                raise TypeError(
+                    "trial must be an optuna.Trial, the argument of the objective, "
+                    f"got {type(trial).__name__}; write Optuna(trial)"
+                )
         self.trial = trial
         self.monitor = monitor
         self.raise_pruned = validate_bool("raise_pruned", raise_pruned)
