@@ -5,7 +5,8 @@ swapped, so ``(batch, height, width, channels)`` becomes ``(channels, height,
 width, batch)`` and ``(batch, features)`` becomes ``(features, batch)``. The
 contiguous axis is then the long one for every layer; biases, softmax and
 normalization work along axis 0; and a convolution is one matrix product whose
-patches are copied in long runs.
+patches are copied in long runs. An op may keep another order in memory, as the
+rows of an embedding; see `Layer.any_order`.
 """
 
 from __future__ import annotations

@@ -74,6 +74,9 @@ class ExecutionPlan:
         trained: int | None = None
         with_ones: Array | None = None
         for layer in self._config.layers:
+            if ops and not (x.flags.c_contiguous or layer.any_order):
+                ops.append(_copy_op(x, self._config.dtype))
+                x, with_ones = ops[-1].out, None
             context = BindContext(
                 self._config.dtype,
                 self._config.rng,
@@ -90,8 +93,8 @@ class ExecutionPlan:
                 with_ones = with_ones if op.out is x else op.with_ones
                 x = op.out
                 ops.append(op)
-        if not ops:
-            ops = [_copy_op(x, self._config.dtype)]
+        if not ops or not x.flags.c_contiguous:
+            ops.append(_copy_op(x, self._config.dtype))
         return ops, len(ops) if trained is None else trained
 
     def forward(self, x: Array) -> Array:
@@ -163,11 +166,11 @@ class ExecutionPlan:
 
 
 def _copy_op(x: Array, dtype: np.dtype[np.floating]) -> Op:
-    """Make the op of a model without any op: a copy."""
+    """Make an op that copies x into channels-first order."""
     out = np.empty(x.shape, dtype)
 
     def forward(x: Array) -> Array:
         np.copyto(out, x)
         return out
 
-    return Op(out, forward, lambda x, gradient: gradient)
+    return Op(out, forward, lambda x, gradient: gradient, reads_out=False)

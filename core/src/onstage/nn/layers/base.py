@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, Self, TypeAlias, TypedDict
+from typing import Any, ClassVar, NoReturn, Self, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -65,6 +65,9 @@ class Layer(LayerWeights):
     >>> model.output_shape
     (None, 3)
     """
+
+    any_order: ClassVar[bool] = False
+    """Whether `bind` takes an x in any memory order; otherwise the plan copies it to channels-first order."""
 
     def __init__(
         self,

@@ -105,6 +105,8 @@ class Dense(WeightedLayer):
     2410
     """
 
+    any_order = True
+
     def __init__(
         self,
         units: int,

@@ -10,6 +10,7 @@ from onstage.model import Array
 from onstage.nn import initializers, regularizers, serialization
 from onstage.nn.execution.ops import BindContext, Op
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
+from onstage.nn.layers.row_sums import RowSums
 from onstage.validation import validate_int
 
 
@@ -68,7 +69,7 @@ class Embedding(Layer):
         return np.dtype(np.intp)
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
-        """Make the op that looks up."""
+        """Make the op that looks up; its output has the channels last in memory."""
         table, table_gradient = self.embeddings.value, self.embeddings.gradient
         numbers = np.empty(x.size, np.intp)
         rows = np.empty((x.size, self.output_dim), context.dtype)
@@ -76,24 +77,21 @@ class Embedding(Layer):
         # (output_dim, d1, d2, batch).
         order = (*range(1, x.ndim - 1), 0, x.ndim - 1) if x.ndim > 1 else (0,)
         lengths = [x.shape[axis] for axis in order]
-        out = np.empty((self.output_dim, *lengths), context.dtype)
-        out_rows = out.reshape(self.output_dim, -1)
+        # A view: transposing the rows would cost more than looking them up.
+        out = np.moveaxis(rows.reshape(*lengths, self.output_dim), -1, 0)
         x_gradient = np.empty((*x.shape[:-1], 0), context.dtype)
+        sums = RowSums(x.size, self.input_dim, self.output_dim, context.dtype) if context.training else None
 
         def forward(x: Array) -> Array:
             np.copyto(numbers.reshape(lengths), x.transpose(order), casting="unsafe")
             self._check(numbers)
             np.take(table, numbers, axis=0, out=rows, mode="clip")
-            np.copyto(out_rows, rows.T)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
-            # Sorted, the rows of one integer are contiguous and are summed in one call.
-            ascending = np.argsort(numbers, kind="stable")
-            used, starts = np.unique(numbers[ascending], return_index=True)
-            np.take(gradient.reshape(self.output_dim, -1).T, ascending, axis=0, out=rows, mode="clip")
-            table_gradient.fill(0)
-            table_gradient[used] = np.add.reduceat(rows, starts, axis=0)
+            assert sums is not None
+            np.copyto(sums.rows.reshape(*lengths, self.output_dim), np.moveaxis(gradient, 0, -1))
+            sums.write(numbers, table_gradient)
             return x_gradient
 
         return [Op(out, forward, backward, reads_out=False)]

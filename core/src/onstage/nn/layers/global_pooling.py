@@ -18,6 +18,7 @@ class _GlobalPooling(Layer):
     """Base class: the shape of the pooled channels; the input has `rank` axes of positions."""
 
     rank: ClassVar[int]
+    any_order = True
 
     def __init__(self, keepdims: bool = False, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -47,7 +48,7 @@ class _GlobalMaxPooling(_GlobalPooling):
         out = self._output(x, context)
         positions = (x.shape[0], -1, x.shape[-1])
         greatest = out.reshape(x.shape[0], 1, x.shape[-1])
-        x_gradient = np.empty(x.shape, context.dtype)
+        x_gradient = np.empty_like(x, context.dtype)
 
         def forward(x: Array) -> Array:
             np.maximum.reduce(x.reshape(positions), axis=1, out=greatest, keepdims=True)
@@ -70,7 +71,7 @@ class _GlobalAveragePooling(_GlobalPooling):
         out = self._output(x, context)
         axes = tuple(range(1, x.ndim - 1))
         means = out.reshape(x.shape[0], *[1] * len(axes), x.shape[-1])
-        x_gradient = np.empty(x.shape, context.dtype)
+        x_gradient = np.empty_like(x, context.dtype)
         share = context.dtype.type(1 / math.prod(x.shape[1:-1]))
 
         def forward(x: Array) -> Array:

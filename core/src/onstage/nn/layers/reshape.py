@@ -29,6 +29,8 @@ class Reshape(Layer):
     (None, 3, 4)
     """
 
+    any_order = True
+
     def __init__(self, target_shape: Sequence[int], **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         lengths = tuple(target_shape)
@@ -58,7 +60,7 @@ class Reshape(Layer):
         reshaped = np.moveaxis(row_major.reshape(*shape, x.shape[-1]), -2, 0)  # type: ignore[arg-type]
         is_flat = len(shape) == 1
         out = reshaped if is_flat else np.empty(reshaped.shape, context.dtype)
-        x_gradient = np.empty(x.shape, context.dtype)
+        x_gradient = np.empty_like(x, context.dtype)
 
         def forward(x: Array) -> Array:
             np.copyto(row_major, np.moveaxis(x, 0, -2))
