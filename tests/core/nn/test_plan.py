@@ -1,6 +1,7 @@
 """Results of plans against textbook formulas, for batches of all kinds."""
 
 import gc
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -276,3 +277,40 @@ def test_an_embedding_accepts_integers_that_float32_cannot_represent():
     model.layers[0].embeddings.value[2**24 + 1] = 7
 
     np.testing.assert_array_equal(model.predict_on_batch(x), [[7], [0]])
+
+
+def test_a_metric_that_calls_the_model_leaves_the_step_alone():
+    x, y = np.random.default_rng(0).normal(size=(2, 64, 300)), np.zeros((64, 300))
+
+    def shifted(y_true, y_pred):
+        return np.abs(model(x[1]) - y_true)
+
+    weights = []
+    for metrics in ([], [shifted]):
+        model = Sequential([Dense(300, "relu"), Dense(300, "sigmoid")], seed=0)
+        model.compile("sgd", "mse", metrics=metrics)
+        model.train_on_batch(x[0], y)
+        model.train_on_batch(x[0], y)
+        weights.append(model.get_weights())
+
+    for without, with_metric in zip(*weights, strict=True):
+        np.testing.assert_array_equal(without, with_metric)
+
+
+def test_a_short_batch_and_a_prediction_use_the_memory_of_the_full_batch():
+    tracemalloc.start()
+    model = Sequential(
+        [Conv2D(16, 3), Activation("tanh"), MaxPooling2D(), Conv2D(16, 3), Flatten(), Dense(4)]
+    )
+    model.compile("sgd", "mse")
+    x = np.zeros((40, 20, 20, 3), np.float32)
+    model.train_on_batch(x, np.zeros((40, 4)))
+    full, _ = tracemalloc.get_traced_memory()
+
+    model.train_on_batch(x[:30], np.zeros((30, 4)))
+    model.test_on_batch(x[:35], np.zeros((35, 4)))
+    model.predict_on_batch(x)
+
+    both, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert both < 1.1 * full

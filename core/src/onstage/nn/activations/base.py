@@ -32,8 +32,8 @@ class Activation:
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the op that applies the activation to x; see `execution.ops`."""
-        out = x if context.may_overwrite and self.in_place else np.empty(x.shape, context.dtype)
-        slope = np.empty(x.shape, context.dtype) if context.training else out
+        out = x if context.may_overwrite and self.in_place else context.empty(x.shape)
+        slope = context.empty(x.shape) if context.training else out
 
         def forward(x: Array) -> Array:
             self.value(x, out)

@@ -32,8 +32,8 @@ class ReLU(Activation):
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the op; its slopes, 0 or 1, are booleans, a quarter of the memory."""
-        out = x if context.may_overwrite else np.empty(x.shape, context.dtype)
-        positive = np.empty(x.shape, np.bool_)
+        out = x if context.may_overwrite else context.empty(x.shape)
+        positive = context.empty(x.shape, np.bool_)
         # numpy handles a 0-d array faster than a Python number.
         zero = np.zeros((), context.dtype)
 
@@ -170,7 +170,7 @@ class Sigmoid(Activation):
         if not context.first:
             return [replace(op, logits=SigmoidLogits(x))]
         # The user's batch is a different array at each step, so its values are copied.
-        kept = np.empty(x.shape, context.dtype)
+        kept = context.empty(x.shape)
 
         def forward(x: Array) -> Array:
             np.copyto(kept, x)

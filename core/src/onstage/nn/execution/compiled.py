@@ -14,6 +14,7 @@ from onstage.nn import input_checks
 from onstage.nn.execution.compilation import Compilation
 from onstage.nn.execution.metric_accumulator import NumpyMetricAccumulator
 from onstage.nn.execution.plan import ExecutionPlan, PlanConfig
+from onstage.nn.execution.workspace import Workspace
 from onstage.nn.layers import Layer
 from onstage.nn.layers.calling import as_values
 
@@ -39,6 +40,7 @@ class CompiledNetwork(Compilation):
         self._config: PlanConfig | None = None
         self._changes = 0
         self._flags: list[bool] = []
+        self._in_step = False
         super().__init__(layers, name, seed, dtype)
 
     def __call__(self, x: object, training: bool | None = None) -> Array:
@@ -62,9 +64,13 @@ class CompiledNetwork(Compilation):
         x, y, sample_weight = batch
         plan = self._plan("train", x, y)
         weights = None if sample_weight is None else self._weights(sample_weight)
-        seen = plan.forward(x)
-        accumulator.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.sample_losses)
-        plan.backward(seen, weights)
+        self._in_step = True
+        try:
+            seen = plan.forward(x)
+            accumulator.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.sample_losses)
+            plan.backward(seen, weights)
+        finally:
+            self._in_step = False
         if self._gradient_callback is not None:
             self._gradient_callback([each.gradient for each in self.trainable_weights])
         self.optimizer.apply(self.gradients)  # type: ignore[union-attr]
@@ -82,8 +88,12 @@ class CompiledNetwork(Compilation):
         x, y, sample_weight = batch
         plan = self._plan("test", x, y)
         weights = None if sample_weight is None else self._weights(sample_weight)
-        plan.forward(x)
-        accumulator.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.sample_losses)
+        self._in_step = True
+        try:
+            plan.forward(x)
+            accumulator.add(plan.measure(y, weights), y, plan.predictions, sample_weight, plan.sample_losses)
+        finally:
+            self._in_step = False
 
     def predict_step(self, batch: Batch) -> Array:
         """Return the outputs of a batch as a new array."""
@@ -96,6 +106,9 @@ class CompiledNetwork(Compilation):
         return weights if weights.ndim == 1 else weights.swapaxes(0, -1)
 
     def _plan(self, mode: str, x: Array, y: Array | None) -> ExecutionPlan:
+        if self._in_step:
+            # A loss or a metric that calls the model must not overwrite the step's buffers.
+            return self._new_plan(mode, x, y, Workspace())
         if self._changes != Layer.changes:
             self._update_trainable()
         key = (mode, x.shape, None if y is None else y.shape)
@@ -108,7 +121,9 @@ class CompiledNetwork(Compilation):
             self._plans.move_to_end(key)
         return plan
 
-    def _new_plan(self, mode: str, x: Array, y: Array | None) -> ExecutionPlan:
+    def _new_plan(
+        self, mode: str, x: Array, y: Array | None, workspace: Workspace | None = None
+    ) -> ExecutionPlan:
         if not self.built:
             self.build((None, *x.shape[1:]))
         input_checks.check_input(self, x.shape[1:], x.dtype)
@@ -121,8 +136,10 @@ class CompiledNetwork(Compilation):
                 self.rng,
                 None if self._compiled_loss is None else self._compiled_loss.loss,
                 [each for each in self.trainable_weights if each.regularizer is not None],
+                Workspace(),
             )
-        return ExecutionPlan(self._config, x, None if y is None else y.shape, mode in ("train", "forward"))
+        config = self._config if workspace is None else self._config._replace(workspace=workspace)
+        return ExecutionPlan(config, x, None if y is None else y.shape, mode in ("train", "forward"))
 
     def flatten_parameters(self) -> None:
         """Move the variables to one buffer and drop the plans bound to the old one."""

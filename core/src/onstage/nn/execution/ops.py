@@ -11,13 +11,15 @@ rows of an embedding; see `Layer.any_order`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from onstage.model import Array
+from onstage.nn.execution.workspace import Workspace
 
 Forward: TypeAlias = Callable[[Array], Array]
 """``forward(x) -> out``: fills and returns the op's own buffer."""
@@ -98,6 +100,8 @@ class BindContext:
         buffer.
     x_with_ones
         `Op.with_ones` of the op that computed x.
+    workspace
+        The memory of the buffers.
     """
 
     dtype: np.dtype[np.floating]
@@ -107,6 +111,11 @@ class BindContext:
     may_overwrite: bool
     first: bool = False
     x_with_ones: Array | None = None
+    workspace: Workspace = field(default_factory=Workspace)
+
+    def empty(self, shape: Sequence[int | None], dtype: DTypeLike | None = None) -> Array:
+        """Return a buffer for values that no later step reads; by default of the model's type."""
+        return self.workspace.empty(shape, self.dtype if dtype is None else dtype)
 
 
 def to_channels_first(values: Array) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from onstage.model import Array
 from onstage.nn.execution.ops import Backward, BindContext, Op, to_channels_first
+from onstage.nn.execution.workspace import Workspace
 from onstage.nn.layers import Layer, Variable
 from onstage.nn.losses import BoundLoss, Loss
 
@@ -22,6 +23,8 @@ class PlanConfig(NamedTuple):
     loss: Loss | None
     penalized: Sequence[Variable]
     """Trainable variables with a regularizer."""
+    workspace: Workspace
+    """Memory of the plans, of which one runs at a time."""
 
 
 class ExecutionPlan:
@@ -40,7 +43,7 @@ class ExecutionPlan:
     ----------
     predictions : Array
         Shape ``(batch, ...)``, a view of the last buffer, valid until the next
-        `forward` or `backward`.
+        `forward` or `backward` of any plan of the model.
     """
 
     def __init__(self, config: PlanConfig, x: Array, y_shape: tuple[int, ...] | None, training: bool) -> None:
@@ -69,13 +72,14 @@ class ExecutionPlan:
 
     def _bind(self, training: bool) -> tuple[list[Op], int]:
         """Return all ops, and the number of ops before the first trained weights."""
+        self._config.workspace.begin_plan()
         x = to_channels_first(self._cast)
         ops: list[Op] = []
         trained: int | None = None
         with_ones: Array | None = None
         for layer in self._config.layers:
             if ops and not (x.flags.c_contiguous or layer.any_order):
-                ops.append(_copy_op(x, self._config.dtype))
+                ops.append(self._copy_op(x))
                 x, with_ones = ops[-1].out, None
             context = BindContext(
                 self._config.dtype,
@@ -85,6 +89,7 @@ class ExecutionPlan:
                 may_overwrite=bool(ops) and not ops[-1].reads_out,
                 first=not ops,
                 x_with_ones=with_ones,
+                workspace=self._config.workspace,
             )
             if trained is None and layer.trainable and layer.weights:
                 trained = len(ops)
@@ -94,8 +99,18 @@ class ExecutionPlan:
                 x = op.out
                 ops.append(op)
         if not ops or not x.flags.c_contiguous:
-            ops.append(_copy_op(x, self._config.dtype))
+            ops.append(self._copy_op(x))
         return ops, len(ops) if trained is None else trained
+
+    def _copy_op(self, x: Array) -> Op:
+        """Make an op that copies x into channels-first order."""
+        out = self._config.workspace.empty(x.shape, self._config.dtype)
+
+        def forward(x: Array) -> Array:
+            np.copyto(out, x)
+            return out
+
+        return Op(out, forward, lambda x, gradient: gradient, reads_out=False)
 
     def forward(self, x: Array) -> Array:
         """Compute `predictions`; return x as the first op received it."""
@@ -163,14 +178,3 @@ class ExecutionPlan:
         for variable in self._config.penalized:
             assert variable.regularizer is not None
             variable.regularizer.add_gradient(variable.value, variable.gradient)
-
-
-def _copy_op(x: Array, dtype: np.dtype[np.floating]) -> Op:
-    """Make an op that copies x into channels-first order."""
-    out = np.empty(x.shape, dtype)
-
-    def forward(x: Array) -> Array:
-        np.copyto(out, x)
-        return out
-
-    return Op(out, forward, lambda x, gradient: gradient, reads_out=False)

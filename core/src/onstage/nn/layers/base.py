@@ -158,8 +158,8 @@ class Layer(LayerWeights):
         """
         assert self.output_shape is not None
         *middle, channels = self.output_shape[1:]
-        out = np.empty((channels, *middle, x.shape[-1]), context.dtype)
-        x_gradient = np.empty(x.shape, context.dtype) if context.needs_gradient else None
+        out = context.empty((channels, *middle, x.shape[-1]))
+        x_gradient = context.empty(x.shape) if context.needs_gradient else None
 
         def forward(x: Array) -> Array:
             values = self.forward(np.ascontiguousarray(to_channels_first(x)), context.training)

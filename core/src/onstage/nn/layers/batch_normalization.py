@@ -92,10 +92,10 @@ class BatchNormalization(Normalization):
 
     def _bind_batch(self, x: Array, context: BindContext) -> Op:
         channels, n = x.shape[0], math.prod(x.shape[1:])
-        normal, scratch = (np.empty((channels, n), context.dtype) for _ in range(2))
-        out = np.empty(x.shape, context.dtype)
+        normal, scratch = (context.empty((channels, n)) for _ in range(2))
+        out = context.empty(x.shape)
         out_rows = out.reshape(channels, n)
-        mean, variance, deviation = (np.empty((channels, 1), context.dtype) for _ in range(3))
+        mean, variance, deviation = (context.empty((channels, 1)) for _ in range(3))
         x_gradient = scratch.reshape(x.shape)
 
         def forward(x: Array) -> Array:
@@ -132,7 +132,7 @@ class BatchNormalization(Normalization):
 
     def _bind_moving(self, x: Array, context: BindContext) -> Op:
         column = (-1, *[1] * (x.ndim - 1))
-        normal, scratch, out = (np.empty(x.shape, context.dtype) for _ in range(3))
+        normal, scratch, out = (context.empty(x.shape) for _ in range(3))
 
         def forward(x: Array) -> Array:
             deviation = np.sqrt(self.moving_variance.value + context.dtype.type(self.epsilon))

@@ -1,18 +1,19 @@
-"""Convolutions: one matrix product with the patches of the input."""
+"""Convolutions: matrix products with the patches of the input."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
 from onstage.model import Array
-from onstage.nn.execution.ops import BindContext, Op
+from onstage.nn.execution.ops import Backward, BindContext, Op
+from onstage.nn.execution.two_threads import share
 from onstage.nn.layers.base import LayerOptions, Shape
 from onstage.nn.layers.dense import WeightedLayer
+from onstage.nn.layers.patches import Band, Patches, split_bands
 from onstage.nn.layers.windows import (
-    KernelOffset,
     Lengths,
     kernel_offsets,
     output_length,
@@ -89,36 +90,72 @@ class _Convolution(WeightedLayer):
 
     def _bind_product(self, x: Array, context: BindContext) -> Op:
         channels, *lengths, batch = x.shape
-        out = np.empty((self.filters, *self._output_lengths(tuple(lengths)), batch), context.dtype)
-        out_rows = out.reshape(self.filters, -1)
+        out = context.empty((self.filters, *self._output_lengths(tuple(lengths)), batch))
         window = kernel_offsets(
             tuple(lengths), self.kernel_size, self.strides, self.dilation_rate, self.padding
         )
+        # Rows so far apart have no part of the input in common.
+        apart = -(-(self.kernel_size[0] - 1) * self.dilation_rate[0] // self.strides[0])
         weights, weight_gradients = self.join_kernel_and_bias()
-        transposed = weights.T
-        # A row of ones for the bias; zeros on the padding, which is never written.
-        patch_rows = np.zeros((len(weights), out_rows.shape[1]), context.dtype)
-        kernel = self.kernel.value.reshape(-1, self.filters)
-        patch_rows[len(kernel) :] = 1
-        patches = patch_rows[: len(kernel)].reshape(*self.kernel_size, channels, *out.shape[1:])
+        bands = split_bands(window, out.shape, len(weights) * context.dtype.itemsize, max(apart, 1))
         # The user's batch has another memory order: transposed once, not per offset.
-        images = np.empty(x.shape, context.dtype) if context.first else x
-        spread = _bind_spread(x, patches, window, kernel, context) if context.needs_gradient else None
+        images = context.empty(x.shape) if context.first else x
+        patches = Patches(weights, self.kernel_size, channels, out.shape, context, keep=len(bands) == 1)
+        out_rows = out.reshape(self.filters, -1)
+        transposed = weights.T
+
+        def filter_band(band: Band, thread: int) -> None:
+            np.matmul(transposed, patches.fill(images, band, thread), out=out_rows[:, band.columns])
 
         def forward(x: Array) -> Array:
             if context.first:
                 np.copyto(images, x)
-            for offset in window:
-                np.copyto(patches[offset.place][offset.target], images[offset.source])
-            np.dot(transposed, patch_rows, out_rows)
+            share(filter_band, bands)
             return out
 
-        def backward(x: Array, gradient: Array) -> Array:
-            gradient = gradient.reshape(out_rows.shape)
-            np.dot(patch_rows, gradient.T, weight_gradients)
-            return gradient if spread is None else spread(gradient)
-
+        x_gradient = context.empty(x.shape) if context.needs_gradient else None
+        backward = self._bind_backward(images, patches, bands, weight_gradients, x_gradient)
         return Op(out, forward, backward, reads_out=False)
+
+    def _bind_backward(
+        self,
+        images: Array,
+        patches: Patches,
+        bands: Sequence[Band],
+        weight_gradients: Array,
+        x_gradient: Array | None,
+    ) -> Backward:
+        kernel = self.kernel.value.reshape(-1, self.filters)
+        # A sum of each thread, and the product that is added to it next.
+        sums = np.empty((2, 2, *weight_gradients.shape), weight_gradients.dtype) if len(bands) > 1 else None
+
+        def backward(x: Array, gradient: Array) -> Array:
+            rows = gradient.reshape(self.filters, -1)
+
+            def differentiate_band(band: Band, thread: int) -> None:
+                here = rows[:, band.columns]
+                if sums is None:
+                    np.matmul(patches.last, here.T, out=weight_gradients)
+                else:
+                    total, own = sums[band.number // 2 % 2]
+                    np.matmul(patches.fill(images, band, thread), here.T, out=own)
+                    np.add(total, own, total)
+                if x_gradient is not None:
+                    patches.spread(
+                        np.matmul(kernel, here, out=patches.scratch(band, thread)), band, x_gradient
+                    )
+
+            for buffer in (x_gradient, None if sums is None else sums[:, 0]):
+                if buffer is not None:
+                    buffer.fill(0)
+            # At the same time only bands whose input does not overlap.
+            for turn in (0, 1):
+                share(differentiate_band, bands[turn::2])
+            if sums is not None:
+                np.add(sums[0, 0], sums[1, 0], weight_gradients)
+            return gradient if x_gradient is None else x_gradient
+
+        return backward
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -194,22 +231,3 @@ class Conv2D(_Convolution):
     """
 
     rank = 2
-
-
-def _bind_spread(
-    x: Array, patches: Array, window: list[KernelOffset], kernel: Array, context: BindContext
-) -> Callable[[Array], Array]:
-    """Make the function that computes the images' gradient from the output's."""
-    patch_gradients = np.empty_like(patches)
-    patch_rows = patch_gradients.reshape(kernel.shape[0], -1)
-    x_gradient = np.empty(x.shape, context.dtype)
-
-    def spread(gradient: Array) -> Array:
-        np.dot(kernel, gradient, patch_rows)
-        x_gradient.fill(0)
-        for offset in window:
-            seen = x_gradient[offset.source]
-            np.add(seen, patch_gradients[offset.place][offset.target], seen)
-        return x_gradient
-
-    return spread

@@ -101,9 +101,9 @@ class Dropout(Layer):
         """Make the op, in training; none otherwise."""
         if not context.training or self.rate == 0:
             return []
-        out = x if context.may_overwrite else np.empty(x.shape, context.dtype)
-        factors = np.empty(x.shape, context.dtype)
-        kept = np.empty(x.shape, np.bool_)
+        out = x if context.may_overwrite else context.empty(x.shape)
+        factors = context.empty(x.shape)
+        kept = context.empty(x.shape, np.bool_)
         scale = context.dtype.type(1 / (1 - self.rate))
         rng, dtype = context.rng, context.dtype.type
 

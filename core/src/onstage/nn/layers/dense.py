@@ -153,7 +153,7 @@ class Dense(WeightedLayer):
         with_ones = np.ones((self.units + 1, *x.shape[1:]), context.dtype)
         out = with_ones[:-1]
         rows = out.reshape(self.units, samples)
-        x_gradient = np.empty(x.shape if context.needs_gradient else (d_in, 0), context.dtype)
+        x_gradient = context.empty(x.shape if context.needs_gradient else (d_in, 0))
         x_gradient_rows = x_gradient.reshape(d_in, -1)
         if context.x_with_ones is not None and self.use_bias:
             weights, weight_gradients = self.join_kernel_and_bias()
@@ -168,7 +168,7 @@ class Dense(WeightedLayer):
         # A row-major batch is multiplied faster without transposing it, and a
         # narrow product is cheap to transpose.
         transposes = context.first and is_matrix and adds_bias and self.units <= _MAX_UNITS_TO_TRANSPOSE
-        product = np.empty((samples, self.units), context.dtype) if transposes else rows.T
+        product = context.empty((samples, self.units)) if transposes else rows.T
 
         def forward(x: Array) -> Array:
             if transposes:

@@ -72,14 +72,14 @@ class Embedding(Layer):
         """Make the op that looks up; its output has the channels last in memory."""
         table, table_gradient = self.embeddings.value, self.embeddings.gradient
         numbers = np.empty(x.size, np.intp)
-        rows = np.empty((x.size, self.output_dim), context.dtype)
+        rows = context.empty((x.size, self.output_dim))
         # For samples (batch, d1, d2), x is (d2, d1, batch) and the output is
         # (output_dim, d1, d2, batch).
         order = (*range(1, x.ndim - 1), 0, x.ndim - 1) if x.ndim > 1 else (0,)
         lengths = [x.shape[axis] for axis in order]
         # A view: transposing the rows would cost more than looking them up.
         out = np.moveaxis(rows.reshape(*lengths, self.output_dim), -1, 0)
-        x_gradient = np.empty((*x.shape[:-1], 0), context.dtype)
+        x_gradient = context.empty((*x.shape[:-1], 0))
         sums = RowSums(x.size, self.input_dim, self.output_dim, context.dtype) if context.training else None
 
         def forward(x: Array) -> Array:

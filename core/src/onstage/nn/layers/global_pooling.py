@@ -33,7 +33,7 @@ class _GlobalPooling(Layer):
         return (1,) * self.rank if self.keepdims else ()
 
     def _output(self, x: Array, context: BindContext) -> Array:
-        return np.empty((x.shape[0], *self._kept_axes(), x.shape[-1]), context.dtype)
+        return context.empty((x.shape[0], *self._kept_axes(), x.shape[-1]))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -48,7 +48,7 @@ class _GlobalMaxPooling(_GlobalPooling):
         out = self._output(x, context)
         positions = (x.shape[0], -1, x.shape[-1])
         greatest = out.reshape(x.shape[0], 1, x.shape[-1])
-        x_gradient = np.empty_like(x, context.dtype)
+        x_gradient = context.workspace.empty_like(x, context.dtype)
 
         def forward(x: Array) -> Array:
             np.maximum.reduce(x.reshape(positions), axis=1, out=greatest, keepdims=True)
@@ -71,7 +71,7 @@ class _GlobalAveragePooling(_GlobalPooling):
         out = self._output(x, context)
         axes = tuple(range(1, x.ndim - 1))
         means = out.reshape(x.shape[0], *[1] * len(axes), x.shape[-1])
-        x_gradient = np.empty_like(x, context.dtype)
+        x_gradient = context.workspace.empty_like(x, context.dtype)
         share = context.dtype.type(1 / math.prod(x.shape[1:-1]))
 
         def forward(x: Array) -> Array:

@@ -111,8 +111,8 @@ class LayerNormalization(Normalization):
 
     def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the op."""
-        normal, scratch, out = (np.empty(x.shape, context.dtype) for _ in range(3))
-        mean, deviation = (np.empty(x.shape[1:], context.dtype) for _ in range(2))
+        normal, scratch, out = (context.empty(x.shape) for _ in range(3))
+        mean, deviation = (context.empty(x.shape[1:]) for _ in range(2))
 
         def forward(x: Array) -> Array:
             np.mean(x, axis=0, out=mean)

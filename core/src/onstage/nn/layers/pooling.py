@@ -9,6 +9,7 @@ import numpy as np
 
 from onstage.model import Array
 from onstage.nn.execution.ops import BindContext, Op
+from onstage.nn.execution.two_threads import channel_blocks, share
 from onstage.nn.layers.base import Layer, LayerOptions, Shape
 from onstage.nn.layers.windows import (
     KernelOffset,
@@ -53,10 +54,10 @@ class _Pooling(Layer):
     def _buffers(self, x: Array, context: BindContext) -> tuple[Array, Array, list[KernelOffset]]:
         channels, *given, batch = x.shape
         lengths = self.compute_output_shape((None, *given, channels))[1:-1]
-        out = np.empty((channels, *lengths, batch), context.dtype)
+        out = context.empty((channels, *lengths, batch))
         ones = (1,) * self.rank
         window = kernel_offsets(tuple(given), self.pool_size, self.strides, ones, self.padding)
-        return out, np.empty(x.shape, context.dtype), window
+        return out, context.empty(x.shape), window
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -74,31 +75,42 @@ class _MaxPooling(_Pooling):
     def bind(self, x: Array, context: BindContext) -> list[Op]:
         """Make the op."""
         out, x_gradient, window = self._buffers(x, context)
-        hits = np.empty(out.shape, np.bool_)
-        part = np.empty(out.shape, context.dtype)
+        hits = context.empty(out.shape, np.bool_)
+        part = context.empty(out.shape)
         overlap = any(n < size for n, size in zip(self.strides, self.pool_size, strict=True))
-        if not overlap:
-            x_gradient.fill(0)  # stays 0 where no window reaches
+        tiled = zip(x.shape[1:-1], self.pool_size, self.strides, strict=True)
+        writes_all = all(size == stride and n % stride == 0 for n, size, stride in tiled)
+
+        blocks = channel_blocks(x)
 
         def forward(x: Array) -> Array:
-            out.fill(-np.inf)
-            for offset in window:
-                seen = out[offset.target]
-                np.maximum(seen, x[offset.source], out=seen)
+            def pool(block: slice, thread: int) -> None:
+                values, greatest = x[block], out[block]
+                greatest.fill(-np.inf)
+                for offset in window:
+                    seen = greatest[offset.target]
+                    np.maximum(seen, values[offset.source], out=seen)
+
+            share(pool, blocks)
             return out
 
         def backward(x: Array, gradient: Array) -> Array:
-            if overlap:
-                x_gradient.fill(0)
-            for offset in window:
-                rest, received = gradient[offset.target], x_gradient[offset.source]
-                here = part[offset.target] if overlap else received
-                np.equal(x[offset.source], out[offset.target], hits[offset.target])
-                np.multiply(rest, hits[offset.target], here)
-                # Gradient received at one offset is not passed to the next ones.
-                np.subtract(rest, here, rest)
-                if overlap:
-                    np.add(received, here, received)
+            def spread(block: slice, thread: int) -> None:
+                values, greatest, hit, own = x[block], out[block], hits[block], part[block]
+                rests, below = gradient[block], x_gradient[block]
+                if not writes_all:
+                    below.fill(0)
+                for offset in window:
+                    rest, received = rests[offset.target], below[offset.source]
+                    here = own[offset.target] if overlap else received
+                    np.equal(values[offset.source], greatest[offset.target], hit[offset.target])
+                    np.multiply(rest, hit[offset.target], here)
+                    # Gradient received at one offset is not passed to the next ones.
+                    np.subtract(rest, here, rest)
+                    if overlap:
+                        np.add(received, here, received)
+
+            share(spread, blocks)
             return x_gradient
 
         return [Op(out, forward, backward)]

@@ -56,11 +56,11 @@ class Reshape(Layer):
         if (*x.shape[1:-1], x.shape[0]) == shape:
             return []
         # `row_major` has the channels after the other axes, before the batch.
-        row_major = np.empty((*x.shape[1:-1], x.shape[0], x.shape[-1]), context.dtype)
+        row_major = context.empty((*x.shape[1:-1], x.shape[0], x.shape[-1]))
         reshaped = np.moveaxis(row_major.reshape(*shape, x.shape[-1]), -2, 0)  # type: ignore[arg-type]
         is_flat = len(shape) == 1
-        out = reshaped if is_flat else np.empty(reshaped.shape, context.dtype)
-        x_gradient = np.empty_like(x, context.dtype)
+        out = reshaped if is_flat else context.empty(reshaped.shape)
+        x_gradient = context.workspace.empty_like(x, context.dtype)
 
         def forward(x: Array) -> Array:
             np.copyto(row_major, np.moveaxis(x, 0, -2))
