@@ -110,7 +110,7 @@ class Sequential(CompiledNetwork, Configuration, Trainer):
 
     def fingerprint(self) -> State:
         """Return loss, optimizer and metrics as plain data, to compare with those of a saved run."""
-        return {"compile": saving.model_config(self)["compile"]}
+        return {"compile": saving.compile_config(self)}
 
     def __getstate__(self) -> dict[str, Any]:
         """Omit everything bound to this object's buffers; for copy and pickle."""

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from onstage.bus._manager import Bus
 from onstage.logs import Logs
+from onstage.registry._config import settings as read_settings
 from onstage.run import _requirements, _setup
 from onstage.run._controls import stop_flags
 from onstage.run._driving import DrivenRun
@@ -122,8 +123,9 @@ class Run(DrivenRun):
         self.test_logs: Logs = {}
         self.resumed = False
         self.flags = stop_flags(model)
-        plugins, self.history = _setup.resolve_callbacks(callbacks, verbose, self.rank)
-        self._report = _setup.report(profile)
+        settings = read_settings()
+        plugins, self.history = _setup.resolve_callbacks(callbacks, verbose, self.rank, settings)
+        self._report = _setup.report(profile, settings)
         self.bus = Bus(plugins, instrument=self._report.instrument if self._report else None)
         self.bus.run = self
         self._lifecycle = RunLifecycle(self, self._refuse_second_training)

@@ -9,7 +9,8 @@ from typing import Any
 from onstage.callbacks._base import Callback
 from onstage.callbacks._history import History
 from onstage.errors import PluginError, warn
-from onstage.registry import _config, _factory, _selection
+from onstage.registry import _factory, _selection
+from onstage.registry._config import Settings
 from onstage.registry._ordering import sort_callbacks
 from onstage.reporting import print_line
 from onstage.reporting._profile import Profile, Trace
@@ -26,7 +27,9 @@ def check_arguments(model: object, epochs: int | None, initial_epoch: int) -> No
     validate_int("initial_epoch", initial_epoch, 0)
 
 
-def resolve_callbacks(callbacks: Any, verbose: int | str, rank: int) -> tuple[list[object], History]:
+def resolve_callbacks(
+    callbacks: Any, verbose: int | str, rank: int, settings: Settings | None = None
+) -> tuple[list[object], History]:
     """Return the callbacks of a run in call order, and its History.
 
     Always-on plugins come first, then the list in its order (except for
@@ -40,7 +43,7 @@ def resolve_callbacks(callbacks: Any, verbose: int | str, rank: int) -> tuple[li
     """
     if verbose not in (0, 1, 2, "auto"):
         raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}")
-    chosen = sort_callbacks(_selection.resolve(callbacks))
+    chosen = sort_callbacks(_selection.resolve(callbacks, settings))
     histories = [plugin for plugin in chosen if isinstance(plugin, History)]
     if len(histories) > 1:
         raise ValueError(f"callbacks must hold one History at most, got {len(histories)}")
@@ -49,7 +52,7 @@ def resolve_callbacks(callbacks: Any, verbose: int | str, rank: int) -> tuple[li
     history = histories[0] if histories else History()
     if verbose and not bars and rank == 0:
         bars = progress_bar(verbose)
-    plugins = [*_selection.autouse(), *others, history, *bars]
+    plugins = [*_selection.autouse(settings), *others, history, *bars]
     return [plugin for plugin in plugins if rank == 0 or getattr(plugin, "ranks", "all") == "all"], history
 
 
@@ -83,9 +86,8 @@ class Report:
             print_line(self._profile.table(), sys.stderr)
 
 
-def report(profile: bool | None) -> Report | None:
+def report(profile: bool | None, settings: Settings) -> Report | None:
     """Make the report of a run, by its argument and the user's settings; None without."""
-    settings = _config.settings()
     timed = settings.profile if profile is None else profile
     if not (timed or settings.trace):
         return None

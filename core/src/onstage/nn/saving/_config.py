@@ -24,21 +24,25 @@ CONFIG_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, T
 
 def model_config(model: CompiledNetwork) -> State:
     """Return the configuration of a model as plain data."""
-    compiled_loss = model._compiled_loss
-    compiled = None
-    if compiled_loss is not None and model.optimizer is not None:
-        compiled = {
-            "optimizer": _to_config(model.optimizer),
-            "loss": _to_config(compiled_loss.loss),
-            "metrics": [_metric_config(each) for each in compiled_loss.given_metrics],
-            "weighted_metrics": [_metric_config(each) for each in compiled_loss.given_weighted_metrics],
-        }
     return {
         "name": model.name,
         "dtype": model.dtype.name,
         "input_shape": list(model.input_shape[1:]),
         "layers": [_to_config(layer) for layer in model.layers],
-        "compile": compiled,
+        "compile": compile_config(model),
+    }
+
+
+def compile_config(model: CompiledNetwork) -> State | None:
+    """Return the arguments of a model's `compile` as plain data; None before it."""
+    compiled_loss = model._compiled_loss
+    if compiled_loss is None or model.optimizer is None:
+        return None
+    return {
+        "optimizer": _to_config(model.optimizer),
+        "loss": _to_config(compiled_loss.loss),
+        "metrics": [_metric_config(each) for each in compiled_loss.given_metrics],
+        "weighted_metrics": [_metric_config(each) for each in compiled_loss.given_weighted_metrics],
     }
 
 
