@@ -121,5 +121,9 @@ def _reads_logs(impl: HookImpl, given: tuple[str, ...]) -> bool:
 
 def _identifier(impl: HookImpl, number: int) -> str:
     """Return the name of a plugin's method in the source: ``EarlyStopping_0``."""
-    name = re.sub(r"\W", "_", type(impl.plugin).__name__)
-    return f"{name}_{number}"
+    return f"{_as_identifier(type(impl.plugin).__name__)}_{number}"
+
+
+@lru_cache(256)
+def _as_identifier(name: str) -> str:
+    return re.sub(r"\W", "_", name)
