@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from os import PathLike
 from typing import TypeAlias
@@ -32,7 +32,11 @@ def _host() -> str:
 
 
 def write_atomic(
-    path: StrPath, chunks: Iterable[bytes | memoryview], *, previous: StrPath | None = None
+    path: StrPath,
+    chunks: Iterable[bytes | memoryview],
+    *,
+    previous: StrPath | None = None,
+    last: tuple[int, Callable[[], bytes]] | None = None,
 ) -> None:
     """Write a file so that a reader finds the old one or the new one.
 
@@ -52,6 +56,9 @@ def write_atomic(
         File in the same directory that becomes the one that is replaced, once
         the new one is in place; by a hard link, or a copy on a file system
         without them.
+    last
+        Position of bytes to replace after all chunks were written, and the
+        function that returns them.
 
     Raises
     ------
@@ -70,7 +77,7 @@ def write_atomic(
     try:
         _sweep(directory)
         temporary, descriptor = _create(directory)
-        _write_synced(descriptor, chunks)
+        _write_synced(descriptor, chunks, last)
         if _system.WINDOWS:  # which renames no open file
             descriptor = _close(descriptor)
         if previous is not None and os.path.exists(target):
@@ -121,12 +128,22 @@ def _close(descriptor: int) -> int:
     return -1
 
 
-def _write_synced(descriptor: int, chunks: Iterable[bytes | memoryview]) -> None:
+def _write_synced(
+    descriptor: int, chunks: Iterable[bytes | memoryview], last: tuple[int, Callable[[], bytes]] | None
+) -> None:
     for chunk in chunks:
-        rest = memoryview(chunk)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        _write(descriptor, chunk)
+    if last is not None:
+        position, content = last
+        os.lseek(descriptor, position, os.SEEK_SET)
+        _write(descriptor, content())
     _system.flush(descriptor)
+
+
+def _write(descriptor: int, chunk: bytes | memoryview) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _duplicate(source: str, target: str) -> None:

@@ -14,7 +14,6 @@ the process dies of SIGBUS). The checksum covers the header that holds it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -28,8 +27,12 @@ import numpy as np
 from onstage.errors import StateError, warn
 from onstage.model import Array, State
 from onstage.state import _header
+from onstage.state._digest import Digest
 from onstage.state._tree import CorruptFile, decode, encode
 from onstage.state.atomic import StrPath, write_atomic
+
+_PIECE = 4 * 2**20
+"""Bytes that are read at once, while those before them are checked."""
 
 
 def save(path: StrPath, state: State, *, previous: StrPath | None = None) -> None:
@@ -79,11 +82,16 @@ def save(path: StrPath, state: State, *, previous: StrPath | None = None) -> Non
         )
     length = struct.pack("<Q", len(header))
     data = [array.reshape(-1).view(np.uint8).data for _, array in ordered]
-    digest = hashlib.sha256(length + header)
-    for chunk in data:
-        digest.update(chunk)
-    header = _header.with_digest(header, digest.hexdigest())
-    write_atomic(path, [length + header, *data], previous=previous)
+    digest = Digest(length + header)
+    try:
+        for chunk in data:
+            digest.update(chunk)
+        # The digest is computed while the rest is written, and replaces the zeros then.
+        place = len(length) + _header.DIGEST.start
+        last = place, lambda: digest.hexdigest().encode()
+        write_atomic(path, [length + header, *data], previous=previous, last=last)
+    finally:
+        digest.close()
 
 
 def load(path: StrPath) -> State:
@@ -129,19 +137,15 @@ def _read(file: BufferedReader) -> State:
         raise CorruptFile(f"its header needs {header_size:,} bytes, {size - 8:,} are there; it was cut short")
     header = file.read(header_size)
     _header.check_beginning(header)
-    digest = hashlib.sha256(length + _header.with_digest(header, _header.ZEROS))
     text, entries = _header.parse_header(header)
     _header.check_layout(entries, size - 8 - header_size)
-    arrays: dict[str, Array] = {}
-    for entry in entries:
-        array = arrays[entry.name] = _empty(entry)
-        content = array.reshape(-1).view(np.uint8)
-        _fill(content, file)
-        digest.update(content.data)
-        if entry.dtype == "|b1" and content.max(initial=0) > 1:
-            raise CorruptFile(f"array {entry.name!r} holds bytes that are not booleans")
-    if digest.hexdigest().encode() != header[_header.DIGEST]:
-        raise CorruptFile("its content does not match its checksum; it is damaged")
+    digest = Digest(length + _header.with_digest(header, _header.ZEROS))
+    try:
+        arrays = {entry.name: _read_array(entry, file, digest) for entry in entries}
+        if digest.hexdigest().encode() != header[_header.DIGEST]:
+            raise CorruptFile("its content does not match its checksum; it is damaged")
+    finally:
+        digest.close()
 
     state = decode(_header.parse(text), arrays, 0)
     if arrays:
@@ -158,9 +162,17 @@ def _empty(entry: _header.Entry) -> Array:
         raise CorruptFile(f"array {entry.name[:80]!r} has an impossible shape") from None
 
 
-def _fill(content: Array, file: BufferedReader) -> None:
-    if file.readinto(content.data) != content.size:
-        raise CorruptFile("it was cut short while it was read")
+def _read_array(entry: _header.Entry, file: BufferedReader, digest: Digest) -> Array:
+    array = _empty(entry)
+    content = array.reshape(-1).view(np.uint8)
+    for start in range(0, content.size, _PIECE):
+        piece = content[start : start + _PIECE]
+        if file.readinto(piece.data) != piece.size:
+            raise CorruptFile("it was cut short while it was read")
+        digest.update(piece.data)
+    if entry.dtype == "|b1" and content.max(initial=0) > 1:
+        raise CorruptFile(f"array {entry.name!r} holds bytes that are not booleans")
+    return array
 
 
 def load_newest(paths: Iterable[StrPath]) -> tuple[Path, State] | None:

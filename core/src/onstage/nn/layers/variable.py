@@ -40,7 +40,7 @@ class Variable:
         regularizer: Regularizer | None = None,
     ) -> None:
         self.value = value
-        self.gradient = np.zeros_like(value)
+        self.gradient = np.zeros(value.shape, value.dtype)
         self.name = name
         self.trainable = trainable
         self.regularizer = regularizer
@@ -95,7 +95,8 @@ def flatten_variables(
         Both buffers, and the position of each variable in them.
     """
     values = np.concatenate([np.zeros(0, dtype), *(each.value.ravel() for each in variables)])
-    gradients = np.zeros_like(values)
+    # Unlike zeros_like, takes memory only when it is written: never in a model that only predicts.
+    gradients = np.zeros(values.shape, values.dtype)
     slices = []
     end = 0
     for each in variables:
@@ -116,12 +117,16 @@ def limit_weights(elements: int) -> Iterator[None]:
         _weights_left.reset(before)
 
 
-def reserve_weights(shape: Sequence[int]) -> None:
-    """Subtract a shape's size from the limit; raise ValueError if it exceeds it."""
+def reserve_weights(shape: Sequence[int]) -> bool:
+    """Subtract a shape's size from the limit; raise ValueError if it exceeds it.
+
+    Return whether there is a limit: the weights come from a file, then.
+    """
     left = _weights_left.get()
     if left is None:
-        return
+        return False
     size = math.prod(shape)
     if size > left:
         raise ValueError(f"needs weights of shape {tuple(shape)}, more than the file holds")
     _weights_left.set(left - size)
+    return True

@@ -152,8 +152,9 @@ class LayerWeights(Weights):
             np.dtype(dtype)  # type: ignore[call-overload]  # raises TypeError for what is no type
         if initializer is None:
             initializer = "glorot_uniform"
-        reserve_weights(shape)
-        value = initializers.get(initializer)(tuple(shape), self._rng, self._dtype)
+        make = initializers.get(initializer)
+        replaced = reserve_weights(shape)
+        value = np.zeros(shape, self._dtype) if replaced else make(tuple(shape), self._rng, self._dtype)
         variable = Variable(
             np.ascontiguousarray(value, self._dtype).reshape(tuple(shape)),
             name or f"variable_{len(self._variables)}",
