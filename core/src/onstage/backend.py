@@ -41,6 +41,10 @@ class Backend:
         """Return the outputs of a batch as a new array."""
         raise NotImplementedError
 
+    def predict_step_async(self, batch: Batch) -> Any:
+        """Return the outputs of a batch that only `join_outputs` reads, which may wait for them."""
+        return self.predict_step(batch)
+
     def metric_directions(self) -> Mapping[str, Direction | None]:
         """Map metric names, in log order, to their direction of improvement."""
         raise NotImplementedError

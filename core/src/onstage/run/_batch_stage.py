@@ -67,6 +67,12 @@ class BatchStage:
         """Whether a callback asked this stage to end early."""
         return bool(getattr(self.run.flags, self.stop_flag, False))
 
+    @property
+    def reads_logs(self) -> bool:
+        """Whether a callback reads the logs of the batches."""
+        emit = getattr(self._stages, self._end)
+        return emit is not None and emit.reads_logs
+
     def open_batch(self, data: Any) -> None:
         """Open the next batch and fire its begin stage."""
         run = self.run

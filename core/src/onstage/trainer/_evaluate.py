@@ -103,9 +103,13 @@ class Evaluator(Backend):
         self.stop_predicting = False
         outputs: list[Any] = []
         with self._run_over(batches, callbacks, verbose) as run:
-            for batch in run.predict_batches(batches):
-                outputs.append(self.predict_step(batch))
-                run.log(outputs=outputs[-1])
+            loop = run.predict_batches(batches)
+            for batch in loop:
+                if loop.reads_logs:
+                    outputs.append(self.predict_step(batch))
+                    run.log(outputs=outputs[-1])
+                else:
+                    outputs.append(self.predict_step_async(batch))
         return self.join_outputs(outputs)
 
     # -- parts of the above

@@ -12,7 +12,7 @@ from onstage.model import Batch, State
 from onstage_torch.data.device import ToDevice, call_module
 from onstage_torch.losses import Loss
 from onstage_torch.metrics.accumulator import TorchMetricAccumulator
-from onstage_torch.pytree import array_view, map_leaves, sample_count, to_array
+from onstage_torch.pytree import array_view, sample_count
 from onstage_torch.state import check_weights, copy_weights
 from onstage_torch.train_mode import TrainMode
 
@@ -162,12 +162,11 @@ class Forward:
             accumulator.add(loss, samples, outputs, y, weights)
 
     def predict(self, x: Any) -> Any:
-        """Return the outputs of an input as numpy arrays, computed in evaluation mode."""
+        """Return the outputs of an input, on the device, computed in evaluation mode."""
         self.mode.evaluate()
         x = self.to_device.inputs(self._without_labels(x))
         with torch.no_grad(), torch.autocast(self.to_device.device.type, self._amp, self._amp is not None):
-            outputs = call_module(self.network, x)
-        return map_leaves(lambda leaf: to_array(leaf) if isinstance(leaf, Tensor) else leaf, outputs)
+            return call_module(self.network, x)
 
     def loss_tensors(self) -> dict[str, Tensor]:
         """Return the loss's own parameters and buffers by name."""

@@ -28,7 +28,8 @@ from onstage_torch.model_view import TorchView
 from onstage_torch.network import Compile, SharedNetwork
 from onstage_torch.optimizer_step import OptimizerStepper, ScheduleOn
 from onstage_torch.optimizers import Optimizers
-from onstage_torch.pytree import concat
+from onstage_torch.pending_outputs import OutputQueue
+from onstage_torch.predicting_model import PredictingModel
 from onstage_torch.rank_zero import check_called_by_all
 from onstage_torch.train_mode import deterministic_algorithms
 from onstage_torch.train_step import TrainStep
@@ -37,7 +38,7 @@ Optimizer: TypeAlias = torch.optim.Optimizer | Callable[..., torch.optim.Optimiz
 """An optimizer, or a function that makes one of ``module.parameters()``."""
 
 
-class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
+class TorchModel(TorchView, MeasuredModel, AveragedModel, PredictingModel, Trainer):
     """A module with everything to train it: ``fit``, ``evaluate``, ``predict``.
 
     Parameters
@@ -194,6 +195,7 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
             )
         self._train = TrainStep(module, network, self._forward, stepper, group, self._stopping.after_step)
         self._parts = [self._forward, self._train]
+        self._pending = OutputQueue(group.device)
 
     @staticmethod
     def view(
@@ -220,10 +222,6 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
         """Forward in evaluation mode; add the metrics."""
         self._forward.test(batch, accumulator)
 
-    def predict_step(self, batch: Batch) -> Any:
-        """Return the outputs of a batch as numpy arrays."""
-        return self._forward.predict(batch[0])
-
     # -- for the trainer
 
     def fit(self, *args: Any, **kwargs: Any) -> History:
@@ -245,6 +243,7 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
             return super().predict(*args, **kwargs)
         finally:
             self._forward.mode.restore()
+            self._pending.clear()
 
     def make_batches(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Batches:
         """Return batches of data; see `batches.make_batches`.
@@ -287,10 +286,6 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, Trainer):
     def shuffle_rng(self) -> np.random.Generator:
         """Return the generator that shuffles, seeded by torch's; equal in all processes."""
         return np.random.default_rng(self._group.draw_seed())
-
-    def join_outputs(self, outputs: list[Any]) -> Any:
-        """Return the joined outputs of the batches of a prediction."""
-        return concat(outputs)
 
 
 # Help and signature are those of the wrapped methods.

@@ -69,6 +69,11 @@ def to_array(tensor: Tensor) -> Array:
     return np.array(array_view(tensor), copy=True)
 
 
+def to_arrays(tree: Any) -> Any:
+    """Return the tree with copies of its tensors as numpy arrays."""
+    return map_leaves(lambda leaf: to_array(leaf) if isinstance(leaf, Tensor) else leaf, tree)
+
+
 def array_view(tensor: Tensor) -> Array:
     """Return a tensor as a numpy array, on its own memory if possible; bfloat16 as float32.
 

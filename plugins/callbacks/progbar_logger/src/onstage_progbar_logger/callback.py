@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, Protocol, TextIO
 
 from onstage import Callback, Logs
 from onstage.context import RunContext
+from onstage.hookspecs import ignores_logs
 from onstage.validation import validate_bool, validate_float
 from onstage_progbar_logger.lines import Lines
 from onstage_progbar_logger.notebook import Notebook, in_notebook
@@ -160,6 +161,7 @@ class ProgbarLogger(Callback):
         self._begin()
         self._open("Predict")
 
+    @ignores_logs
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Count the step, and draw it if it is time."""
         self.on_test_batch_end(batch)
