@@ -252,6 +252,7 @@ class TorchModel(TorchView, MeasuredModel, AveragedModel, PredictingModel, Train
         """
         if options.get("shuffle") and options.get("rng") is None and batches.is_rows(x):
             options["rng"] = self.shuffle_rng()
+        options.setdefault("pinned", self._group.device.type == "cuda")
         return batches.make_batches(x, y, sample_weight, **options)
 
     def prepare(self, batches: Any, *, mode: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from onstage.model import Batch, State
@@ -16,6 +15,7 @@ from onstage_torch.metrics.accumulator import TorchMetricAccumulator
 from onstage_torch.network import SharedNetwork
 from onstage_torch.optimizer_step import OptimizerStepper
 from onstage_torch.pytree import sample_count
+from onstage_torch.state_encoding import seed_generators
 
 
 class TrainStep:
@@ -91,7 +91,7 @@ class TrainStep:
         # Each step's randomness follows from its number, so that resuming needs
         # no state of the other processes' generators.
         own = np.random.SeedSequence((self.seed, self.count, self._group.rank))
-        torch.manual_seed(int(own.generate_state(1, np.uint64)[0]))
+        seed_generators(int(own.generate_state(1, np.uint64)[0]), self._group.device)
         x, y, weights = self._forward.unpack(batch)
         samples = sample_count(x)
         empty = isinstance(batch, BatchShard) and batch.empty

@@ -38,6 +38,7 @@ def make_batches(
     steps: int | None = None,
     class_weight: object = None,
     name: str = "x",
+    pinned: bool = False,
 ) -> Batches:
     """Return batches of arrays, tensors, a dataset, a loader, or any iterable.
 
@@ -61,6 +62,8 @@ def make_batches(
         Class number to weight; a class that is missing weighs 1.
     name
         User's name of x.
+    pinned
+        As in `TensorBatches`; loaders have ``pin_memory``.
 
     Raises
     ------
@@ -86,7 +89,8 @@ def make_batches(
         parts = (*parts[:2], _sample_weights(parts[1], table, name_parts(name)[1]))
     if shuffle and rng is None:
         rng = np.random.default_rng()
-    return TensorBatches(parts, batch_size=size, rng=rng if shuffle else None, limit=limit, name=name)
+    rng = rng if shuffle else None
+    return TensorBatches(parts, batch_size=size, rng=rng, limit=limit, name=name, pinned=pinned)
 
 
 def is_rows(x: object) -> bool:

@@ -17,8 +17,8 @@ class ToDevice:
     """Moves batches to a device; a tensor that is there in the right type is kept.
 
     Floating values get the type of the module's weights, class numbers become
-    int64. With a GPU the host does not wait: the copy starts from pinned
-    memory, which torch keeps until the copy is complete.
+    int64. To a GPU they are copied on a stream of their own: the host does not
+    wait, and goes on to copy the next batch while the GPU computes.
 
     Parameters
     ----------
@@ -33,6 +33,7 @@ class ToDevice:
     def __init__(self, device: torch.device, module: nn.Module, *, channels_last: bool = False) -> None:
         self.device = device
         self._channels_last = channels_last
+        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
         # Cheaper to compare than the device itself; -1 is the CPU's.
         number = torch.empty(0, device=device).get_device()
         self._number = number if device.type == "cpu" or number >= 0 else None
@@ -100,9 +101,26 @@ class ToDevice:
         return tensor.long()
 
     def _copy(self, tensor: Tensor) -> Tensor:
-        if self.device.type == "cuda" and tensor.device.type == "cpu":
-            tensor = tensor if tensor.is_pinned() else tensor.pin_memory()
-        return tensor.to(self.device, non_blocking=True)
+        if self._copies is None or tensor.device.type != "cpu" or tensor.layout is not torch.strided:
+            return copy_async(tensor, self.device)
+        steps = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self._copies):
+            copied = copy_async(tensor, self.device)
+        steps.wait_stream(self._copies)
+        # Its memory belongs to the stream of copies: keep it until the step has run.
+        copied.record_stream(steps)
+        return copied
+
+
+def copy_async(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; with a GPU the host does not wait for the copy.
+
+    The copy starts from pinned memory, which torch keeps until it is complete,
+    and then uses again.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu" and not tensor.is_pinned():
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=device.type != "cpu")
 
 
 def as_tensor(value: Any) -> Tensor:

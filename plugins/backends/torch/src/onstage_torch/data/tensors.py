@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -12,8 +12,12 @@ from torch import Tensor
 from onstage.data import label_range
 from onstage.data.batches import BatchesBase, Spec
 from onstage.model import Batch
+from onstage_torch.data.device import copy_async
 from onstage_torch.fingerprint import of_rows
 from onstage_torch.pytree import map_leaves, sample_count, tree_leaves
+
+Orders: TypeAlias = Mapping[torch.device, Tensor]
+"""The order of a pass, on each device that has rows; none if it is that of the rows."""
 
 
 class BatchShard(tuple[Any, Any, Any]):
@@ -50,6 +54,10 @@ class TensorBatches(BatchesBase):
         At least 1. With several processes, the size for all of them together.
     rng, limit, name
         As in `onstage.data.batches.BatchesBase`.
+    pinned
+        Whether rows on the CPU are gathered in pinned memory, from which a GPU
+        copies while the host goes on. torch uses it again after the copy, so
+        that a few buffers take turns.
     """
 
     def __init__(
@@ -60,6 +68,7 @@ class TensorBatches(BatchesBase):
         rng: np.random.Generator | None,
         limit: int | None,
         name: str,
+        pinned: bool = False,
     ) -> None:
         first: Tensor = next(tree_leaves(parts[0]))
         self.samples = self._n = len(first)
@@ -69,6 +78,7 @@ class TensorBatches(BatchesBase):
         y = next(tree_leaves(parts[1]), None)
         self.y_spec = None if y is None else Spec(tuple(y.shape[1:]), y.dtype)
         self._parts = parts
+        self._pinned = pinned
         self._rank, self._world, self._keep_empty = 0, 1, False
 
     def fingerprint(self) -> str:
@@ -96,29 +106,39 @@ class TensorBatches(BatchesBase):
 
     def _open_pass(self, start: int) -> Iterator[Batch]:
         # Drawn here, not in the generator: opening the pass must draw the order.
-        order = None if self._rng is None else torch.from_numpy(self._rng.permutation(self._n))
-        return self._cut(start, order)
+        if self._rng is None:
+            return self._cut(start, {})
+        order = torch.from_numpy(self._rng.permutation(self._n))
+        devices = {leaf.device for leaf in tree_leaves(self._parts)}
+        return self._cut(start, {device: copy_async(order, device) for device in devices})
 
-    def _cut(self, start: int, order: Tensor | None) -> Iterator[Batch]:
+    def _cut(self, start: int, orders: Orders) -> Iterator[Batch]:
         size = self._size
         for begin in range(start * size, self._n, size):
             rows = slice(begin, min(begin + size, self._n))
             if self._world == 1:
-                yield self._pick(rows if order is None else order[rows])
+                yield self._pick(rows, orders)
                 continue
             joined = rows.stop - begin
             empty = self._rank >= joined
             if empty and not self._keep_empty:
                 return
             own = slice(begin + (0 if empty else self._rank), rows.stop, self._world)
-            shard = BatchShard(self._pick(own if order is None else order[own]))
+            shard = BatchShard(self._pick(own, orders))
             shard.joined, shard.empty = joined, empty
             yield shard
 
-    def _pick(self, rows: slice | Tensor) -> Batch:
-        if isinstance(rows, slice):
+    def _pick(self, rows: slice, orders: Orders) -> Batch:
+        if not orders:
             picked = map_leaves(lambda leaf: leaf[rows], self._parts)
         else:
-            picked = map_leaves(lambda leaf: leaf.index_select(0, rows.to(leaf.device)), self._parts)
+            chosen = {device: order[rows] for device, order in orders.items()}
+            picked = map_leaves(lambda leaf: self._gather(leaf, chosen[leaf.device]), self._parts)
         x, y, weights = picked
         return x, y, weights
+
+    def _gather(self, leaf: Tensor, rows: Tensor) -> Tensor:
+        if not self._pinned or leaf.device.type != "cpu":
+            return leaf.index_select(0, rows)
+        gathered = torch.empty((len(rows), *leaf.shape[1:]), dtype=leaf.dtype, pin_memory=True)
+        return torch.index_select(leaf.detach(), 0, rows, out=gathered)
