@@ -9,14 +9,17 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 
-@pytest.fixture
-def model():
+@pytest.fixture(params=["a function", "cross_entropy"])
+def model(request):
     """A model on the meta device, where reading a number is an error."""
+    loss = (
+        request.param if request.param == "cross_entropy" else lambda outputs, y: F.cross_entropy(outputs, y)
+    )
     module = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
     return TorchModel(
         module,
         torch.optim.Adam,
-        lambda outputs, y: F.cross_entropy(outputs, y),
+        loss,
         ["accuracy", "top_k_categorical_accuracy", "mse", "auc", "precision", "f1_score"],
         weighted_metrics=["mae"],
         device="meta",

@@ -14,6 +14,7 @@ from onstage.model import State
 from onstage_torch import state_encoding
 from onstage_torch.distributed import ProcessGroup
 from onstage_torch.ema import MovingAverage
+from onstage_torch.metrics.kernels import accumulator_dtype
 from onstage_torch.pytree import array_view
 
 ScheduleOn: TypeAlias = Literal["epoch", "batch"]
@@ -173,11 +174,19 @@ class OptimizerStepper:
 
     def _rescale(self) -> None:
         """Turn the accumulated sum into the mean over the samples that came."""
-        seen = float(self._seen)
-        # 0 if all targets were ignored: all gradients are 0 then.
-        if seen not in (0.0, self._first):
-            gradients = [each.grad for each in self._parameters() if each.grad is not None]
-            torch._foreach_mul_(gradients, self._first / seen)
+        seen = self._seen
+        factor: float | Tensor
+        if isinstance(seen, Tensor):  # Not read: that would wait for the device.
+            exact = seen.to(accumulator_dtype(seen.device))
+            # 0 if all targets were ignored: all gradients are 0 then.
+            factor = torch.where(exact == 0, 1.0, self._first / exact)
+        elif seen in (0.0, self._first):
+            return
+        else:
+            factor = self._first / seen
+        gradients = [each.grad for each in self._parameters() if each.grad is not None]
+        if gradients:
+            torch._foreach_mul_(gradients, factor)
 
     def _scaled_step(self) -> bool:
         """Step unless a gradient overflowed; return whether the weights changed.

@@ -7,7 +7,6 @@ import inspect
 from functools import lru_cache, partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -96,7 +95,7 @@ def class_weight_sum(function: Any, values: Tensor, targets: Tensor) -> Tensor:
         Class numbers, or probabilities in the shape of the outputs.
     """
     if targets.is_floating_point():
-        return torch.tensor(values.numel(), dtype=values.dtype, device=values.device)
+        return values.new_full((), values.numel())
     settings = settings_of(function)
     kept = targets != settings.get("ignore_index", IGNORE_INDEX)
     weight: Tensor | None = settings.get("weight")
