@@ -31,6 +31,26 @@ def test_training_evaluation_and_prediction_run_the_compiled_module(data, new_mo
     np.testing.assert_allclose(outputs, model(data[0]).numpy(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("batch_size", "graphs"), [(20, 1), (16, 2)])
+@pytest.mark.parametrize("dynamic", [None, False])
+def test_a_short_last_batch_is_compiled_once_more_for_all_epochs(
+    dynamic, batch_size, graphs, data, new_model
+):
+    compiled = []
+
+    def backend(graph, example_inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()  # It remembers sizes that have changed before.
+    model = new_model(compile={"backend": backend, "dynamic": dynamic})
+    history = model.fit(*data, batch_size=batch_size, epochs=4, verbose=0, seed=1)
+
+    assert len(compiled) == graphs
+    plain = new_model().fit(*data, batch_size=batch_size, epochs=4, verbose=0, seed=1)
+    assert history.history["loss"] == pytest.approx(plain.history["loss"], rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("compile", "error", "message"),
     [
