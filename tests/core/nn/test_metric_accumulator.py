@@ -3,8 +3,9 @@ import pytest
 
 from onstage.errors import StateError
 from onstage.nn import losses, metrics
+from onstage.nn.execution.metric_accumulator import NamedMetric, NumpyMetricAccumulator
 from onstage.nn.layers import Activation, Dense
-from onstage.nn.metrics import AUC, MeanAbsoluteError
+from onstage.nn.metrics import AUC, MeanAbsoluteError, SparseCategoricalAccuracy
 from onstage.nn.optimizers import SGD
 from onstage.nn.sequential import Sequential, load_model
 
@@ -187,3 +188,59 @@ def test_a_stage_can_be_resumed_between_batches():
 def test_sums_of_other_metrics_are_refused(state):
     with pytest.raises(StateError, match="compile the model with the metrics it was saved with"):
         model().new_accumulator().load_state_dict(state)
+
+
+def _no_losses(loss, y_true):
+    raise AssertionError("an accuracy needs no losses")
+
+
+class _Counting(SparseCategoricalAccuracy):
+    """Counts the batches that it gets."""
+
+    def __init__(self):
+        super().__init__("counting")
+        self.batches = 0
+
+    def values(self, y_true, y_pred):
+        self.batches += 1
+        return super().values(y_true, y_pred)
+
+
+def test_values_of_batches_that_waited_are_those_of_batches_measured_at_once():
+    rng = np.random.default_rng(0)
+    accumulator = NumpyMetricAccumulator(
+        [NamedMetric("waits", SparseCategoricalAccuracy(), False), NamedMetric("own", _Counting(), False)]
+    )
+    right, samples = 0, 0
+    for n in (5, 5, 5, 3, 5, 400):
+        y, p = rng.integers(3, size=n), rng.random((n, 3))
+        accumulator.add(0.5, y, p, None, _no_losses)
+        hits = (p.argmax(1) == y).sum()
+        right, samples = right + hits, samples + n
+
+    assert accumulator.batch_logs()["waits"] == pytest.approx(hits / n)
+    assert accumulator.batch_logs()["own"] == pytest.approx(hits / n)
+    assert accumulator.logs()["waits"] == accumulator.logs()["own"] == right / samples
+
+
+def test_a_metric_of_ones_own_gets_every_batch_at_once():
+    metric = _Counting()
+    accumulator = NumpyMetricAccumulator([NamedMetric("counting", metric, False)])
+
+    for _ in range(3):
+        accumulator.add(0.5, np.zeros(2, int), np.eye(2), None, _no_losses)
+
+    assert metric.batches == 3
+
+
+def test_batches_that_wait_are_copies_and_are_saved():
+    y, p = np.zeros(2, int), np.eye(2)
+    accumulator = NumpyMetricAccumulator([NamedMetric("accuracy", SparseCategoricalAccuracy(), False)])
+    for _ in range(3):
+        accumulator.add(0.5, y, p, None, _no_losses)
+    y += 5
+    p += np.nan
+
+    state = accumulator.state_dict()
+
+    np.testing.assert_array_equal(state["sums"], [3.0, 6.0, 3.0, 6.0])

@@ -44,6 +44,8 @@ class BinaryAccuracy(_Accuracy):
     0.67
     """
 
+    joins_batches = True
+
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         super().__init__(name)
         self.threshold = validate_float("threshold", threshold, 0, 1)
@@ -63,6 +65,8 @@ class CategoricalAccuracy(_Accuracy):
 
     Of equal outputs the first counts as the largest.
     """
+
+    joins_batches = True
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Return which samples are correct: shapes ``(n, classes)`` yield ``(n,)``."""
@@ -86,6 +90,8 @@ class SparseCategoricalAccuracy(_Accuracy):
     >>> metric.result()
     0.5
     """
+
+    joins_batches = True
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Return which samples are correct: ``(n,)`` or ``(n, 1)`` and ``(n, classes)``."""

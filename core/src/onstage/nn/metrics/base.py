@@ -52,6 +52,8 @@ class Metric:
 
     direction: Direction | None = None
     counts_objects: ClassVar[bool] = True
+    joins_batches: ClassVar[bool] = False
+    """Whether several batches may be added as one; not inherited, as a subclass may look at whole batches."""
 
     def __init__(self, name: str | None = None) -> None:
         self._named = name is not None
