@@ -16,6 +16,8 @@ import numpy as np
 
 F = np.float32
 CLASSES = 10
+WAITING = 32
+"""Batches whose predictions are counted together."""
 Array = np.ndarray
 Step = Callable[[Array], None]
 
@@ -42,17 +44,32 @@ class Head:
         self.total, self.picked, self.values = (np.empty(size, F) for _ in range(3))
         self.index = np.empty(size, np.int64)
         self.places = np.arange(size)
-        self.hits = np.empty(size, bool)
-        self.best = np.empty(size, np.int64)
+        self.kept_z = np.empty((WAITING, CLASSES, size), F)
+        self.kept_y = np.empty((WAITING, size), np.int64)
+        self.waiting = 0
         self.z_flat, self.p_flat = self.z.reshape(-1), self.p.reshape(-1)
         self.share = np.array(rate / size, F)
         self.class_ones, self.ones, self.samples = np.ones(CLASSES, F), np.ones(size, F), np.array(size)
-        self.loss = self.right = 0.0
+        self.loss = self._right = 0.0
+
+    @property
+    def right(self) -> float:
+        """Correct predictions so far."""
+        self.measure()
+        return self._right
+
+    def measure(self) -> None:
+        """Count the correct predictions of the batches that wait, in one call."""
+        hits = self.kept_z[: self.waiting].argmax(1) == self.kept_y[: self.waiting]
+        self._right += np.count_nonzero(hits)
+        self.waiting = 0
 
     def delta(self, y: Array) -> Array:
         z, p, total, values, index = self.z, self.p, self.total, self.values, self.index
-        z.argmax(0, out=self.best)
-        self.right += np.count_nonzero(np.equal(self.best, y, self.hits))
+        self.kept_z[self.waiting], self.kept_y[self.waiting] = z, y
+        self.waiting += 1
+        if self.waiting == WAITING:
+            self.measure()
         np.maximum.reduce(z, 0, out=total)
         np.subtract(z, total, z)
         np.exp(z, p)

@@ -92,7 +92,7 @@ class BatchStage:
         running
             Whether the values are already running means.
         """
-        self._logged.update(values)
+        self._logged = {**self._logged, **values} if self._logged else values
         self._samples = samples
         self._running = running
 

@@ -191,7 +191,7 @@ class DrivenRun(RunControls):
             If neither a batch nor an epoch is open, or if a model accumulates
             the metrics.
         """
-        given = {**(values or {}), **named}
+        given = named if values is None else {**values, **named}
         loops = self._lifecycle.loops
         if loops and loops[-1].is_open:
             loops[-1].log(given, samples)

@@ -9,6 +9,8 @@ from onstage.errors import StateError
 from onstage.logs import LazyLogs, Logs, as_number, off_graph
 from onstage.model import State
 
+_NOTHING = (0.0, 0.0)
+
 
 class RunningMeans:
     """Sample-weighted means of logged values since a stage began.
@@ -27,15 +29,20 @@ class RunningMeans:
 
     def add(self, values: Mapping[str, Any], samples: float) -> None:
         """Add the values of one batch, each a mean over its samples."""
-        # Detached at once: a kept loss would keep its whole graph in memory.
-        self._batch = {name: off_graph(value) for name, value in values.items()}
-        for name, value in self._batch.items():
-            if value is None or isinstance(value, str) or getattr(value, "ndim", None):
-                self._others[name] = value
-                continue
-            total, weight = self._sums.get(name, (0.0, 0.0))
+        batch: Logs = {}
+        sums = self._sums
+        for name, value in values.items():
+            if type(value) is not float:  # a number is all that most loops log
+                # Detached at once: a kept loss would keep its whole graph in memory.
+                value = off_graph(value)
+                if value is None or isinstance(value, str) or getattr(value, "ndim", None):
+                    self._others[name] = batch[name] = value
+                    continue
+            batch[name] = value
+            total, weight = sums.get(name, _NOTHING)
             # Not in place: earlier snapshots share the old sum.
-            self._sums[name] = (total + value * samples, weight + samples)
+            sums[name] = (total + value * samples, weight + samples)
+        self._batch = batch
 
     def replace(self, values: Mapping[str, Any]) -> None:
         """Replace the means by values that are already means over the stage."""
@@ -83,11 +90,11 @@ def sample_count(data: Any) -> int:
     Arrays are searched in tuples, lists and dicts. Without one, it is the
     length of a list, and else 1.
     """
-    if isinstance(data, Mapping):
-        data = tuple(data.values())
     shape = getattr(data, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else 1
+    if isinstance(data, Mapping):
+        data = tuple(data.values())
     if isinstance(data, (tuple, list)):
         for part in data:
             if isinstance(part, (tuple, list, Mapping)) or hasattr(part, "shape"):

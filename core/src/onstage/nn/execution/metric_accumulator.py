@@ -22,7 +22,7 @@ SampleLosses: TypeAlias = Callable[[Loss, Array], Array]
 
 _Update: TypeAlias = Callable[[Any, Array, Array, Array | None, SampleLosses], None]
 
-_WAITING_BYTES = 2**20
+_WAITING_BYTES = 2**18
 """Size of the predictions that may wait to be measured together."""
 
 
@@ -92,7 +92,7 @@ class NumpyMetricAccumulator:
         """Add the batches that wait to the metrics that join them: the last one alone, the others as one.
 
         Many small batches as one take a fraction of the time. They wait until
-        somebody reads the values, or they take 1 MiB.
+        somebody reads the values, or they take 256 KiB.
         """
         if not self._waiting:
             return
