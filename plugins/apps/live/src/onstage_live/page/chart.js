@@ -68,6 +68,7 @@ export class Chart {
     const last = (curve) => curve.y[curve.y.length - 1];
     const parts = shown.filter((curve) => curve.run === newest).map((curve) => (curve.validation ? "val " : "") + number(last(curve)));
     put(this.values, parts.join(" · "));
+    this.values.style.color = shown.at(-1)?.colour ?? "";
     const lines = shown.slice(0, 20).map((curve) => `${curve.name}${curve.validation ? " validation" : ""} ${number(last(curve))}`);
     this.body.setAttribute("aria-label", `${this.name}, last values: ${lines.join("; ")}. Arrow keys move the crosshair, plus and minus zoom.`);
   }
@@ -87,11 +88,11 @@ export class Chart {
         y: { distr: log ? 3 : 1, range: () => this.range() },
       },
       axes: [
-        { ...axis, size: 26, ...(x === "time" ? {} : {
+        { ...axis, size: x === "time" ? 40 : 26, ...(x === "time" ? {} : {
           ...own, splits: (u, _, low, high) => ticks(low, high, Math.floor(u.bbox.width / devicePixelRatio / 70)),
           values: (_, splits) => (x === "relative" ? splits.map(duration) : tickTexts(splits)),
         }) },
-        { ...axis, ...own, size: 54, gap: 4, splits: (u, _, low, high) => ticks(low, high, 5, log), values: (_, splits) => tickTexts(splits) },
+        { ...axis, ...own, size: 54, gap: 4, splits: (u, _, low, high) => ticks(low, high, 6, log), values: (_, splits) => tickTexts(splits) },
       ],
       series: [null, ...this.curves.map((curve, at) => this.line(curve, at))],
       cursor: {
@@ -163,10 +164,12 @@ export class Chart {
     const u = this.plot, { left, top } = u.cursor, hovered = this.body.matches(":hover, :focus");
     const found = left < 0 ? [] : this.curves.map((curve, at) => ({ curve, index: u.cursor.idxs[at + 1] })).filter(({ index }) => index !== null && index !== undefined);
     this.tip.hidden = !found.length;
-    if (!found.length) return;
+    if (!found.length) return hovered || this.actions.near(null);
     for (const each of found) {
       each.value = each.curve.drawn[each.index];
       each.far = each.value === null ? Infinity : Math.abs(u.valToPos(each.value, "y") - top);
+      // Elsewhere the pointer's height means nothing: the run that is pointed at comes first.
+      if (!hovered) each.far = each.curve.run === this.marked ? 0 : 1;
     }
     found.sort((a, b) => a.far - b.far);
     const near = hovered && found[0].far < 24 ? found[0].curve : null, most = hovered ? 10 : 4;
@@ -213,10 +216,12 @@ export class Chart {
 
   /** Draw one run strongly and the others faintly; all alike for null. */
   highlight(run) {
+    this.marked = run;
     if (!this.plot) return;
+    const faint = this.curves.length > POINTS ? 0.06 : 0.15;
     this.curves.forEach((curve, at) => {
       const series = this.plot.series[at + 1], other = run !== null && curve.run !== run;
-      series.alpha = (other ? 0.12 : 1) * (curve.raw ? 0.3 : 1);
+      series.alpha = (other ? faint : 1) * (curve.raw ? 0.3 : 1);
       series.width = curve.raw ? 1 : run === curve.run ? 2.75 : 1.75;
     });
     this.plot.redraw(false);

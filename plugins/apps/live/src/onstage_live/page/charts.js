@@ -6,7 +6,7 @@ import { find, h, paced } from "./dom.js";
 import { colourOf, shownRuns } from "./runs.js";
 import { change, flipped, view } from "./view.js";
 
-const HEAD = 2, FEW = 40;
+const HEAD = 2, FEW = 3;
 const charts = new Map();  // name → Chart
 let curves = {};           // metric → id → curve of the server
 
@@ -82,8 +82,8 @@ function kindOf(run, metric) {
 async function load() {
   const runs = shownRuns(), seen = [...charts.values()].filter((chart) => chart.seen);
   const width = Math.max(200, ...seen.map((chart) => chart.body.clientWidth));
-  // Of many runs nobody sees a band: fewer values are enough.
-  const settings = { x: view.x, pixels: Math.round(width / Math.max(1, Math.min(4, runs.length / 8))) };
+  // A bucket every 2 pixels or more: the mean and its band are clear where single values would be a blot.
+  const settings = { x: view.x, pixels: Math.round(width / Math.max(3, Math.min(6, runs.length / 4))) };
   if (view.zoom.length) Object.assign(settings, { from: view.zoom[0], to: view.zoom[1] });
   const wanted = new Map();  // kind → [ids, metrics]
   const metrics = seen.flatMap(({ name }) => [name, `val_${name}`]);

@@ -50,9 +50,9 @@ function build(dialog, run) {
   const off = !maySteer(), id = run.id;
   const facts = { Model: run.model, Host: run.host, Process: run.pid || "", Started: clock(run.started), Attempt: run.attempt > 1 ? run.attempt : "", Steps: run.steps, Values: run.count, Id: id };
   const names = run.metrics.map(({ name }) => name);
-  dialog.replaceChildren(
-    h("div", { class: "row" }, h("h2", { class: "grow" }, run.name), closer(dialog)),
-    h("p", { id: "now" }), h("p", { class: "why" }, run.why ?? ""),
+  dialog.replaceChildren(h("div", {},
+    h("div", { class: "row" }, h("h2", { class: "grow", id: "title" }), closer(dialog)),
+    h("p", { id: "now" }), h("p", { class: "why", id: "why" }),
     off ? h("p", { class: "hint" }, "This server shows runs only. Changes are made on its own machine, or with its token.") : null,
     h("div", { class: "row wrap" },
       h("button", { type: "button", id: "stop", class: "danger", disabled: off, onclick: () => stop(runOf(id)) }, "■ Stop run"),
@@ -65,10 +65,12 @@ function build(dialog, run) {
     h("h3", {}, "Results"), h("div", { id: "results" }),
     h("h3", {}, "Hyperparameters"), table([], Object.entries(run.params).map(([name, value]) => [name, [text(value)]])),
     h("h3", {}, "Callbacks"), h("ul", {}, ...run.callbacks.map((each) => h("li", {}, each))),
-    h("h3", {}, "About"), table([], Object.entries(facts).filter(([, value]) => value !== "").map(([name, value]) => [name, [String(value)]])));
+    h("h3", {}, "About"), table([], Object.entries(facts).filter(([, value]) => value !== "").map(([name, value]) => [name, [String(value)]]))));
 }
 
 function refreshDetails(dialog, run) {
+  put(find("title"), run.name);
+  put(find("why"), run.why ?? "");
   put(find("now"), `${STATES[run.state]} ${run.state} · ${progressOf(run)}`);
   find("now").className = `state ${run.state}`;
   find("stop").hidden = !["running", "silent"].includes(run.state);

@@ -44,19 +44,16 @@ export function number(value, digits = 5) {
   return String(Number(value.toPrecision(Number.isInteger(value) ? 15 : digits)));
 }
 
-/** Return seconds as text with two units at most. */
+/** Return seconds as text, with two units at most. */
 export function duration(seconds) {
-  const s = Math.max(0, Math.round(seconds));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return s < 600 && s % 60 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.round(s / 60)} min`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+  const s = Math.max(0, Math.round(seconds)), both = (large, small) => (small.startsWith("0") ? large : `${large} ${small}`);
+  if (s < 60) return `${s}s`;
+  if (s < 3600) return both(`${Math.floor(s / 60)}m`, `${s % 60}s`);
+  if (s < 86400) return both(`${Math.floor(s / 3600)}h`, `${Math.floor((s % 3600) / 60)}m`);
+  return both(`${Math.floor(s / 86400)}d`, `${Math.floor((s % 86400) / 3600)}h`);
 }
 
-export function ago(unix) {
-  const s = Date.now() / 1000 - unix;
-  return s < 5 ? "now" : `${duration(s < 60 ? s : s < 3600 ? 60 * Math.floor(s / 60) : s < 86400 ? 3600 * Math.floor(s / 3600) : 86400 * Math.floor(s / 86400)).replace(/ 0 (min|h)$/, "")} ago`;
-}
+export const ago = (unix) => `${duration(Date.now() / 1000 - unix).split(" ")[0]} ago`;
 
 export const clock = (unix) => new Date(unix * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
@@ -66,7 +63,13 @@ export function ticks(low, high, most, log = false) {
   if (log) {
     const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
     const stride = Math.max(1, Math.ceil((last - first + 1) / most));
-    for (let power = first; power <= last; power += stride) found.push(Number(`1e${power}`));
+    const parts = stride > 1 || last - first > 2 ? [1] : [1, 2, 5];
+    for (let power = first - 1; power <= last; power += stride) {
+      for (const part of parts) {
+        const value = Number(`${part}e${power}`);
+        if (value >= low && value <= high) found.push(value);
+      }
+    }
     if (found.length > 1) return found;
     found.length = 0;
   }

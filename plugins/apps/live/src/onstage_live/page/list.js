@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { highlight } from "./charts.js";
-import { ago, button, duration, find, h, number, put } from "./dom.js";
+import { ago, button, clock, duration, find, h, number, put } from "./dom.js";
 import { allRuns, bestNames, colourOf, isShown, listedRuns, mainMetric, maySteer, runOf, STATES } from "./runs.js";
 import { change, flipped, view } from "./view.js";
 
@@ -10,9 +10,10 @@ const rows = new Map();  // id → the parts of its row
 
 /** Return what a run does, or how it ended. */
 export function progressOf(run) {
-  const epochs = run.epochs ? `epoch ${run.epoch} of ${run.epochs}` : `epoch ${run.epoch}`;
+  const epochs = run.epochs ? `epoch ${run.epoch}/${run.epochs}` : `epoch ${run.epoch}`;
+  if (run.asked) return `${epochs} · stopping …`;
   if (run.state === "running") return run.eta === null ? epochs : `${epochs} · ${duration(run.eta)} left`;
-  if (run.state === "silent") return `${epochs} · last heard ${ago(run.updated)}`;
+  if (run.state === "silent") return `${epochs} · not heard for ${duration(Date.now() / 1000 - run.updated)}`;
   return `${epochs} · took ${duration((run.finished ?? run.updated) - run.started)}`;
 }
 
@@ -45,7 +46,7 @@ function make(id) {
   };
   row.node = h("li", { onmouseenter: () => highlight(id), onmouseleave: () => highlight(null), onfocusin: () => highlight(id), onfocusout: () => highlight(null) },
     row.check, h("div", { class: "about" },
-      h("div", { class: "row" }, row.name, row.pair, row.pin),
+      h("div", { class: "row" }, row.name, h("span", { class: "actions" }, row.pair, row.pin)),
       h("div", { class: "row" }, row.state, row.progress), row.bar, row.why,
       h("div", { class: "row" }, row.best, row.age)));
   row.node.dataset.run = id;
@@ -68,8 +69,8 @@ function update(run) {
   row.bar.value = run.epochs ? run.epoch / run.epochs : 0;
   put(row.why, run.why ?? "");
   put(row.best, bestOf(run, view.sort.startsWith("best ") ? view.sort.slice(5) : undefined));
-  put(row.age, ago(running ? run.started : run.updated));
-  row.age.title = running ? "begun" : "last heard";
+  put(row.age, ago(run.started));
+  row.age.title = clock(run.started);
   row.pin.disabled = !maySteer();
   row.pin.setAttribute("aria-pressed", run.pinned);
   row.pair.setAttribute("aria-pressed", view.compare.includes(run.id));
@@ -89,7 +90,7 @@ export function renderList() {
   const names = ["newest", "name", "state", "progress", ...bestNames().map((name) => `best ${name}`)];
   const sort = find("sort");
   if (names.join() !== [...sort.options].map((option) => option.value).join()) {
-    sort.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
+    sort.replaceChildren(...names.map((name) => h("option", { value: name }, name[0].toUpperCase() + name.slice(1))));
   }
   sort.value = view.sort;
   find("flip").setAttribute("aria-pressed", view.flip);

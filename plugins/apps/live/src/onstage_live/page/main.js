@@ -96,7 +96,7 @@ dark.onchange = () => setTheme(theme);
 setTheme(localStorage.getItem("theme"));
 setInterval(() => document.hidden || reload(), 30_000);
 follow({
-  opened: () => { connected("on", "live"); reload(); refresh(); },
+  opened: () => { connected("on", "connected"); reload(); refresh(); },
   lost: () => connected("off", "connection lost, trying again"),
   changed: (counts) => {
     if (Object.keys(counts).some((id) => runOf(id) && isShown(runOf(id)))) refresh();
