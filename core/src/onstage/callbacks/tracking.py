@@ -35,6 +35,8 @@ from onstage.model import State
 from onstage.state.background import BackgroundQueue
 from onstage.validation import validate_bool, validate_int, validate_state
 
+__all__ = ["Paths", "Point", "Status", "Tracker", "collect_params", "collect_tags"]
+
 Status: TypeAlias = Literal["finished", "failed", "killed"]
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 

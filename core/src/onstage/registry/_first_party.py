@@ -10,6 +10,7 @@ CALLBACK_CLASSES = {
     "gradient_monitor": "GradientMonitor",
     "lambda_callback": "LambdaCallback",
     "learning_rate_scheduler": "LearningRateScheduler",
+    "live": "Live",
     "lr_finder": "LRFinder",
     "mlflow": "MLflow",
     "model_checkpoint": "ModelCheckpoint",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from onstage.logs import Logs
 from onstage.model import State
 from onstage.reporting import print_line
 from onstage.validation import validate_bool, validate_choice, validate_float, validate_int, validate_state
+from onstage_remote_monitor.description import describe_begin, describe_end
 from onstage_remote_monitor.validation import is_loopback, read_token, validate_headers, validate_root
 
 if TYPE_CHECKING:  # imported when a run begins: requests is slow to import
@@ -60,6 +62,8 @@ class RemoteMonitor(Callback):
         Maximum number of events in memory.
     flush_timeout
         Maximum number of seconds for the remaining events at the end.
+    name
+        Name of the run for people; the server may make one.
 
     Attributes
     ----------
@@ -101,6 +105,7 @@ class RemoteMonitor(Callback):
         token_env: str | None = None,
         queue_size: int = 20_000,
         flush_timeout: float = 10.0,
+        name: str | None = None,
     ) -> None:
         self.root = validate_root(root)
         self.path = path if path.startswith("/") else f"/{path}"
@@ -115,6 +120,7 @@ class RemoteMonitor(Callback):
         self.token_env = token_env
         self.queue_size = validate_int("queue_size", queue_size, 1)
         self.flush_timeout = validate_float("flush_timeout", flush_timeout, 0)
+        self.name = name
         self._check_token()
         self._reset_counts()
         self._run_id, self._attempt = "", secrets.token_hex(4)
@@ -145,15 +151,17 @@ class RemoteMonitor(Callback):
             self._open()
         # Held back until a batch: if a state is loaded meanwhile, its run has sent them before.
         self._held = []
-        self._send("train_begin", held=True)
+        self._send("train_begin", describe_begin(self.run, self, self.name), held=True)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Send the begin of the epoch."""
         self._send("epoch_begin", {"epoch": epoch}, held=True)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Send the batch's number and logs."""
-        self._send("train_batch_end", {**_epoch(self.run), "batch": batch, **(logs or {})})
+        """Send the batch's number, and its own values in place of the running means."""
+        own = getattr(self.run, "batch_logs", {})
+        self._send("train_batch_end", {**_epoch(self.run), "batch": batch, **(logs or {}), **own})
+        self._heed()
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Send the begin of the evaluation."""
@@ -173,14 +181,24 @@ class RemoteMonitor(Callback):
             self._put({"epoch": epoch, **(logs or {})})
         else:
             self._send("epoch_end", {"epoch": epoch, **(logs or {})})
+        self._heed()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Send the end of the training."""
-        self._send("train_end")
+        """Send the end of the training, and why it was stopped."""
+        self._send("train_end", describe_end(self.run))
 
     def on_exception(self, exception: BaseException) -> None:
         """Send its type only: the message may hold anything."""
-        self._send("exception", {"error": type(exception).__name__})
+        self._send_error(exception, type(exception).__name__)
+
+    def _send_error(self, exception: BaseException, text: str) -> None:
+        interrupted = not isinstance(exception, Exception)
+        self._send("exception", {"error": text, "interrupted": interrupted})
+
+    def _heed(self) -> None:
+        """Stop the run if the server asks for it."""
+        if self._sender is not None and self._sender.asked_to_stop:
+            self.stop(self._sender.asked_to_stop)
 
     def on_teardown(self) -> None:
         """Send the remaining events, end the thread, report the totals."""
@@ -202,7 +220,7 @@ class RemoteMonitor(Callback):
     def _closing_line(self) -> str:
         left = f", the rest in {self.left}" if self.left else ""
         return (
-            f"RemoteMonitor: {self.sent} sent, {self.retried} retried, {self.spooled} spooled, "
+            f"{type(self).__name__}: {self.sent} sent, {self.retried} retried, {self.spooled} spooled, "
             f"dropped: {self.dropped}{left}"
         )
 
@@ -211,7 +229,7 @@ class RemoteMonitor(Callback):
     def _send(self, event: str, fields: Mapping[str, Any] | None = None, held: bool = False) -> None:
         if self.events == "epoch":
             return
-        full = {"event": event, **(fields or {})}
+        full = {"event": event, "wall_time": time.time(), **(fields or {})}
         if held and self._held is not None:
             self._held.append(full)
             return
@@ -254,7 +272,7 @@ class RemoteMonitor(Callback):
             self._notice(sender.notices.popleft())
 
     def _notice(self, text: str) -> None:
-        warn(f"RemoteMonitor, {self.root}: {text}")
+        warn(f"{type(self).__name__}, {self.root}: {text}")
 
     # -- resume
 
@@ -267,7 +285,8 @@ class RemoteMonitor(Callback):
         run, self._sequence = validate_state(state, run=str, sequence=int)
         if not _RUN.fullmatch(run):
             raise StateError(f"the saved 'run' must be hexadecimal digits, got {run[:40]!r}")
-        self._run_id, self._held = run, None
+        self._run_id, self._held = run, []
+        self._send("train_resume", describe_begin(self.run, self, self.name), held=True)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without the thread."""

@@ -14,6 +14,9 @@ RUN_HEADER, SEQUENCE_HEADER = "X-Onstage-Run", "X-Onstage-Sequence"
 They let a server skip repeated events, and remove those that a resumed run repeats.
 """
 
+LIVE_HEADER, STOP_HEADER = "X-Onstage-Live", "X-Onstage-Stop"
+"""Headers of an answer: the server takes heartbeats; the run should stop, and why."""
+
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 

@@ -16,7 +16,13 @@ from urllib3.exceptions import ProtocolError
 
 from onstage.errors import show_error, show_text
 from onstage_remote_monitor.client.spool_file import Entry
-from onstage_remote_monitor.validation import RUN_HEADER, SEQUENCE_HEADER, is_loopback
+from onstage_remote_monitor.validation import (
+    LIVE_HEADER,
+    RUN_HEADER,
+    SEQUENCE_HEADER,
+    STOP_HEADER,
+    is_loopback,
+)
 
 _ANSWER = 1 << 16
 """Bytes of an answer that are read, so that its connection can be reused."""
@@ -32,6 +38,8 @@ class Outcome(NamedTuple):
     cause: str = ""
     wait: float = 0.0
     """Seconds that the server asks for."""
+    stop: str = ""
+    """Reason for which the server asks the run to stop."""
 
 
 _LATE = Outcome("later", "the answer took too long")
@@ -61,12 +69,14 @@ class Transport:
     ----------
     reached
         Whether the server has ever answered, or accepted a request.
+    takes_heartbeats
+        Whether its last answer said that it takes requests without events.
     """
 
     def __init__(
         self, url: str, headers: Mapping[str, str], token: str | None, field: str | None, timeout: float
     ) -> None:
-        self.reached = False
+        self.reached = self.takes_heartbeats = False
         self._url = url
         self._field = field
         self._timeout = timeout
@@ -84,7 +94,14 @@ class Transport:
     def post(self, entries: Sequence[Entry], many: bool) -> Outcome:
         """Send events, as a JSON list if `many`, and return the outcome."""
         text = f"[{','.join(entry.text for entry in entries)}]" if many else entries[0].text
-        headers = {RUN_HEADER: entries[0].run, SEQUENCE_HEADER: str(entries[0].sequence)}
+        return self._post(entries[0].run, entries[0].sequence, text)
+
+    def beat(self, run: str, sequence: int) -> Outcome:
+        """Send no events, as a sign that the run goes on; `sequence` is that of its next one."""
+        return self._post(run, sequence, "[]")
+
+    def _post(self, run: str, sequence: int, text: str) -> Outcome:
+        headers = {RUN_HEADER: run, SEQUENCE_HEADER: str(sequence)}
         body: Any = {self._field: text}
         if self._field is None:
             headers["Content-Type"] = "application/json"
@@ -100,6 +117,7 @@ class Transport:
                 stream=True,
             ) as answer:
                 self.reached = True
+                self.takes_heartbeats = LIVE_HEADER in answer.headers
                 next(answer.iter_content(_ANSWER), None)
                 # A status line that was cut off parses like a whole one.
                 return _LATE if self._aborted else _outcome(answer)
@@ -142,7 +160,7 @@ class Transport:
 def _outcome(answer: requests.Response) -> Outcome:
     status = answer.status_code
     if 200 <= status < 300:
-        return Outcome("sent")
+        return Outcome("sent", stop=show_text(answer.headers.get(STOP_HEADER, "")))
     cause = f"the server answered {status} {show_text(answer.reason)}"
     if 300 <= status < 400:
         return Outcome("later", f"{cause}; redirects are not followed, pass the address that it leads to")

@@ -24,6 +24,8 @@ _INTERVAL = 0.1
 """Seconds between two requests; the events put meanwhile go into one."""
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 30.0
 _LONGEST_LOOK_UP = 30.0
+_HEARTBEAT = 8.0
+"""Seconds without events after which the server is told that the run goes on."""
 _AT_ONCE = 256
 _BYTES_AT_ONCE = 512 * 1024
 
@@ -48,6 +50,8 @@ class Sender:
         Events accepted by the server; repeated attempts; events written to disk.
     notices
         Messages for the user, each kind once.
+    asked_to_stop
+        Reason for which the server asks the run to stop; empty if it does not.
     """
 
     def __init__(
@@ -76,6 +80,9 @@ class Sender:
         self._one_by_one = 0
         self._next_attempt = 0.0
         self._cause = "not reached in time"
+        self._next: tuple[str, int] = ("", 0)
+        self._told = 0.0
+        self.asked_to_stop = ""
         self._queue = BackgroundQueue("onstage-remote-monitor", self._work, queue_size, interval=_INTERVAL)
         self._queue.start()
 
@@ -128,6 +135,7 @@ class Sender:
             self._leftovers.adopt(self._spool)
             self._encode(events)
             self._send()
+            self._beat()
             if self._deadline is not None:
                 self._finish(self._deadline)
         except BaseException as error:  # of an event, or of the file: go on without them
@@ -166,6 +174,7 @@ class Sender:
     def _encode(self, events: list[_Event]) -> None:
         """Make JSON of events; write it to disk while the server is away."""
         for run, sequence, fields in events:
+            self._next = run, sequence + 1
             try:
                 text = encoding.encode(fields)
             except BaseException as error:  # raised by a value: its str may do anything
@@ -201,6 +210,7 @@ class Sender:
                 return
             self.retried += self._failures > 0
             outcome = self._transport.post(entries, self._many)
+            self._heed(outcome, entries[0].run)
             if outcome.kind == "later":
                 self._failed(outcome)
                 return
@@ -216,6 +226,17 @@ class Sender:
             self._remove(len(entries))
             if len(self._queue) > self._queue_size // 2:
                 self._encode(self._queue.take())
+
+    def _heed(self, outcome: Outcome, run: str) -> None:
+        self._told = time.monotonic()
+        if outcome.stop and run == self._next[0]:
+            self.asked_to_stop = outcome.stop
+
+    def _beat(self) -> None:
+        """Send a heartbeat, if the server takes them and nothing else was sent for a while."""
+        idle = self._transport.takes_heartbeats and not self._failures and self._deadline is None
+        if idle and time.monotonic() - self._told >= _HEARTBEAT:
+            self._heed(self._transport.beat(*self._next), self._next[0])
 
     def _failed(self, outcome: Outcome) -> None:
         self._failures += 1
