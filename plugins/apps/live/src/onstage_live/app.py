@@ -6,7 +6,6 @@ import asyncio
 import csv
 import io
 import json
-import math
 import re
 import sqlite3
 import time
@@ -25,6 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from onstage.errors import show_text
 from onstage_live.blocks import Axis, Curve, Numbers
 from onstage_live.runs import LONG, SHORT, Run, clean
 from onstage_live.store import Store
@@ -95,7 +95,7 @@ class Api:
         try:
             await self._hub.written()
         except sqlite3.Error as error:
-            raise HTTPException(503, f"the events can't be written: {error}") from error
+            raise HTTPException(503, f"the events can't be written: {show_text(error)}") from error
         headers = {LIVE_HEADER: "1"}
         if run is not None and run.asked and run.state == "running":
             headers[STOP_HEADER] = run.asked
@@ -176,7 +176,7 @@ class Api:
             pixels = int(query.get("pixels", "800"))
         except ValueError as error:
             raise HTTPException(400, "from, to and pixels must be numbers") from error
-        if math.isnan(start + stop - start) and not start < stop:
+        if not start < stop:
             raise HTTPException(400, "from must be less than to")
         wanted = [(run, name) for name in metrics for run in runs if name in run.counts[kind]]
         pixels = min(max(1, pixels), _PIXELS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 
 import click
 from onstage_remote_monitor.validation import read_token
@@ -49,7 +50,7 @@ def live(
             keep_days=keep_days,
             keep_runs=keep_runs,
         )
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, sqlite3.Error) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"The page is at {server.url}/, the runs are in {server.store}")
     with contextlib.suppress(KeyboardInterrupt):

@@ -45,7 +45,7 @@ class Run:
         Complete epochs and training batches so far.
     progress
         The same as a fractional number of epochs.
-    origin
+    begun, origin
         Time and progress when the current attempt began.
     counts
         Number of values by kind and metric: ``{"epoch": {"loss": 3}}``.
@@ -70,7 +70,8 @@ class Run:
     steps: int = 0
     steps_per_epoch: int | None = None
     progress: float = 0.0
-    origin: tuple[float, float] | None = None
+    begun: float | None = None
+    origin: float | None = None
     best: dict[str, dict[str, float]] = field(default_factory=dict)
     last: dict[str, float | None] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=lambda: {"epoch": {}, "batch": {}})
@@ -92,9 +93,9 @@ class Run:
         kind = event.get("event", "epoch_end")
         epoch, batch = _whole(event.get("epoch")), _whole(event.get("batch")) or 0
         moment = _moment(event.get("wall_time"), now)
-        self.origin = self.origin or (moment, self.progress)
         match kind:
             case "train_begin" | "train_resume":
+                self.begun, self.origin = now, None
                 self._begin(event, moment)
             case "train_batch_end":
                 self.steps += 1
@@ -102,6 +103,9 @@ class Run:
                 # Without a known length, a value between 0 and 1 that grows.
                 part = min(1.0, (batch + 1) / steps) if steps else 1 - 1 / (batch + 2)
                 self.progress = (epoch or 0) + part
+                if self.origin is None:
+                    self.begun = self.begun or now
+                    self.origin = self.progress - (1 / steps if steps else part)
                 return Values("batch", self.progress, moment, self._values(event, ""))
             case "test_batch_end":
                 prefix = "test_" if epoch is None else "val_"
@@ -118,7 +122,6 @@ class Run:
         if event["event"] == "train_begin":
             self.started = moment
         self.state, self.why, self.finished, self.asked = "running", None, None, None
-        self.origin = (moment, self.progress)
         self.name = self.name or clean(event.get("name"))
         self.model, self.host = clean(event.get("model")), clean(event.get("host"))
         self.pid, self.epochs = _whole(event.get("pid")) or 0, _whole(event.get("epochs"))
@@ -132,6 +135,8 @@ class Run:
     def _end_epoch(self, epoch: int | None, event: Mapping[str, Any], moment: float) -> Values:
         known = self.steps_per_epoch
         self.epoch = self.epoch + 1 if epoch is None else epoch + 1
+        if self.origin is None:
+            self.begun, self.origin = self.begun or moment, float(self.epoch - bool(self.begun))
         self.progress = float(self.epoch)
         if known is None and self.steps:
             self.steps_per_epoch = max(1, round(self.steps / self.epoch))
@@ -143,7 +148,7 @@ class Run:
     def forget(self) -> None:
         """Forget the results; `recall` finds those of the points that are kept."""
         self.epoch = self.steps = 0
-        self.progress, self.origin, self.best, self.last = 0.0, None, {}, {}
+        self.progress, self.best, self.last = 0.0, {}, {}
 
     def recall(self, kind: str, metric: str, points: Sequence[Point]) -> None:
         """Take the results from the points of a metric."""
@@ -210,11 +215,11 @@ class Run:
 
     def eta(self) -> float | None:
         """Return the seconds that remain at the pace so far; None if unknown."""
-        if self.state != "running" or not self.epochs or self.origin is None:
+        if self.state != "running" or not self.epochs or self.begun is None or self.origin is None:
             return None
-        since, progress = self.origin
-        done = self.progress - progress
-        return max(0.0, (self.updated - since) / done * (self.epochs - self.progress)) if done > 0 else None
+        done, left = self.progress - self.origin, max(0.0, self.epochs - self.progress)
+        is_known = done > 0 and (self.steps_per_epoch or not self.steps)
+        return (self.updated - self.begun) / done * left if is_known else None
 
     def public(self, heard: float, now: float) -> dict[str, Any]:
         """Return what the page shows."""

@@ -7,19 +7,21 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 import uvicorn
 from onstage_remote_monitor.validation import is_loopback
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from onstage_live.access import Guard
 from onstage_live.app import Api
 from onstage_live.store import Store
 from onstage_live.stream import Hub
 
-_SHORTEST_TOKEN, _CONNECTIONS, _PATIENCE = 16, 4000, 30.0
+_SHORTEST_TOKEN, _CONNECTIONS, _PATIENCE = 16, 4000, 30
 
 
 class Server:
@@ -94,37 +96,46 @@ class Server:
                 "secrets.token_hex() makes one"
             )
         hosts = list(hosts)
-        steer = is_loopback(host) and not hosts if steer is None else steer
+        self.steer = is_loopback(host) and not hosts if steer is None else steer
         self.store = Path(store)
         self._socket = _listen(host, port)
+        self._address: tuple[str, int] = self._socket.getsockname()[:2]
         try:
             self._store = Store(self.store)
         except BaseException:
             self._socket.close()
             raise
         self._hub = Hub(self._store, keep_days, keep_runs)
-        app = Api(self._store, self._hub, steer=steer, max_body=max_body).app()
+        app = Api(self._store, self._hub, steer=self.steer, max_body=max_body).app()
         guarded = Guard(app, ["localhost", host, *hosts], token, rate)
         self._uvicorn = _Uvicorn(guarded, self._hub)
         self._thread: threading.Thread | None = None
+        self._is_serving = False
 
     @property
     def url(self) -> str:
         """Address of the page; ``root`` of a `RemoteMonitor`."""
-        host, port = self._socket.getsockname()[:2]
+        host, port = self._address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def serve_forever(self) -> None:
         """Serve until another thread calls `close`, or Ctrl-C, which raises KeyboardInterrupt."""
+        self._is_serving = True
         try:
             asyncio.run(self._uvicorn.serve(sockets=[self._socket]))
         finally:
-            self._store.close()
-            self._socket.close()
+            self._is_serving = False
+            self._release()
+
+    def _release(self) -> None:
+        self._socket.close()
+        self._store.close()
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self.serve_forever, name="onstage-live", daemon=True)
         self._thread.start()
+        while not self._uvicorn.started and self._thread.is_alive():
+            time.sleep(0.005)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -135,6 +146,36 @@ class Server:
         self._uvicorn.should_exit = True
         if self._thread is not None:
             self._thread.join()
+        if not self._is_serving:
+            self._release()
+
+
+class _Connection(H11Protocol):
+    """A connection that is closed if it sends no whole request head in time."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._await_request()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._late is not None:
+            self._late.cancel()
+
+    def _await_request(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        self._late = self.loop.call_later(_PATIENCE, self._abort_if_waiting)
+
+    def _abort_if_waiting(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
 
 
 class _Uvicorn(uvicorn.Server):
@@ -143,7 +184,7 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, app: Any, hub: Hub) -> None:
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=_Connection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -151,7 +192,7 @@ class _Uvicorn(uvicorn.Server):
             server_header=False,
             proxy_headers=False,
             limit_concurrency=_CONNECTIONS,
-            timeout_keep_alive=30,
+            timeout_keep_alive=_PATIENCE,
             timeout_graceful_shutdown=3,
         )
         super().__init__(config)

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS blocks (
 ) STRICT;
 """
 _WRITE = f"REPLACE INTO blocks VALUES ({', '.join('?' * (16 + len(COLUMNS)))})"
+_VERSION = 1
 _IS = "run = ? AND kind = ? AND metric = ?"
 
 _Series = tuple[str, str, str]
@@ -60,23 +61,36 @@ class Store:
         self.path = folder / "runs.sqlite3"
         self._lock = FileLock(folder / ".lock", f"store {str(folder)!r}")
         self._lock.acquire()
-        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(_TABLES)
+        try:
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            records = self._read_runs()
+        except BaseException:
+            self._lock.release()
+            raise
         now = time.time()
-        records = self._db.execute("SELECT record FROM runs").fetchall()
         self.runs = {run.id: run for run in (Run(**json.loads(record)) for (record,) in records)}
         self.heard = {run.id: now for run in self.runs.values() if run.state == "running"}
-        self._open: dict[_Series, Block] = {}
+        self._blocks: dict[_Series, Block] = {}
         self._dirty: dict[tuple[str, str, str, int], Block] = {}
         self._changed: set[str] = set()
+        self._deleted: set[str] = set()
+        self._is_open = True
+
+    def _read_runs(self) -> list[tuple[str]]:
+        if self._db.execute("PRAGMA user_version").fetchone()[0] not in (0, _VERSION):
+            raise RuntimeError(f"{self.path} is of another version of onstage-live; use another store")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(f"{_TABLES} PRAGMA user_version = {_VERSION};")
+        return self._db.execute("SELECT record FROM runs").fetchall()
 
     def close(self) -> None:
-        """Write all, and release the folder."""
-        self.flush()
-        self._db.close()
-        self._lock.release()
+        """Write all, and release the folder; a second call does nothing."""
+        if self._is_open:
+            self._is_open = False
+            self.flush()
+            self._db.close()
+            self._lock.release()
 
     # -- events
 
@@ -106,7 +120,7 @@ class Store:
         identity, _, attempt = name.partition(".")
         run = self.runs.get(identity)
         if run is None:
-            if not events:
+            if not events or name in self._deleted:
                 return None
             run = self.runs[identity] = Run(identity, now, attempt=attempt)
         if attempt in run.earlier:
@@ -142,11 +156,12 @@ class Store:
         counts = run.counts[values.kind]
         for metric, value in values.values.items():
             series = (run.id, values.kind, metric)
-            block = self._open.get(series) or self._last_block(series)
+            block = self._blocks.get(series) or self._last_block(series)
             if len(block) >= SIZE:
                 block = Block(block.number + 1)
-            block.append(Point(number, run.steps, values.epoch, values.time, value))
-            self._open[series] = self._dirty[*series, block.number] = block
+            step = run.steps or round(values.epoch)  # of a sender that tells no batches
+            block.append(Point(number, step, values.epoch, values.time, value))
+            self._blocks[series] = self._dirty[*series, block.number] = block
             counts[metric] = counts.get(metric, 0) + 1
 
     def _last_block(self, series: _Series) -> Block:
@@ -167,17 +182,17 @@ class Store:
         with self._db:
             self._db.execute("BEGIN")
             self._db.execute("DELETE FROM blocks WHERE run = ? AND sequence0 >= ?", (run.id, sequence))
-        self._open = {series: block for series, block in self._open.items() if series[0] != run.id}
+        self._blocks = {series: block for series, block in self._blocks.items() if series[0] != run.id}
         run.forget()
         for kind, metrics in run.counts.items():
             for metric in list(metrics):
                 series = (run.id, kind, metric)
                 block = self._last_block(series)
                 block.cut(sequence)
-                self._open[series] = self._dirty[*series, block.number] = block
+                self._blocks[series] = self._dirty[*series, block.number] = block
                 metrics[metric] = block.number * SIZE + len(block)
                 if not metrics[metric]:
-                    del metrics[metric], self._open[series], self._dirty[*series, block.number]
+                    del metrics[metric], self._blocks[series], self._dirty[*series, block.number]
         self.flush()
         for kind, metrics in run.counts.items():
             for metric in metrics:
@@ -215,7 +230,7 @@ class Store:
 
     def _leave(self, identity: str) -> None:
         self.heard.pop(identity, None)
-        self._open = {series: block for series, block in self._open.items() if series[0] != identity}
+        self._blocks = {series: block for series, block in self._blocks.items() if series[0] != identity}
 
     def edit(self, run: Run, changes: Mapping[str, Any]) -> None:
         """Set attributes of a run."""
@@ -224,9 +239,10 @@ class Store:
         self._changed.add(run.id)
 
     def delete(self, run: Run) -> None:
-        """Remove a run with all its points."""
+        """Remove a run with all its points, and those that its sender still sends."""
         self.flush()
         del self.runs[run.id]
+        self._deleted.add(f"{run.id}.{run.attempt}")
         self._leave(run.id)
         with self._db:
             self._db.execute("BEGIN")

@@ -77,7 +77,8 @@ class Hub:
                     self._send(_LIST)
                 self._list_changed, listed = False, now
             if now - kept >= _HOUR:
-                self.store.retain(*self._limits)
+                with contextlib.suppress(sqlite3.Error):  # a full disk: in an hour again
+                    self.store.retain(*self._limits)
                 kept = now
             # Half of the time is for answers, whatever a write takes.
             await asyncio.sleep(min(_INTERVAL, time.monotonic() - began))
