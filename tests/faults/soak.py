@@ -26,8 +26,8 @@ BATCH = 8
 
 _SERVER = """
 import sys
-from onstage_remote_monitor.server import Server
-with Server(port=0) as server:
+from onstage_live import Server
+with Server(port=0, store=sys.argv[1]) as server:
     print(server.url, flush=True)
     sys.stdin.read()
 """
@@ -120,20 +120,20 @@ def level(samples):
 
 
 def main(steps=1_000_000):
-    server = subprocess.Popen(
-        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        root = server.stdout.readline().strip()
-        began = time.monotonic()
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            open(os.devnull, "w") as nowhere,
-            contextlib.redirect_stdout(nowhere),
-        ):
-            samples = train(steps // STEPS_PER_EPOCH, Path(folder), root)
-    finally:
-        server.communicate()
+    with tempfile.TemporaryDirectory() as folder:
+        server = subprocess.Popen(
+            [sys.executable, "-c", _SERVER, f"{folder}/runs"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            root = server.stdout.readline().strip()
+            began = time.monotonic()
+            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+                samples = train(steps // STEPS_PER_EPOCH, Path(folder), root)
+        finally:
+            server.communicate()
     print(f"{steps:,} steps in {time.monotonic() - began:.0f} s")
     return 0 if level(samples) else 1
 

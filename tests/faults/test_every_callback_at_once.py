@@ -26,19 +26,18 @@ Y = (X.sum(axis=1, keepdims=True) > 0).astype("float32")
 
 _SERVER = """
 import sys
-from onstage_remote_monitor.server import Server
-with Server(port=0) as server:
+from onstage_live import Server
+with Server(port=0, store=sys.argv[1]) as server:
     print(server.url, flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture(scope="module")
-def server():
+def server(tmp_path_factory):
     # In a process of its own, because this one counts its descriptors.
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-c", _SERVER, str(tmp_path_factory.mktemp("runs"))]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     yield process.stdout.readline().strip()
     process.communicate()
 
@@ -60,6 +59,7 @@ def every_callback(folder, root):
         "lambda_callback": {"on_epoch_end": lambda epoch: None},
         "learning_rate_scheduler": {"schedule": schedule},
         "model_checkpoint": {"filepath": folder / "saved" / "{epoch}", "save_in_background": True},
+        "live": {"root": root, "retries": 0, "flush_timeout": 2.0},
         "remote_monitor": {"root": root, "events": "all", "retries": 0, "flush_timeout": 2.0},
         "tensorboard": {
             "log_dir": folder / "board",

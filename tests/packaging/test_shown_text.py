@@ -11,7 +11,6 @@ OWN_OUTPUT = {
     "core/src/onstage/reporting/_profile.py": "times and names of classes",
     "core/src/onstage/run/_setup.py": "the table of the profile",
     "plugins/callbacks/remote_monitor/src/onstage_remote_monitor/callback.py": "counts and the user's path",
-    "plugins/callbacks/remote_monitor/src/onstage_remote_monitor/__main__.py": "the user's address",
 }
 """What of the core and of the quoting folders may print, and why no text from outside is in it."""
 

@@ -5,12 +5,14 @@ import threading
 import warnings
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onstage_remote_monitor import RemoteMonitor, Server
+from onstage_live import Server
+from onstage_remote_monitor import RemoteMonitor
 
 from onstage.testing import replay
 
@@ -112,15 +114,18 @@ def test_sends_null_and_lists_if_keras_sends_invalid_json_or_fails(recorder):
     assert sent == {"epoch": 0, "many": [0, 1, 2], "loss": None, "non_finite": {"loss": "nan"}}
 
 
-def test_the_server_accepts_requests_of_keras():
-    with Server(port=0) as server:
+def test_the_server_accepts_requests_of_keras(tmp_path):
+    with Server(port=0, store=tmp_path) as server:
         theirs = keras.callbacks.RemoteMonitor(server.url)
         theirs.on_epoch_end(0, {"loss": 0.5})
         theirs.on_epoch_end(1, {"loss": float("nan")})
         keras.callbacks.RemoteMonitor(server.url, send_as_json=True).on_epoch_end(2, {"loss": 0.25})
+        another = keras.callbacks.RemoteMonitor(server.url)
+        another.on_epoch_end(0, {"loss": 4.0})
 
-        assert [received.event for received in server.events] == [
-            {"epoch": 0, "loss": 0.5},
-            {"epoch": 1, "loss": None, "non_finite": {"loss": "nan"}},
-            {"epoch": 2, "loss": 0.25},
-        ]
+        with urlopen(f"{server.url}/api/runs") as answer:
+            runs = [run["id"] for run in json.load(answer)["runs"]]
+        with urlopen(f"{server.url}/api/series?runs={','.join(runs)}&metric=loss&x=epoch") as answer:
+            curves = json.load(answer)["series"]["loss"]
+    assert [curves[run]["y"] for run in runs] == [[0.5, None, 0.25], [4.0]]
+    assert curves[runs[0]]["x"] == [1, 2, 3]

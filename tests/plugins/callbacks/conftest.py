@@ -13,8 +13,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
@@ -153,12 +154,16 @@ class ScriptedServer:
             time.sleep(act)
             act = 200
         if act == 200:
-            self.requests.append((handler.path, dict(handler.headers), body))
+            self.accept(handler.path, dict(handler.headers), body)
         handler.send_response(act, self.reason)
         for name, value in {"Content-Length": "2", **self.headers}.items():
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(b"ok")
+
+    def accept(self, path, headers, body):
+        """Keep a request that is answered with 200."""
+        self.requests.append((path, headers, body))
 
     def close(self):
         """Close the server and all connections; a second call does nothing."""
@@ -178,6 +183,75 @@ def scripted_server():
 
     def make(port=0):
         made.append(ScriptedServer(port))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+class Received(NamedTuple):
+    """One event, with the name of its run and its number in it."""
+
+    run: str
+    sequence: int
+    event: dict
+
+
+class EventServer(ScriptedServer):
+    """Scripted server that keeps the events, skips repeated ones and removes those that a resume repeats.
+
+    Attributes
+    ----------
+    events
+        What it received, oldest first.
+    repeated
+        Number of events skipped.
+    tokens
+        Bearer tokens that it accepts; None: no token is required.
+    """
+
+    def __init__(self, port=0):
+        self.events, self.repeated, self.tokens, self.attempts_of = [], 0, None, {}
+        self._lock = threading.Lock()
+        super().__init__(port)
+
+    def answer(self, handler):
+        if self.tokens is not None and handler.headers["Authorization"] not in self.tokens:
+            self.script.insert(0, 401)
+        super().answer(handler)
+
+    def accept(self, path, headers, body):
+        with self._lock:
+            self._receive(headers, body)
+
+    def _receive(self, headers, body):
+        text = body.decode()
+        if headers["Content-Type"] != "application/json":
+            (text,) = parse_qs(text)["data"]
+        content = json.loads(text)
+        run, _, attempt = headers.get("X-Onstage-Run", "").partition(".")
+        number = int(headers.get("X-Onstage-Sequence", 0))
+        known = [each for each in self.events if each.run == run]
+        if attempt != self.attempts_of.setdefault(run, attempt):
+            self.attempts_of[run] = attempt
+            self.events = [each for each in self.events if each.run != run or each.sequence < number]
+            known = [each for each in known if each.sequence < number]
+        last = known[-1].sequence if known else -1
+        for sequence, event in enumerate(content if isinstance(content, list) else [content], number):
+            if sequence > last:
+                self.events.append(Received(run, sequence, event))
+            else:
+                self.repeated += 1
+
+
+@pytest.fixture
+def event_server():
+    """Return a function that makes servers which keep the events; they are closed after the test."""
+    made = []
+
+    def make():
+        made.append(EventServer())
         return made[-1]
 
     yield make

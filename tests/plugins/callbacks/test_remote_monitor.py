@@ -6,7 +6,6 @@ import gc
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +15,7 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-from onstage_remote_monitor import RemoteMonitor, Server
+from onstage_remote_monitor import RemoteMonitor
 from onstage_remote_monitor.client.encoding import MAX_BYTES, encode, to_json_values
 
 from onstage import Callback, OnstageWarning, Run, StateError, hookimpl
@@ -28,9 +27,8 @@ TOKEN = "s3cret-token-of-this-test"
 
 
 @pytest.fixture
-def server():
-    with Server(port=0) as running:
-        yield running
+def server(event_server):
+    return event_server()
 
 
 def sent_to(server):
@@ -275,16 +273,16 @@ class Resumes(Callback):
 @pytest.mark.parametrize("events", ["epoch", "all"])
 @pytest.mark.parametrize("how", ["fails", "stops"])
 @pytest.mark.parametrize(("batches", "later"), [(1, 0), (1, 2), (2, 1), (3, 0), (4, 2)])
-def test_a_resumed_training_is_shown_as_an_uninterrupted_one(server, events, how, batches, later):
+def test_a_resumed_training_is_shown_as_an_uninterrupted_one(event_server, events, how, batches, later):
+    server, another = event_server(), event_server()
     saves = Saves(batches, later, how)
     with contextlib.suppress(InterruptedError):
         train(server.url, events, saves)
 
     train(server.url, events, Resumes(saves.state))
 
-    with Server(port=0) as another:
-        train(another.url, events)
-        assert sent_to(server) == sent_to(another)
+    train(another.url, events)
+    assert sent_to(server) == sent_to(another)
     assert [received.sequence for received in server.events] == list(range(len(server.events)))
     assert len({received.run for received in server.events}) == 1
 
@@ -300,10 +298,11 @@ def test_a_damaged_state_is_refused(state):
 # -- secrets
 
 
-def test_the_token_is_sent_and_appears_nowhere_else(monkeypatch, capsys, caplog):
+def test_the_token_is_sent_and_appears_nowhere_else(server, monkeypatch, capsys, caplog):
     caplog.set_level(0)
     monkeypatch.setenv("MONITOR_TOKEN", TOKEN)
-    with Server(port=0, token=TOKEN) as server, warnings.catch_warnings(record=True) as caught:
+    server.tokens = [f"Bearer {TOKEN}"]
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         monitor = RemoteMonitor(server.url, token_env="MONITOR_TOKEN", events="all")
         state = {}
@@ -315,7 +314,7 @@ def test_the_token_is_sent_and_appears_nowhere_else(monkeypatch, capsys, caplog)
 
         result = replay([monitor, Looks()], LOGS, verbose=2)
         assert len(server.events) == monitor.sent > 5
-        server.guard._token = b"another token is required"  # as if the server's token had changed
+        server.tokens = ["Bearer another"]
         replay(monitor, LOGS)
 
     shown = capsys.readouterr()
@@ -445,24 +444,37 @@ def test_queueing_an_event_is_much_faster_than_sending_it(server):
     assert np.median(handed) < a_request / 20
 
 
+_SINK = """
+import http.server, sys, threading
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_address[1], flush=True)
+sys.stdin.read()
+"""
+
+
 @contextlib.contextmanager
 def a_server_process():
-    """Run the server as a program, so that its sockets are not those of this process."""
-    command = [sys.executable, "-m", "onstage_remote_monitor", "--port", "0"]
-    # In the background of a shell SIGINT is ignored, which a child inherits.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    signal.signal(signal.SIGINT, before)
-    try:
-        yield process.stdout.readline().split()[-1].rstrip("/")
-    finally:
-        process.send_signal(signal.SIGINT)
+    """Run a server as a program, so that its sockets are not those of this process."""
+    command = [sys.executable, "-c", _SINK]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.wait(60) == 0
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
         finally:
             process.kill()
-            process.wait()
-            process.stdout.close()
 
 
 def test_it_passes_the_conformance_checks(tmp_path, monkeypatch):
@@ -525,4 +537,4 @@ def test_a_forked_child_neither_sends_nor_hangs(server):
 
     assert forks.code == 7
     assert [e["batch"] for e in sent_to(server) if e["event"] == "train_batch_end"] == [0, 1, 2, 3]
-    assert server.hub.repeated == 0
+    assert server.repeated == 0

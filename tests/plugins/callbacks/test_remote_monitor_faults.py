@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs
 
 import pytest
-from onstage_remote_monitor import RemoteMonitor, Server
+from onstage_remote_monitor import RemoteMonitor
 
 from onstage import Callback, OnstageWarning
 from onstage.testing import replay
@@ -179,23 +179,22 @@ def test_a_server_that_is_killed_and_started_again_has_each_epoch_once(scripted_
     assert monitor.dropped == 0
 
 
-def test_a_lost_answer_does_not_duplicate_events():
-    with Server(port=0) as server:
-        taken = server.hub.publish
-        lost = []
+def test_a_lost_answer_does_not_duplicate_events(event_server):
+    server = event_server()
+    accept, lost = server.accept, []
 
-        def publish(*args):
-            taken(*args)
-            if len(lost) < 3:
-                lost.append(1)
-                raise ConnectionResetError
+    def accept_and_lose(*request):
+        accept(*request)
+        if len(lost) < 3:
+            lost.append(1)
+            raise ConnectionResetError
 
-        server.hub.publish = publish
-        monitor = RemoteMonitor(server.url, events="all")
-        fit(monitor)
+    server.accept = accept_and_lose
+    monitor = RemoteMonitor(server.url, events="all")
+    fit(monitor)
 
-        assert [received.sequence for received in server.events] == list(range(monitor.sent))
-        assert server.hub.repeated > 0
+    assert [received.sequence for received in server.events] == list(range(monitor.sent))
+    assert server.repeated > 0
 
 
 def test_the_end_does_not_wait_for_a_server_that_was_never_reached():

@@ -2,10 +2,14 @@
 
 import http.client
 import json
+import sys
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 from onstage_live import Server
+
+sys.path.insert(0, str(Path(__file__).parent))  # for live_page.py
 
 
 class Client:
@@ -51,7 +55,7 @@ def start(tmp_path):
     running = []
 
     def start(**options):
-        server = Server(port=0, **{"store": tmp_path / "store", **options})
+        server = Server(**{"port": 0, "store": tmp_path / "store", **options})
         running.append(server)
         return Client(server.__enter__())
 
