@@ -3,7 +3,9 @@
 import { button, duration, h, number, put, ticks, tickTexts } from "./dom.js";
 
 const { linear, stepped, points } = uPlot.paths;
-const NARROW = 1e-9, LARGEST = 8e307, POINTS = 16;
+const NARROW = 1e-9, EDGE = 8.5e307, POINTS = 16;
+/** Values beyond it are drawn there: the difference of two must be finite. */
+export const LARGEST = 8e307;
 const RATE = /(^|_)(lr|learning_rate)$/;
 
 /** Return the words for a position on the x axis. */
@@ -16,11 +18,10 @@ export function position(x, value) {
 /** Return limits that differ enough to be drawn, and whose difference is finite. */
 export function widened(low, high, log = false) {
   if (!(low <= high)) return log ? [0.1, 1] : [0, 1];
-  if (log) return low * (1 + NARROW) < high ? [low * 0.9, Math.min(high * 1.1, LARGEST)] : [low / 2, Math.min(high * 2, LARGEST)];
-  [low, high] = [Math.max(low, -LARGEST), Math.min(high, LARGEST)];
+  if (log) return low * (1 + NARROW) < high ? [low * 0.9, Math.min(high * 1.1, EDGE)] : [low / 2, Math.min(high * 2, EDGE)];
   const size = Math.max(Math.abs(low), Math.abs(high)), space = high - low;
   const pad = space > NARROW * size ? 0.06 * space : 0.1 * size || 1;
-  return [Math.max(low - pad, -LARGEST), Math.min(high + pad, LARGEST)];
+  return [Math.max(low - pad, -EDGE), Math.min(high + pad, EDGE)];
 }
 
 function nearest(xs, x) {
@@ -49,7 +50,7 @@ export class Chart {
     this.figure.dataset.metric = name;
   }
 
-  /** Draw curves: `{run, name, colour, validation, x, y, drawn, raw, min, max, dots}`. */
+  /** Draw curves: `{run, name, colour, validation, last, x, y, drawn, raw, min, max, dots}`. */
   draw(curves, { x, log, limits }) {
     this.curves = curves;
     this.settings = { x, log, limits };
@@ -65,11 +66,10 @@ export class Chart {
 
   summarize() {
     const shown = this.curves.filter((curve) => !curve.raw), newest = shown.at(-1)?.run;
-    const last = (curve) => curve.y[curve.y.length - 1];
-    const parts = shown.filter((curve) => curve.run === newest).map((curve) => (curve.validation ? "val " : "") + number(last(curve)));
+    const parts = shown.filter((curve) => curve.run === newest).map((curve) => (curve.validation ? "val " : "") + number(curve.last));
     put(this.values, parts.join(" · "));
     this.values.style.color = shown.at(-1)?.colour ?? "";
-    const lines = shown.slice(0, 20).map((curve) => `${curve.name}${curve.validation ? " validation" : ""} ${number(last(curve))}`);
+    const lines = shown.slice(0, 20).map((curve) => `${curve.name}${curve.validation ? " validation" : ""} ${number(curve.last)}`);
     this.body.setAttribute("aria-label", `${this.name}, last values: ${lines.join("; ")}. Arrow keys move the crosshair, plus and minus zoom.`);
   }
 
@@ -177,7 +177,7 @@ export class Chart {
     const rows = found.slice(0, most).sort((a, b) => (b.value ?? -Infinity) - (a.value ?? -Infinity)).map(({ curve, index, value }) => {
       const mark = h("i", { class: curve.validation ? "mark dashed" : "mark" }), raw = curve.y[index];
       mark.style.color = curve.colour;
-      const text = value === raw || value === null ? number(raw) : `${number(value)} (${number(raw)})`;
+      const text = curve.smooth && value !== null ? `${number(value)} (${number(raw)})` : number(raw);
       return h("tr", { class: curve === near ? "near" : null }, h("td", {}, mark), h("td", {}, curve.validation ? `${curve.name}, val` : curve.name), h("td", { "data-value": raw }, text));
     });
     const x = found[0].curve.x[found[0].index], more = found.length > most ? `${found.length - most} more` : "";
@@ -218,6 +218,7 @@ export class Chart {
   highlight(run) {
     this.marked = run;
     if (!this.plot) return;
+    if (!this.curves.some((curve) => curve.run === run)) run = null;
     const faint = this.curves.length > POINTS ? 0.06 : 0.15;
     this.curves.forEach((curve, at) => {
       const series = this.plot.series[at + 1], other = run !== null && curve.run !== run;
@@ -225,6 +226,7 @@ export class Chart {
       series.width = curve.raw ? 1 : run === curve.run ? 2.75 : 1.75;
     });
     this.plot.redraw(false);
+    if (!this.tip.hidden && !this.body.matches(":hover, :focus")) this.tell();
   }
 
   close() {

@@ -1,7 +1,7 @@
 // All charts: which there are, their curves, the common x axis.
 
 import { csv, series } from "./api.js";
-import { Chart, widened } from "./chart.js";
+import { Chart, LARGEST, widened } from "./chart.js";
 import { find, h, paced } from "./dom.js";
 import { colourOf, shownRuns } from "./runs.js";
 import { change, flipped, view } from "./view.js";
@@ -139,6 +139,8 @@ function smoothed(values, weight) {
   });
 }
 
+const bounded = (value) => Math.min(LARGEST, Math.max(-LARGEST, value));
+
 function dotsOf(y) {
   const few = y.length <= FEW, dots = [];
   y.forEach((value, n) => {
@@ -151,16 +153,16 @@ function linesOf(chart, runs, log) {
   const lines = [];
   for (const run of runs) {
     for (const validation of [false, true]) {
-      const curve = curves[validation ? `val_${chart.name}` : chart.name]?.[run.id];
+      const metric = validation ? `val_${chart.name}` : chart.name, curve = curves[metric]?.[run.id];
       if (!curve) continue;
-      const usable = log ? curve.y.map((value) => (value > 0 ? value : null)) : curve.y;
-      const line = { run: run.id, name: run.name, colour: colourOf(run), validation, x: curve.x, y: curve.y };
+      const usable = curve.y.map((value) => (value === null || (log && !(value > 0)) ? null : bounded(value)));
+      const line = { run: run.id, name: run.name, colour: colourOf(run), validation, last: run.last[metric], x: curve.x, y: curve.y };
       if (view.smooth > 0 && !chart.logByDefault) {
         lines.push({ ...line, drawn: usable, dots: [], raw: true });
-        lines.push({ ...line, drawn: smoothed(usable, view.smooth), dots: [] });
+        lines.push({ ...line, drawn: smoothed(usable, view.smooth), dots: [], smooth: true });
       } else {
         const spread = runs.length <= 8 && curve.min?.some((low, n) => low !== curve.max[n]);
-        lines.push({ ...line, drawn: usable, dots: runs.length > 8 ? [] : dotsOf(usable), ...(spread ? { min: curve.min, max: curve.max } : {}) });
+        lines.push({ ...line, drawn: usable, dots: runs.length > 8 ? [] : dotsOf(usable), ...(spread ? { min: curve.min.map(bounded), max: curve.max.map(bounded) } : {}) });
       }
     }
   }

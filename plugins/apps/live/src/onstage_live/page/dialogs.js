@@ -11,9 +11,9 @@ const closer = (dialog) => button("Close", "close", () => dialog.close());
 /** Ask a question; resolve whether it was answered with yes. */
 export function confirm(question, yes) {
   const dialog = find("confirm");
-  dialog.replaceChildren(
-    h("form", { method: "dialog" }, h("p", {}, question), h("div", { class: "row end" },
-      h("button", { value: "no", autofocus: true }, "Cancel"), h("button", { value: "yes", class: "danger" }, yes))));
+  const answer = (text, value, settings) => h("button", { type: "button", onclick: () => dialog.close(value), ...settings }, text);
+  dialog.replaceChildren(h("p", {}, question), h("div", { class: "row end" },
+    answer("Cancel", "no", { autofocus: true }), answer(yes, "yes", { class: "danger" })));
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
