@@ -105,7 +105,8 @@ class Page:
 
     def plot(self, metric):
         """Wait until a chart is drawn, and return its area."""
-        return self.wait_for(lambda: self.run("return chart(arguments[0])?.querySelector('.u-over')", metric))
+        script = "const found = chart(arguments[0]); found?.scrollIntoView({block: 'nearest'}); return found?.querySelector('.u-over')"
+        return self.wait_for(lambda: self.run(script, metric))
 
     def hover(self, metric, across, down=0.5):
         """Move the pointer to a point of a chart, in fractions of its size."""
@@ -170,10 +171,11 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def page(browser, client):
     """Return the page of a new server; the browser must have nothing to complain about."""
+    browser.get_log("browser")  # of a test before, whose server has gone
     yield Page(browser, client)
     complaints = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     browser.get("about:blank")
-    assert complaints == []
+    assert not complaints, complaints
 
 
 def begin(name, **settings):

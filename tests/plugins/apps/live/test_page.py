@@ -280,29 +280,22 @@ def test_colours_follow_the_system_and_the_toggle(client, page):  # noqa: F811
     assert (dark, light, again) == ("rgb(15, 18, 24)", "rgb(245, 246, 248)", "rgb(245, 246, 248)")
 
 
-def test_a_hidden_tab_asks_for_nothing(client, page):  # noqa: F811
+def test_a_hidden_page_asks_for_nothing(client, page):  # noqa: F811
     client.send([begin("one"), epoch(0, loss=1.0)], "one.a")
     page.open("#x=epoch")
     page.plot("loss")
     asked = "return performance.getEntriesByType('resource').filter(each => each.name.includes('/api/')).length"
-    first, settled = page.driver.current_window_handle, lambda: page.run(asked) == page.run(asked)
-    page.wait_for(settled)
+    page.wait_for(lambda: page.run(asked) == page.run(asked))
 
-    page.driver.switch_to.new_window("tab")
-    second = page.driver.current_window_handle
-    page.driver.switch_to.window(first)
-    hidden = page.run("return document.hidden")
+    page.driver.minimize_window()
+    page.wait_for(lambda: page.run("return document.hidden"))
     before = page.run(asked)
     for number in range(1, 4):
         client.send([epoch(number, loss=1.0 + number)], "one.a", number + 1)
         time.sleep(0.3)
     after = page.run(asked)
-    page.driver.switch_to.window(second)
-    page.driver.close()
-    page.driver.switch_to.window(first)
+    page.driver.set_window_rect(0, 0, 1400, 1000)
 
-    if not hidden:
-        pytest.skip("this browser shows all tabs")
     assert after == before
     page.wait_for(lambda: page.tip_at("loss", 1) == ("epoch 4", {"one": 4.0}))
 

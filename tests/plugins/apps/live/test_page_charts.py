@@ -186,31 +186,33 @@ def test_values_that_are_not_finite_are_a_gap(client, page):  # noqa: F811
     page.keep("gaps")
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        [0.1, math.nextafter(0.1, 1)],
-        [1e308, -1e308],
-        [1.7e308, 1.7e308],
-        [5e-324, 1e-320],
-        [3.0],
-        [7.0, 7.0, 7.0],
-        [0.0, 0.0],
-        [float(2**53), float(2**53 - 1)],
-        [1e-300, 1e300],
-        [-1.0, -2.0],
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("log", ["", "&log=loss"], ids=["linear", "log"])
-def test_values_at_the_limits_of_numbers_are_drawn(client, page, values, log):  # noqa: F811
-    client.send([begin("one"), *(epoch(n, loss=value) for n, value in enumerate(values))], "one.a")
+LIMITS = {
+    "an ulp apart": [0.1, math.nextafter(0.1, 1)],
+    "far apart": [1e308, -1e308],
+    "largest": [1.7e308, 1.7e308],
+    "subnormal": [5e-324, 1e-320],
+    "single": [3.0],
+    "constant": [7.0, 7.0],
+    "zero": [0.0, 0.0],
+    "whole": [float(2**53), float(2**53 - 1)],
+    "all sizes": [1e-300, 1e300],
+    "negative": [-1.0, -2.0],
+}
 
-    page.open(f"#x=epoch{log}")
 
-    assert page.tip_at("loss", 0.5 if len(values) == 1 else 0)[1] == {"one": values[0]}
-    if not log or values[0] > 0:
-        page.wait_for(lambda: page.columns("loss", BLUE))
+@pytest.mark.parametrize("log", [False, True], ids=["linear", "log"])
+def test_values_at_the_limits_of_numbers_are_drawn(client, page, log):  # noqa: F811
+    first = {name: values[0] for name, values in LIMITS.items()}
+    second = {name: values[1] for name, values in LIMITS.items() if len(values) > 1}
+    client.send([begin("one"), epoch(0, **first), epoch(1, **second)], "one.a")
+
+    page.open("#x=epoch" + "".join(f"&log={name}" for name in LIMITS if log))
+
+    for name, values in LIMITS.items():
+        assert page.tip_at(name, 0)[1] == {"one": values[0]}
+        if not log or values[0] > 0:
+            page.wait_for(lambda name=name: page.columns(name, BLUE))
+    page.keep(f"limits-{'log' if log else 'linear'}")
 
 
 def test_new_values_appear_without_a_reload(two):
