@@ -43,7 +43,7 @@ const text = (value) => (typeof value === "number" ? number(value, 8) : typeof v
 
 function table(head, rows) {
   return h("table", { class: "facts" }, h("thead", {}, h("tr", {}, ...head.map((each) => h("th", { scope: "col" }, each)))),
-    h("tbody", {}, ...rows.map(([first, cells, mark]) => h("tr", { class: mark }, h("th", { scope: "row" }, first), ...cells.map((cell) => h("td", {}, cell))))));
+    h("tbody", {}, ...rows.map(([first, cells]) => h("tr", {}, h("th", { scope: "row" }, first), ...cells.map((cell) => h("td", {}, cell))))));
 }
 
 function build(dialog, run) {
@@ -82,13 +82,13 @@ function compare(dialog, a, b) {
   const union = (part) => [...new Set([...Object.keys(a[part]), ...Object.keys(b[part])])];
   const params = union("params").map((name) => {
     const cells = [a, b].map((run) => (name in run.params ? text(run.params[name]) : "—"));
-    return [name, cells, cells[0] === cells[1] ? "same" : "differs"];
+    return [name, cells];
   });
-  params.sort(([, , x], [, , y]) => (x === y ? 0 : x === "differs" ? -1 : 1));
+  const differing = params.filter(([, [x, y]]) => x !== y), equal = params.filter(([, [x, y]]) => x === y);
   const values = (of) => union("last").sort().map((name) => {
     const found = [a, b].map((run) => of(run, name)), [x, y] = found;
     const cells = found.map((value) => (value === undefined ? "—" : number(value)));
-    return [name, [...cells, typeof x === "number" && typeof y === "number" ? (x === y ? "=" : `${y > x ? "+" : "−"}${number(Math.abs(y - x), 3)}`) : ""], null];
+    return [name, [...cells, typeof x === "number" && typeof y === "number" ? (x === y ? "=" : `${y > x ? "+" : "−"}${number(Math.abs(y - x), 3)}`) : ""]];
   });
   const heads = () => [a, b].map((run) => {
     const name = h("span", { class: "run" }, run.name);
@@ -97,9 +97,10 @@ function compare(dialog, a, b) {
   });
   dialog.replaceChildren(
     h("div", { class: "row" }, h("h2", { class: "grow" }, "Compare"), closer(dialog)),
-    h("h3", {}, "Hyperparameters"), table(["", ...heads()], params),
-    h("h3", {}, "Best"), table(["metric", ...heads(), "difference"], values((run, name) => run.best[name]?.value).filter(([, cells]) => cells[0] !== "—" || cells[1] !== "—")),
-    h("h3", {}, "Last"), table(["metric", ...heads(), "difference"], values((run, name) => run.last[name])));
+    h("h3", {}, "Hyperparameters that differ"), table([differing.length ? "" : "none", ...heads()], differing),
+    h("h3", {}, "Best"), table(["", ...heads(), "difference"], values((run, name) => run.best[name]?.value).filter(([, cells]) => cells[0] !== "—" || cells[1] !== "—")),
+    h("h3", {}, "Last"), table(["", ...heads(), "difference"], values((run, name) => run.last[name])),
+    h("details", { open: dialog.querySelector("details")?.open ?? false }, h("summary", {}, h("h3", {}, `${equal.length} equal hyperparameters`)), table([], equal)));
 }
 
 /** Open, bring up to date and close what the view asks for. */
