@@ -26,7 +26,8 @@ from onstage import Sequential, layers, optimizers
 from onstage.callbacks import EarlyStopping, LambdaCallback, ReduceLROnPlateau
 
 STATIC = Path(__file__).resolve().parent / "_static"
-FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --no-proxy-server --disable-background-networking --hide-scrollbars"
+FLAGS = """--headless --no-sandbox --disable-gpu --no-first-run --no-proxy-server
+    --disable-background-networking --hide-scrollbars --window-size=1440,900"""
 RUNS = [
     ("wide", 96, 3e-3),
     ("baseline", 32, 1e-3),
@@ -64,7 +65,7 @@ def opened(url: str, dark: bool) -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        for flag in (*FLAGS.split(), "--window-size=1440,900", f"--user-data-dir={profile}"):
+        for flag in (*FLAGS.split(), f"--user-data-dir={profile}"):
             options.add_argument(flag)
         driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}

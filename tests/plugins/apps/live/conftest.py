@@ -67,3 +67,25 @@ def start(tmp_path):
 @pytest.fixture
 def client(start):
     return start()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Return a browser for all tests of a module."""
+    from live_page import open_browser  # skips without one
+
+    driver = open_browser(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser, client):
+    """Return the page of a new server; the browser must have nothing to complain about."""
+    from live_page import Page
+
+    browser.get_log("browser")  # of a test before, whose server has gone
+    yield Page(browser, client)
+    complaints = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    browser.get("about:blank")
+    assert not complaints, complaints

@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 
 import pytest
-from onstage_live import Server
 
 webdriver = pytest.importorskip("selenium.webdriver")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -22,21 +21,24 @@ from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402  
 from selenium.webdriver.common.by import By  # noqa: E402  # if it is there
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402  # if it is there
 
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --no-proxy-server --hide-scrollbars
-    --disable-background-networking --disable-component-update --disable-sync --window-size=1400,1000"""
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --no-proxy-server
+    --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars
+    --window-size=1400,1000"""
 PATIENCE = 30
 
 # Names, values and series of the crosshair's list in the chart of a metric.
 TIP = """
     const tip = chart(arguments[0]).querySelector(".tip");
     if (!tip || tip.hidden) return null;
-    const rows = [...tip.querySelectorAll("tr")].map(row => [row.children[1].textContent, row.children[2].dataset.value]);
-    return [tip.querySelector("b").textContent, rows];
+    const rows = [...tip.querySelectorAll("tr")].map(row => row.children);
+    const values = rows.map(([, name, value]) => [name.textContent, value.dataset.value]);
+    return [tip.querySelector("b").textContent, values];
 """
 # Positions, as fractions of the chart's width, whose column has a pixel of a colour.
 COLUMNS = """
-    const canvas = chart(arguments[0]).querySelector("canvas"), over = chart(arguments[0]).querySelector(".u-over");
-    const [r, g, b] = arguments[1].match(/\\w\\w/g).map(part => parseInt(part, 16)), ratio = canvas.width / canvas.clientWidth;
+    const canvas = chart(arguments[0]).querySelector("canvas"), ratio = canvas.width / canvas.clientWidth;
+    const over = chart(arguments[0]).querySelector(".u-over");
+    const [r, g, b] = arguments[1].match(/\\w\\w/g).map(part => parseInt(part, 16));
     const left = Math.round(over.offsetLeft * ratio), width = Math.round(over.clientWidth * ratio);
     const {data} = canvas.getContext("2d").getImageData(left, 0, width, canvas.height), found = new Set();
     for (let at = 0; at < data.length; at += 4) {
@@ -45,8 +47,18 @@ COLUMNS = """
     }
     return [...found].sort((a, b) => a - b).map(column => column / width);
 """
-CHART = "const chart = name => [...document.querySelectorAll('figure')].find(each => each.dataset.metric === name);"
-TICKED = "return [...document.querySelectorAll('#runs input:checked')].map(each => each.getAttribute('aria-label').slice(5))"
+FUNCTIONS = """
+    const all = selector => [...document.querySelectorAll(selector)];
+    const chart = name => all("figure").find(each => each.dataset.metric === name);
+"""
+PLOT = """
+    chart(arguments[0])?.scrollIntoView({block: "nearest"});
+    return chart(arguments[0])?.querySelector(".u-over");
+"""
+CHOOSE = """
+    arguments[0].value = arguments[1];
+    for (const kind of ["input", "change"]) arguments[0].dispatchEvent(new Event(kind));
+"""
 
 
 class Page:
@@ -65,12 +77,14 @@ class Page:
     def wait_for(self, ready):
         """Wait until a function returns something true, and return it."""
         try:
-            return WebDriverWait(self.driver, PATIENCE, 0.05, [StaleElementReferenceException]).until(lambda _: ready())
+            return WebDriverWait(self.driver, PATIENCE, 0.05, [StaleElementReferenceException]).until(
+                lambda _: ready()
+            )
         except TimeoutException:
             raise AssertionError(self.text("body")) from None
 
     def run(self, script, *arguments):
-        return self.driver.execute_script(CHART + script, *arguments)
+        return self.driver.execute_script(FUNCTIONS + script, *arguments)
 
     def find(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -82,17 +96,14 @@ class Page:
         return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
 
     def texts(self, selector):
-        return self.run(
-            "return [...document.querySelectorAll(arguments[0])].map(each => each.innerText)", selector
-        )
+        return self.run("return all(arguments[0]).map(each => each.innerText)", selector)
 
     def click(self, selector):
         self.find(selector).click()
 
     def choose(self, selector, value):
         """Set a control, as a person does."""
-        script = "const [node, value] = arguments; node.value = value; for (const kind of ['input', 'change']) node.dispatchEvent(new Event(kind));"
-        self.run(script, self.find(selector), value)
+        self.run(CHOOSE, self.find(selector), value)
 
     def row(self, name):
         return self.wait_for(lambda: next((row for row in self.all("#runs li") if name in row.text), None))
@@ -101,12 +112,11 @@ class Page:
         self.row(name).find_element(By.CSS_SELECTOR, "input").click()
 
     def ticked(self):
-        return set(self.run(TICKED))
+        return set(self.run("return all('#runs input:checked').map(each => each.ariaLabel.slice(5))"))
 
     def plot(self, metric):
         """Wait until a chart is drawn, and return its area."""
-        script = "const found = chart(arguments[0]); found?.scrollIntoView({block: 'nearest'}); return found?.querySelector('.u-over')"
-        return self.wait_for(lambda: self.run(script, metric))
+        return self.wait_for(lambda: self.run(PLOT, metric))
 
     def hover(self, metric, across, down=0.5):
         """Move the pointer to a point of a chart, in fractions of its size."""
@@ -125,6 +135,9 @@ class Page:
         actions = ActionChains(self.driver, duration=20)
         actions.move_to_element_with_offset(area, round((start - 0.5) * width), 0).click_and_hold()
         actions.move_by_offset(round((stop - start) * width), 0).release().perform()
+
+    def double_click(self, metric):
+        ActionChains(self.driver, duration=0).double_click(self.plot(metric)).perform()
 
     def tip(self, metric):
         """Return position and ``{name: value}`` at the crosshair of a chart; None without one."""
@@ -152,30 +165,17 @@ class Page:
             self.driver.save_screenshot(str(Path(folder, f"live-{name}.png")))
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """Return a browser with a fresh profile, for all tests of a module."""
+def open_browser(profile):
+    """Return a browser with a fresh profile."""
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+    for flag in (*FLAGS.split(), f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # selenium's own
-        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def page(browser, client):
-    """Return the page of a new server; the browser must have nothing to complain about."""
-    browser.get_log("browser")  # of a test before, whose server has gone
-    yield Page(browser, client)
-    complaints = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    browser.get("about:blank")
-    assert not complaints, complaints
+        return webdriver.Chrome(options=options, service=Service(DRIVER))
 
 
 def begin(name, **settings):
@@ -188,6 +188,3 @@ def epoch(number, **logs):
 
 def batch(number, **logs):
     return {"event": "train_batch_end", "epoch": 0, "batch": number, **logs}
-
-
-__all__ = ["Page", "Server", "batch", "begin", "browser", "epoch", "page"]

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from live_page import Page, Server, batch, begin, browser, epoch, page  # noqa: F401  # fixtures
+from live_page import Page, begin, epoch
 from onstage_live import Live
 
 from onstage import Sequential, layers
@@ -35,10 +35,12 @@ def fill(client, *names):
         params = {"lr": 0.1 / (place + 1), "units": 8}
         ending = {"event": "train_end"}
         logs = [epoch(n, loss=1 / (n + place + 1)) for n in range(3)]
-        client.send([begin(name, params=params, wall_time=1e9 + place), *logs, ending], f"{name[:5].strip()}.a")
+        client.send(
+            [begin(name, params=params, wall_time=1e9 + place), *logs, ending], f"{name[:5].strip()}.a"
+        )
 
 
-def test_trainings_show_how_they_ended(start, browser):  # noqa: F811
+def test_trainings_show_how_they_ended(start, browser):
     client = start()
     client.send([begin("away"), epoch(0, loss=1.0)], "away.a")
     client.server._store.heard["away"] -= 41
@@ -49,7 +51,7 @@ def test_trainings_show_how_they_ended(start, browser):  # noqa: F811
     client.send([begin("broken"), {"event": "exception", "error": "ValueError: too wide"}], "broken.a")
     client.send([begin("busy", epochs=10), epoch(1, loss=1.0)], "busy.a")
 
-    page = Page(browser, client).open()  # noqa: F811
+    page = Page(browser, client).open()
     for name in ("away", "complete", "early", "broken", "busy"):
         page.row(name)
     page.keep("states")
@@ -65,34 +67,31 @@ def test_trainings_show_how_they_ended(start, browser):  # noqa: F811
     assert browser.title == "1 running · onstage live"
 
 
-def test_a_restart_of_the_server_loses_nothing(tmp_path, browser):  # noqa: F811
-    from conftest import Client
+def test_a_restart_of_the_server_loses_nothing(start, browser):
+    client = start()
+    port = int(client.server.url.rpartition(":")[2])
+    client.send([begin("one"), epoch(0, loss=3.0)], "one.a")
+    page = Page(browser, client).open("#x=epoch")
+    page.plot("loss")
+    page.run("window.same = true")
 
-    server = Server(port=0, store=tmp_path / "store")
-    with server:
-        page = Page(browser, Client(server))  # noqa: F811
-        page.client.send([begin("one"), epoch(0, loss=3.0)], "one.a")
-        page.open("#x=epoch")
-        page.plot("loss")
-        page.run("window.same = true")
+    client.server.close()
     page.wait_for(lambda: "lost" in page.text("#connection"))
     assert page.ticked() == {"one"}
-    port = int(server.url.rpartition(":")[2])
+    start(port=port).send([epoch(1, loss=2.0)], "one.a", 2)
 
-    with Server(port=port, store=tmp_path / "store") as again:
-        Client(again).send([epoch(1, loss=2.0)], "one.a", 2)
-        page.wait_for(lambda: page.text("#connection") == "connected")
-
-        page.wait_for(lambda: page.tip_at("loss", 1) == ("epoch 2", {"one": 2.0}))
-        assert page.tip_at("loss", 0) == ("epoch 1", {"one": 3.0})
-        assert page.run("return window.same")
-        browser.get("about:blank")
-    browser.get_log("browser")  # the refused connections
+    page.wait_for(lambda: page.text("#connection") == "connected")
+    page.wait_for(lambda: page.tip_at("loss", 1) == ("epoch 2", {"one": 2.0}))
+    assert page.tip_at("loss", 0) == ("epoch 1", {"one": 3.0})
+    assert page.run("return window.same")
+    browser.get("about:blank")
 
 
-def test_the_stop_button_stops_a_training(client, page):  # noqa: F811
+def test_the_stop_button_stops_a_training(client, page):
     done = []
-    training = threading.Thread(target=lambda: done.append(fit(client.server.url, epochs=10**6, name="endless")))
+    training = threading.Thread(
+        target=lambda: done.append(fit(client.server.url, epochs=10**6, name="endless"))
+    )
     training.start()
     page.open()
     page.row("endless").find_element("css selector", ".name").click()
@@ -109,8 +108,8 @@ def test_the_stop_button_stops_a_training(client, page):  # noqa: F811
     assert "asked from the page" in page.text("#why")
 
 
-def test_names_from_a_training_are_shown_as_text(client, page):  # noqa: F811
-    for place, (kind, name) in enumerate(HOSTILE.items()):
+def test_names_from_a_training_are_shown_as_text(client, page):
+    for place, name in enumerate(HOSTILE.values()):
         client.send(
             [
                 begin(name, model=name, params={name: name}, callbacks=[name], host=name),
@@ -135,7 +134,7 @@ def test_names_from_a_training_are_shown_as_text(client, page):  # noqa: F811
 
 
 @pytest.mark.parametrize("view", ["", "#run=one", "#compare=one&compare=two"])
-def test_a_phone_shows_all_of_it_without_sideways_scroll(client, page, view):  # noqa: F811
+def test_a_phone_shows_all_of_it_without_sideways_scroll(client, page, view):
     fill(client, "one", "two", "three of a very long name that does not fit " * 5)
     size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -152,7 +151,7 @@ def test_a_phone_shows_all_of_it_without_sideways_scroll(client, page, view):  #
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_runs_are_found_sorted_and_hidden(client, page):  # noqa: F811
+def test_runs_are_found_sorted_and_hidden(client, page):
     fill(client, "cedar", "birch", "alder")
     page.open()
     names = lambda: page.texts("#runs .name")  # noqa: E731
@@ -174,7 +173,7 @@ def test_runs_are_found_sorted_and_hidden(client, page):  # noqa: F811
     assert page.ticked() == {"alder", "birch", "cedar"}
 
 
-def test_a_run_is_renamed_described_coloured_pinned_and_deleted(client, page):  # noqa: F811
+def test_a_run_is_renamed_described_coloured_pinned_and_deleted(client, page):
     fill(client, "one", "two")
     page.open("#run=one")
     page.wait_for(lambda: page.texts("#rename"))
@@ -197,16 +196,17 @@ def test_a_run_is_renamed_described_coloured_pinned_and_deleted(client, page):  
         True,
     ]
     page.row("two").find_element("css selector", ".name").click()
-    page.run("arguments[0].click()", next(each for each in page.all("#details button") if "Delete" in each.text))
+    delete = next(each for each in page.all("#details button") if "Delete" in each.text)
+    delete.click()
     page.click("#confirm button")
     assert len(client.runs()) == 2
-    page.run("arguments[0].click()", next(each for each in page.all("#details button") if "Delete" in each.text))
+    delete.click()
     page.click("#confirm .danger")
     page.wait_for(lambda: page.texts("#runs .name") == ["best so far"])
     assert [run["id"] for run in client.runs()] == ["one"]
 
 
-def test_two_runs_are_compared(client, page):  # noqa: F811
+def test_two_runs_are_compared(client, page):
     fill(client, "one", "two")
     page.open()
     for name in ("one", "two"):
@@ -214,31 +214,35 @@ def test_two_runs_are_compared(client, page):  # noqa: F811
     page.wait_for(lambda: page.texts("#compare td"))
     page.keep("compare")
 
-    rows = page.run("return [...document.querySelectorAll('#compare tr')].map(row => [row.className, ...[...row.children].map(cell => cell.innerText)])")
-    assert ["differs", "lr", "0.1", "0.05"] in rows
-    assert ["same", "units", "8", "8"] in rows
-    assert ["", "loss", "0.33333", "0.25", "−0.0833"] in rows
+    rows = "return all(arguments[0]).map(row => [...row.children].map(cell => cell.textContent))"
+    differing = page.run(rows, "#compare > table:first-of-type tr")
+    assert differing == [["", "one", "two"], ["lr", "0.1", "0.05"]]
+    assert ["loss", "0.33333", "0.25", "\N{MINUS SIGN}0.0833"] in page.run(rows, "#compare tr")
+    assert page.run(rows, "#compare details tr")[1:] == [["units", "8", "8"]]
 
 
-def test_a_server_that_may_not_steer_offers_no_changes(start, browser):  # noqa: F811
+def test_a_server_that_may_not_steer_offers_no_changes(start, browser):
     client = start(steer=False)
     client.send([begin("one"), epoch(0, loss=1.0)], "one.a")
-    page = Page(browser, client).open("#run=one")  # noqa: F811
+    page = Page(browser, client).open("#run=one")
     page.wait_for(lambda: page.texts("#stop"))
 
-    enabled = "return [...document.querySelectorAll('#details button, #details input, #details textarea')].filter(each => !each.disabled).map(each => each.ariaLabel)"
-    assert page.run(enabled) == ["Close"]
+    controls = "#details button, #details input, #details textarea"
+    enabled = "return all(arguments[0]).filter(each => !each.disabled).map(each => each.ariaLabel)"
+    assert page.run(enabled, controls) == ["Close"]
     assert "with its token" in page.text("#details")
 
 
-def test_everything_is_reached_with_the_keyboard(client, page):  # noqa: F811
+def test_everything_is_reached_with_the_keyboard(client, page):
     fill(client, "one", "two")
     page.open()
     page.plot("loss")
     reached = []
-    focused = """const node = document.activeElement, style = getComputedStyle(node);
-        return [node === document.body ? "end" : node.id || node.ariaLabel || node.innerText, parseFloat(style.outlineWidth) > 0 && style.outlineStyle !== "none"]"""
-
+    focused = """
+        const node = document.activeElement, {outlineWidth, outlineStyle} = getComputedStyle(node);
+        const name = node === document.body ? "end" : node.id || node.ariaLabel || node.innerText;
+        return [name, parseFloat(outlineWidth) > 0 && outlineStyle !== "none"];
+    """
     page.run("document.activeElement.blur()")
     for _ in range(40):
         page.driver.switch_to.active_element.send_keys("\ue004")  # tab
@@ -248,18 +252,33 @@ def test_everything_is_reached_with_the_keyboard(client, page):  # noqa: F811
         assert is_visible, name
         reached.append(name)
 
-    expected = ["copy", "theme", "find", "sort", "flip", "all", "none", "Show two", "two", "Compare", "Pin", "x", "kind", "smooth"]
+    expected = [
+        "copy",
+        "theme",
+        "find",
+        "sort",
+        "flip",
+        "all",
+        "none",
+        "Show two",
+        "two",
+        "Compare",
+        "Pin",
+        "x",
+        "kind",
+        "smooth",
+    ]
     expected += ["metrics", "Log axis, loss", "Save picture, loss", "Download CSV, loss", "Full width, loss"]
     assert [name for name in expected if name not in reached] == []
     assert any(name.startswith("loss, last values: one 0.33333") for name in reached)
-    page.run("[...document.querySelectorAll('.name')][0].focus()")
+    page.run("all('.name')[0].focus()")
     page.driver.switch_to.active_element.send_keys("\ue007")  # enter
     page.wait_for(lambda: page.run("return document.querySelector('#details').open"))
     page.driver.switch_to.active_element.send_keys("\ue00c")  # escape
     page.wait_for(lambda: not page.run("return document.querySelector('#details').open"))
 
 
-def test_colours_follow_the_system_and_the_toggle(client, page):  # noqa: F811
+def test_colours_follow_the_system_and_the_toggle(client, page):
     fill(client, "one")
     background = "return getComputedStyle(document.body).backgroundColor"
     page.driver.execute_cdp_cmd(
@@ -280,11 +299,13 @@ def test_colours_follow_the_system_and_the_toggle(client, page):  # noqa: F811
     assert (dark, light, again) == ("rgb(15, 18, 24)", "rgb(245, 246, 248)", "rgb(245, 246, 248)")
 
 
-def test_a_hidden_page_asks_for_nothing(client, page):  # noqa: F811
+def test_a_hidden_page_asks_for_nothing(client, page):
     client.send([begin("one"), epoch(0, loss=1.0)], "one.a")
     page.open("#x=epoch")
     page.plot("loss")
-    asked = "return performance.getEntriesByType('resource').filter(each => each.name.includes('/api/')).length"
+    asked = (
+        "return performance.getEntriesByType('resource').filter(each => each.name.includes('/api/')).length"
+    )
     page.wait_for(lambda: page.run(asked) == page.run(asked))
 
     page.driver.minimize_window()
@@ -300,7 +321,7 @@ def test_a_hidden_page_asks_for_nothing(client, page):  # noqa: F811
     page.wait_for(lambda: page.tip_at("loss", 1) == ("epoch 4", {"one": 4.0}))
 
 
-def test_an_empty_store_says_what_to_do(page):  # noqa: F811
+def test_an_empty_store_says_what_to_do(page):
     page.open()
     page.wait_for(lambda: "Waiting for a training" in page.text("#empty"))
     page.keep("empty")

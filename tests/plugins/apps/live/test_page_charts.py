@@ -5,7 +5,7 @@ import math
 import re
 
 import pytest
-from live_page import batch, begin, browser, epoch, page  # noqa: F401  # fixtures
+from live_page import batch, begin, epoch
 
 LOSSES = [1.0, 0.5, 0.25, 0.125, 0.0625]
 BLUE, ORANGE = "#2563eb", "#ea580c"
@@ -20,14 +20,14 @@ def send(client, run, name, losses, **more):
 
 
 @pytest.fixture
-def two(client, page):  # noqa: F811
+def two(client, page):
     """Return the page with two runs in it."""
     send(client, "first", "first", LOSSES)
     send(client, "second", "second", [3 * loss for loss in LOSSES])
     return page.open("#x=epoch")
 
 
-def test_a_page_opened_after_50_000_events_begins_with_the_first_epoch(client, page):  # noqa: F811
+def test_a_page_opened_after_50_000_events_begins_with_the_first_epoch(client, page):
     sequence = 0
     for number in range(50):
         events = [begin("long", epochs=50, params={"steps": 998})] if number == 0 else []
@@ -73,9 +73,7 @@ def test_dragging_zooms_all_charts_and_a_double_click_resets(two):
     two.wait_for(lambda: "zoom" in two.view())
     where, values = two.wait_for(lambda: two.tip_at("accuracy", 0.5))
     assert (where, values["first"]) == ("epoch 3", 1 - LOSSES[2])
-    two.run(
-        "chart('loss').querySelector('.u-over').dispatchEvent(new MouseEvent('dblclick', {button: 0, bubbles: true}))"
-    )
+    two.double_click("loss")
     two.wait_for(lambda: "zoom" not in two.view())
     assert two.tip_at("accuracy", 0)[0] == "epoch 1"
 
@@ -107,11 +105,11 @@ def test_smoothing_is_the_corrected_moving_average(two):
     two.keep("smooth")
 
 
-def test_the_log_axis_shows_powers_of_ten_as_equal_steps(client, page):  # noqa: F811
+def test_the_log_axis_shows_powers_of_ten_as_equal_steps(client, page):
     client.send([begin("one"), *(epoch(n, loss=10.0**-n, learning_rate=10.0**-n) for n in range(5))], "one.a")
     page.open("#x=epoch")
     page.plot("loss")
-    pressed = "return [...document.querySelectorAll('figcaption button[aria-pressed=true]')].map(each => each.ariaLabel)"
+    pressed = "return all('figcaption button[aria-pressed=true]').map(each => each.ariaLabel)"
     # A straight line on a log axis: the middle of the curve is in the middle of the chart.
     page.hover("loss", 0.5, 0.5)
     near = lambda: page.run("return chart('loss').querySelectorAll('.near').length")  # noqa: E731
@@ -126,7 +124,7 @@ def test_the_log_axis_shows_powers_of_ten_as_equal_steps(client, page):  # noqa:
 
 
 @pytest.mark.parametrize(("x", "expected"), [("step", "step 6"), ("epoch", "epoch 2"), ("relative", "30s")])
-def test_the_x_axis_is_step_epoch_or_time(client, page, x, expected):  # noqa: F811
+def test_the_x_axis_is_step_epoch_or_time(client, page, x, expected):
     events = [begin("one", wall_time=1e9, params={"steps": 3})]
     for number in range(3):
         events += [batch(n, loss=1.0) | {"epoch": number, "wall_time": 1e9 + 15 * number} for n in range(3)]
@@ -138,7 +136,7 @@ def test_the_x_axis_is_step_epoch_or_time(client, page, x, expected):  # noqa: F
     assert page.tip_at("loss", 0.5) == (expected, {"one": 1.0})
 
 
-def test_the_time_axis_shows_the_time_of_day(client, page):  # noqa: F811
+def test_the_time_axis_shows_the_time_of_day(client, page):
     client.send(
         [begin("one", wall_time=1e9), *(epoch(n, loss=1.0) | {"wall_time": 1e9 + n} for n in range(3))],
         "one.a",
@@ -149,7 +147,7 @@ def test_the_time_axis_shows_the_time_of_day(client, page):  # noqa: F811
     assert page.tip_at("loss", 0.5)[0] == expected
 
 
-def test_batch_values_are_drawn_beside_those_of_epochs(client, page):  # noqa: F811
+def test_batch_values_are_drawn_beside_those_of_epochs(client, page):
     values = [0.9, 0.1, 0.7, 0.3]
     events = [
         begin("one"),
@@ -165,7 +163,7 @@ def test_batch_values_are_drawn_beside_those_of_epochs(client, page):  # noqa: F
     assert page.tip_at("loss", 1)[1] == {"one": 0.3, "one, val": 0.6}
 
 
-def test_values_that_are_not_finite_are_a_gap(client, page):  # noqa: F811
+def test_values_that_are_not_finite_are_a_gap(client, page):
     values = [1, 1, 1, 1, math.nan, math.inf, -math.inf, 1, 1, 1, 1]
     events = []
     for number, value in enumerate(values):
@@ -201,7 +199,7 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("log", [False, True], ids=["linear", "log"])
-def test_values_at_the_limits_of_numbers_are_drawn(client, page, log):  # noqa: F811
+def test_values_at_the_limits_of_numbers_are_drawn(client, page, log):
     first = {name: values[0] for name, values in LIMITS.items()}
     second = {name: values[1] for name, values in LIMITS.items() if len(values) > 1}
     client.send([begin("one"), epoch(0, **first), epoch(1, **second)], "one.a")
@@ -225,7 +223,7 @@ def test_new_values_appear_without_a_reload(two):
     assert two.run("return window.same")
 
 
-def test_fifty_runs_are_readable_by_pointing_at_one(client, page):  # noqa: F811
+def test_fifty_runs_are_readable_by_pointing_at_one(client, page):
     for number in range(50):
         send(client, f"run{number}", f"run {number:02}", [1 + number - loss for loss in LOSSES])
     page.open("#x=epoch")
@@ -255,7 +253,8 @@ def test_a_chart_is_exported_as_csv_and_as_a_picture(two, tmp_path):
 
     lines = (tmp_path / "runs.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * 2 * len(LOSSES)
-    assert lines[1].startswith("first,first,loss,") and lines[1].endswith(",1.0")
+    assert lines[1].startswith("first,first,loss,")
+    assert lines[1].endswith(",1.0")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
@@ -266,9 +265,11 @@ def test_the_address_restores_the_view(two):
     two.click("figure:first-child figcaption button")  # log axis
     two.drag("loss", 0.3, 0.7)
     two.wait_for(lambda: "zoom" in two.view())
-    state = """return JSON.stringify([document.querySelector("#x").value, document.querySelector("#smooth").value,
-        document.querySelector("#metrics").value, [...document.querySelectorAll("#runs input")].map(each => each.checked),
-        [...document.querySelectorAll("figcaption")].map(each => each.innerText), document.querySelector("#reset").hidden])"""
+    state = """
+        const values = ["x", "smooth", "metrics"].map(id => document.getElementById(id).value);
+        const ticks = all("#runs input").map(each => each.checked);
+        return JSON.stringify([...values, ticks, all("figcaption, #reset").map(each => each.innerText)]);
+    """
     view, before = two.view(), two.wait_for(lambda: two.run(state))
 
     two.open(f"#{view}")
