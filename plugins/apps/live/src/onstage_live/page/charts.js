@@ -112,7 +112,7 @@ async function load() {
   redraw();
 }
 
-export const refresh = paced(load, 80);
+export const refresh = paced(load, 50);
 
 function extent(runs) {
   if (view.zoom.length) return view.zoom;
