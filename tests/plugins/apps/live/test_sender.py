@@ -268,3 +268,22 @@ def test_it_is_chosen_by_name_and_its_address_by_the_environment(client, monkeyp
 
     assert client.runs()[0]["state"] == "finished"
     assert onstage.callback("live", name="x").name == "x"
+
+
+def test_a_torch_model_is_named_by_its_module(client):
+    torch = pytest.importorskip("torch")
+    onstage_torch = pytest.importorskip("onstage_torch")
+
+    class TinyNet(torch.nn.Linear):
+        pass
+
+    module = TinyNet(4, 2)
+    model = onstage_torch.TorchModel(module, torch.optim.SGD, "cross_entropy")
+    live = Live(client.server.url)
+    history = model.fit(X, Y, epochs=2, batch_size=16, verbose=0, callbacks=[live])
+
+    (run,) = client.runs()
+    assert run["name"].startswith("TinyNet · ")
+    assert run["state"] == "finished"
+    assert client.curve(run["id"], "loss", x="epoch")["y"] == history.history["loss"]
+    assert client.curve(run["id"], "loss", kind="batch")["total"] == 8
