@@ -23,6 +23,7 @@ export function follow({ opened, lost, changed, listed }) {
   };
   document.addEventListener("visibilitychange", start);
   window.addEventListener("pagehide", () => source?.close());
+  window.addEventListener("pageshow", (event) => event.persisted && start());
   start();
 }
 

@@ -53,7 +53,7 @@ export function arrange() {
   const runs = shownRuns(), terms = view.metrics.toLowerCase().split(/\s+/).filter(Boolean);
   const found = [...new Set(runs.flatMap((run) => run.metrics.map(({ name }) => base(name))))];
   const names = found.filter((name) => terms.every((term) => name.toLowerCase().includes(term)));
-  names.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+  names.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, "en", { numeric: true }));
   for (const [name, chart] of charts) {
     if (names.includes(name)) continue;
     visible.unobserve(chart.figure);

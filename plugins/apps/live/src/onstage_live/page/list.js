@@ -12,7 +12,7 @@ const rows = new Map();  // id → the parts of its row
 export function progressOf(run) {
   const epochs = run.epochs ? `epoch ${run.epoch}/${run.epochs}` : `epoch ${run.epoch}`;
   if (run.asked) return `${epochs} · stopping …`;
-  if (run.state === "running") return run.eta === null ? epochs : `${epochs} · ${duration(run.eta)} left`;
+  if (run.state === "running") return !(run.eta >= 1) ? epochs : `${epochs} · ${duration(run.eta)} left`;
   if (run.state === "silent") return `${epochs} · not heard for ${duration(Date.now() / 1000 - run.updated)}`;
   return `${epochs} · took ${duration((run.finished ?? run.updated) - run.started)}`;
 }
