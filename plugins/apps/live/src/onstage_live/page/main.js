@@ -35,13 +35,15 @@ function renderEmpty() {
     : [h("h2", {}, "No run is shown"), h("p", {}, "Tick some runs in the list, or search for others.")]));
 }
 
-// Requests and drawing differ: smoothing and axes need no new values.
+// New values are asked for only if others are shown: smoothing and axes need none.
 let asked = "";
-function viewChanged() {
+function update() {
   render();
-  const needs = JSON.stringify([view.x, view.kind, view.zoom, shownRuns().map((run) => run.id)]);
-  if (needs !== asked) refresh(); else redraw();
+  const runs = shownRuns().map((run) => [run.id, run.name, run.colour, run.metrics.length]);
+  const needs = JSON.stringify([view.x, view.kind, view.zoom, runs]), same = needs === asked;
   asked = needs;
+  if (!same) refresh();
+  return same;
 }
 
 function setTheme(chosen) {
@@ -73,7 +75,7 @@ async function copyLink() {
 const reload = paced(async () => {
   setRuns(await ask("api/runs"));
   loaded = true;
-  viewChanged();
+  update();
 }, 500);
 
 function connected(state, text) {
@@ -81,7 +83,7 @@ function connected(state, text) {
   put(find("connection"), text);
 }
 
-onChange(viewChanged);
+onChange(() => update() && redraw());
 connectList();
 connectDialogs();
 find("x").onchange = (event) => change({ x: event.target.value, zoom: [] });
