@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 from pluggy import HookImpl, HookimplOpts
 
-from onstage.bus import _names, _validation
+from onstage.bus import _classes, _names, _validation
 from onstage.bus._compiler import Emit
 from onstage.bus._failures import Failures
 from onstage.bus._stages import CompiledStages, Instrument
@@ -100,7 +100,7 @@ class Bus(pluggy.PluginManager):
         if plugin is None:
             return None
         self._add_stages_of(plugin)
-        self._registering, adapted = _validation.implementations(plugin, self)
+        self._registering, adapted = _classes.implementations(plugin, self)
         try:
             registered = super().register(plugin, name or _validation.free_name(plugin, self))
             if registered is not None:

@@ -7,7 +7,6 @@ import inspect
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
-from weakref import WeakKeyDictionary
 
 from pluggy import HookImpl, HookimplOpts
 
@@ -122,49 +121,11 @@ class Implementations(NamedTuple):
 def implementations(plugin: object, bus: StageRegistry) -> Implementations:
     """Return the methods of a plugin that implement stages; none is called.
 
-    Those of a class are found once, unless an object has its own methods or
-    the class has changed since.
-
     Raises
     ------
     TypeError
         If it cannot be a plugin; see `Bus.register`.
     """
-    kind = type(plugin)
-    contents = _contents(plugin, bus)
-    known = None if contents is None else _by_class.get(kind)
-    if known is not None and known[0] == contents:
-        return Implementations({name: {**opts} for name, opts in known[1].items()}, [])
-    is_stage = frozenset(bus.stage_names()).__contains__
-    found = _find_implementations(plugin, bus)
-    # A stage that a package brings was searched for, and could be gone next time.
-    known_stages = all(is_stage(opts["specname"] or name) for name, opts in found.plain.items())
-    if contents is not None and known_stages and not found.adapted:
-        _by_class[kind] = contents, {name: {**opts} for name, opts in found.plain.items()}
-    return found
-
-
-_by_class: WeakKeyDictionary[type, tuple[object, dict[str, HookimplOpts]]] = WeakKeyDictionary()
-"""The stages that the objects of a class implement, with the contents of the class at that time."""
-
-
-def _contents(plugin: object, bus: StageRegistry) -> object:
-    """Return what decides on the stages of a plugin; None if it isn't its class alone.
-
-    Ids, as a value may have an `==` of its own, and references would keep the
-    class alive: a method that replaces another is made while that one exists.
-    """
-    own = getattr(plugin, "__dict__", {})
-    if isinstance(plugin, (type, types.ModuleType)) or getattr(plugin, "skips", None):
-        return None
-    for name, value in own.items():
-        if name.startswith("on_") or bus.is_stage(name) or hasattr(value, "onstage_impl"):
-            return None
-    bases = [vars(base) for base in type(plugin).__mro__[:-1]]
-    return bus.stage_names(), [(*each, *map(id, each.values())) for each in bases]
-
-
-def _find_implementations(plugin: object, bus: StageRegistry) -> Implementations:
     if isinstance(plugin, type):
         raise TypeError(
             f"a callback must be an object, got the class {plugin.__name__}; write {plugin.__name__}()"
