@@ -83,7 +83,7 @@ async function load() {
   const runs = shownRuns(), seen = [...charts.values()].filter((chart) => chart.seen);
   const width = Math.max(200, ...seen.map((chart) => chart.body.clientWidth));
   // A bucket every 2 pixels or more: the mean and its band are clear where single values would be a blot.
-  const settings = { x: view.x, pixels: Math.round(width / Math.max(3, Math.min(6, runs.length / 4))) };
+  const settings = { x: view.x, pixels: Math.round(width / Math.max(3, Math.min(6, runs.length / 2))) };
   if (view.zoom.length) Object.assign(settings, { from: view.zoom[0], to: view.zoom[1] });
   const wanted = new Map();  // kind → [ids, metrics]
   const metrics = seen.flatMap(({ name }) => [name, `val_${name}`]);
