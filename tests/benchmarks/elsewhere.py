@@ -51,7 +51,10 @@ def main() -> None:
         name for name in ("torch", "sklearn", "safetensors") if not importlib.util.find_spec(name)
     ]:
         print("without:", *missing)
-    figures = {title: measure(title) for title in chosen}
+    figures = {}
+    for title in chosen:
+        figures[title] = measure(title)
+        print(title, figures[title], flush=True)
     columns = ["work", "onstage", "best peer", "its figure", "ratio", "goal"]
     table = [describe(title, ROWS[title], figures[title]) for title in chosen]
     show("milliseconds of processor time, or MB", columns, table)
