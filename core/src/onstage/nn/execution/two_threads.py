@@ -27,10 +27,19 @@ def share(work: Callable[[Part, int], None], parts: Sequence[Part]) -> None:
     parts may be done at the same time does not depend on the cores, so that
     results don't either. numpy computes without Python's lock.
     """
-    if len(parts) < 2 or _cores() < 2:
+    if len(parts) < 2:
         for part in parts:
             work(part, 0)
         return
+    with _one_blas_thread():  # on one core too: the last bits of a product depend on its threads
+        if _cores() < 2:
+            for part in parts:
+                work(part, 0)
+        else:
+            _in_two_threads(work, parts)
+
+
+def _in_two_threads(work: Callable[[Part, int], None], parts: Sequence[Part]) -> None:
     errors: list[BaseException] = []
     handling = np.geterr()
 
@@ -44,13 +53,12 @@ def share(work: Callable[[Part, int], None], parts: Sequence[Part]) -> None:
 
     # A thread starts in 50 µs, and unlike a pool survives a fork.
     thread = threading.Thread(target=others, name="onstage-op", daemon=True)
-    with _one_blas_thread():
-        thread.start()
-        try:
-            for part in parts[::2]:
-                work(part, 0)
-        finally:
-            thread.join()
+    thread.start()
+    try:
+        for part in parts[::2]:
+            work(part, 0)
+    finally:
+        thread.join()
     if errors:
         raise errors[0]
 
