@@ -287,6 +287,14 @@ def test_several_metrics_of_several_runs_are_one_request(client):
     }
 
 
+def test_git_ignores_a_store_in_a_folder_of_its_own(tmp_path):
+    for name in ("made", "."):
+        with Server(port=0, store=tmp_path / name):
+            pass
+
+    assert [path.parent.name for path in tmp_path.rglob(".gitignore")] == ["made"]
+
+
 def test_a_long_curve_has_the_spread_of_its_buckets(client):
     for begin in range(0, 5000, 1000):
         client.send([batch(0, begin + n, (begin + n) % 7) for n in range(1000)], "a.1", begin)

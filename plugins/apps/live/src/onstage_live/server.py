@@ -101,7 +101,10 @@ class Server:
         self._socket = _listen(host, port)
         self._address: tuple[str, int] = self._socket.getsockname()[:2]
         try:
+            is_new = not self.store.exists()
             self._store = Store(self.store)
+            if is_new:  # a folder of its own, and nobody's source
+                (self.store / ".gitignore").write_text("*\n")
         except BaseException:
             self._socket.close()
             raise
