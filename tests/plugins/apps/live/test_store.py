@@ -3,6 +3,7 @@
 import math
 import sqlite3
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -280,9 +281,8 @@ def test_one_store_is_used_by_one_server(store, tmp_path):
 
 def test_a_store_of_another_version_is_refused(tmp_path):
     Store(tmp_path).close()
-    with sqlite3.connect(tmp_path / "runs.sqlite3") as db:
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite3", isolation_level=None)) as db:
         db.execute("PRAGMA user_version = 99")
-    db.close()
 
     with pytest.raises(RuntimeError, match="another version"):
         Store(tmp_path)

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,13 +60,13 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "runs.sqlite3"
         self._lock = FileLock(folder / ".lock", f"store {str(folder)!r}")
-        self._lock.acquire()
-        try:
+        with ExitStack() as undo:
+            self._lock.acquire()
+            undo.callback(self._lock.release)
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            undo.callback(self._db.close)
             records = self._read_runs()
-        except BaseException:
-            self._lock.release()
-            raise
+            undo.pop_all()
         now = time.time()
         self.runs = {run.id: run for run in (Run(**json.loads(record)) for (record,) in records)}
         self.heard = {run.id: now for run in self.runs.values() if run.state == "running"}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from typing import TextIO
 
+from rich.ansi import AnsiDecoder
 from rich.console import Console
-from rich.file_proxy import FileProxy
+from rich.text import Text
 
 from onstage.reporting import fit_encoding
 
@@ -66,33 +68,45 @@ class PrintsAbove:
         self._streams = [_Stream(console, each) for each in shared.values() if hasattr(each, "__dict__")]
 
     def close(self) -> None:
-        """Print unfinished lines, and let the streams be as they were."""
+        """Write unfinished lines, and let the streams be as they were."""
         for each in self._streams:
             each.close()
 
 
 class _Stream:
+    """Prints whole lines; what is unfinished at the end goes on below the display."""
+
     def __init__(self, console: Console, stream: TextIO) -> None:
+        self._console = console
         self._attributes = vars(stream)
         self._before = self._attributes.get("write")  # of another program, such as an experiment tracker
         self._write = stream.write
-        self._proxy = FileProxy(console, stream)
+        self._decoder = AnsiDecoder()
+        self._unfinished = ""
+        self._lock = threading.RLock()
         self._process: int | None = os.getpid()
         self._attributes["write"] = self.write
 
     def write(self, text: str) -> int:
         if os.getpid() != self._process:  # closed, or the child of a fork
             return self._write(text)
-        self._proxy.write(text)
+        with self._lock:
+            if self._process is None:
+                return self._write(text)
+            *lines, self._unfinished = (self._unfinished + text).split("\n")
+            if lines:
+                self._console.print(Text("\n").join(map(self._decoder.decode_line, lines)))
         return len(text)
 
     def close(self) -> None:
-        self._proxy.flush()
-        self._process = None
-        if self._attributes.get("write") == self.write:
-            del self._attributes["write"]
-            if self._before is not None:
-                self._attributes["write"] = self._before
+        with self._lock:
+            self._process = None
+            if self._attributes.get("write") == self.write:
+                del self._attributes["write"]
+                if self._before is not None:
+                    self._attributes["write"] = self._before
+            if self._unfinished:
+                self._write(self._unfinished)
 
 
 def _is_same(one: TextIO, other: TextIO) -> bool:
