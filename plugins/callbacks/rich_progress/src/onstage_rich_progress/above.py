@@ -56,16 +56,26 @@ class Terminal:
 class PrintsAbove:
     """Lets what is written to a terminal stand above the live display on it.
 
+    Parameters
+    ----------
+    console, stream
+        Console of the display; its stream.
+    lock
+        Held while the display is drawn: rich computes where the display stands
+        before it writes, and a print of another thread would move it.
+
     Notes
     -----
     The ``write`` of the stream objects is replaced, not ``sys.stdout`` as rich
     does: handlers of ``logging`` hold the objects.
     """
 
-    def __init__(self, console: Console, stream: TextIO) -> None:
+    def __init__(self, console: Console, stream: TextIO, lock: threading.RLock) -> None:
         candidates = [stream, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__]
         shared = {id(each): each for each in candidates if each is not None and _is_same(each, stream)}
-        self._streams = [_Stream(console, each) for each in shared.values() if hasattr(each, "__dict__")]
+        self._streams = [
+            _Stream(console, each, lock) for each in shared.values() if hasattr(each, "__dict__")
+        ]
 
     def close(self) -> None:
         """Write unfinished lines, and let the streams be as they were."""
@@ -76,14 +86,14 @@ class PrintsAbove:
 class _Stream:
     """Prints whole lines; what is unfinished at the end goes on below the display."""
 
-    def __init__(self, console: Console, stream: TextIO) -> None:
+    def __init__(self, console: Console, stream: TextIO, lock: threading.RLock) -> None:
         self._console = console
         self._attributes = vars(stream)
         self._before = self._attributes.get("write")  # of another program, such as an experiment tracker
         self._write = stream.write
         self._decoder = AnsiDecoder()
         self._unfinished = ""
-        self._lock = threading.RLock()
+        self._lock = lock
         self._process: int | None = os.getpid()
         self._attributes["write"] = self.write
 

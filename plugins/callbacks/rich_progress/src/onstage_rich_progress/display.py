@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from time import perf_counter
 from typing import TextIO, cast
 
@@ -58,6 +59,7 @@ class RichDisplay:
         self._rows = rows
         self._live: Live | None = None
         self._above: PrintsAbove | None = None
+        self._lock = threading.RLock()
         self._progress: Progress | None = None
         self._began = perf_counter()
         self._in_epoch = False
@@ -73,7 +75,7 @@ class RichDisplay:
                 console=self.console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
             )
             self._live.start()
-            self._above = PrintsAbove(self.console, self._stream)
+            self._above = PrintsAbove(self.console, self._stream, self._lock)
         self.show(progress)
 
     def show(self, progress: Progress) -> None:
@@ -98,13 +100,15 @@ class RichDisplay:
             return
         if progress is not None and progress.epoch is not None and not self._in_epoch:
             live.update(Group(*self._table(), self._end()))
-        live.stop()
-        if above is not None:
-            above.close()
+        with self._lock:
+            live.stop()
+            if above is not None:
+                above.close()
 
     def _draw(self, below: list[RenderableType]) -> None:
         if self._live is not None:
-            self._live.update(Group(*self._table(), *below), refresh=True)
+            with self._lock:
+                self._live.update(Group(*self._table(), *below), refresh=True)
         if self._writer.error is not None:
             raise self._writer.error
 
