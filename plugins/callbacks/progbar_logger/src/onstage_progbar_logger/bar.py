@@ -9,7 +9,7 @@ from tqdm import tqdm
 from tqdm.utils import disp_len
 
 from onstage.reporting import fit_encoding, format_duration
-from onstage_progbar_logger.above import PrintsAbove
+from onstage_progbar_logger.above import AboveBars
 from onstage_progbar_logger.progress import Progress
 from onstage_progbar_logger.text import Columns, clock, duration, metric_texts
 
@@ -38,7 +38,7 @@ class Bar:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._line: _Line | None = None
-        self._above: PrintsAbove | None = None
+        self._above: AboveBars | None = None
         self._columns = Columns()
 
     def start(self, text: str) -> None:
@@ -49,7 +49,7 @@ class Bar:
         self.close()
         self._writer = _Writer(self._stream)
         self._line = _Line(self._writer)
-        self._above = PrintsAbove(self._stream)
+        self._above = AboveBars(self._stream)
         self.show(progress)
 
     def show(self, progress: Progress) -> None:

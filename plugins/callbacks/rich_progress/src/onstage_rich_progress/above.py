@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-from typing import TextIO
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TextIO
 
+from onstage_progbar_logger import PrintsAbove
 from rich.ansi import AnsiDecoder
 from rich.console import Console
 from rich.text import Text
@@ -53,77 +53,15 @@ class Terminal:
         return self._stream.fileno()
 
 
-class PrintsAbove:
-    """Lets what is written to a terminal stand above the live display on it.
+class AboveTable(PrintsAbove):
+    """Prints above the live display; what is unfinished when it ends goes on below it."""
 
-    Parameters
-    ----------
-    console, stream
-        Console of the display; its stream.
-    lock
-        Held while the display is drawn: rich computes where the display stands
-        before it writes, and a print of another thread would move it.
-
-    Notes
-    -----
-    The ``write`` of the stream objects is replaced, not ``sys.stdout`` as rich
-    does: handlers of ``logging`` hold the objects.
-    """
-
-    def __init__(self, console: Console, stream: TextIO, lock: threading.RLock) -> None:
-        candidates = [stream, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__]
-        shared = {id(each): each for each in candidates if each is not None and _is_same(each, stream)}
-        self._streams = [
-            _Stream(console, each, lock) for each in shared.values() if hasattr(each, "__dict__")
-        ]
-
-    def close(self) -> None:
-        """Write unfinished lines, and let the streams be as they were."""
-        for each in self._streams:
-            each.close()
-
-
-class _Stream:
-    """Prints whole lines; what is unfinished at the end goes on below the display."""
-
-    def __init__(self, console: Console, stream: TextIO, lock: threading.RLock) -> None:
+    def __init__(self, console: Console, stream: TextIO, lock: AbstractContextManager[Any]) -> None:
         self._console = console
-        self._attributes = vars(stream)
-        self._before = self._attributes.get("write")  # of another program, such as an experiment tracker
-        self._write = stream.write
         self._decoder = AnsiDecoder()
-        self._unfinished = ""
-        self._lock = lock
-        self._process: int | None = os.getpid()
-        self._attributes["write"] = self.write
+        super().__init__(stream, lock)
 
-    def write(self, text: str) -> int:
-        if os.getpid() != self._process:  # closed, or the child of a fork
-            return self._write(text)
-        with self._lock:
-            if self._process is None:
-                return self._write(text)
-            *lines, self._unfinished = (self._unfinished + text).split("\n")
-            if lines:
-                self._console.print(Text("\n").join(map(self._decoder.decode_line, lines)))
-        return len(text)
-
-    def close(self) -> None:
-        with self._lock:
-            self._process = None
-            if self._attributes.get("write") == self.write:
-                del self._attributes["write"]
-                if self._before is not None:
-                    self._attributes["write"] = self._before
-            if self._unfinished:
-                self._write(self._unfinished)
-
-
-def _is_same(one: TextIO, other: TextIO) -> bool:
-    """Return whether two streams lead to the same terminal or file."""
-    if one is other:
-        return True
-    try:
-        return os.path.sameopenfile(one.fileno(), other.fileno())
-    except (AttributeError, ValueError, OSError):
-        return False
+    def show(self, lines: str, write: Callable[[str], int]) -> None:
+        """Print by the console, in the colours of the text."""
+        texts = lines.removesuffix("\n").split("\n")
+        self._console.print(Text("\n").join(map(self._decoder.decode_line, texts)))

@@ -19,7 +19,7 @@ from onstage import History
 from onstage.context import RunContext
 from onstage.errors import show_text
 from onstage.reporting import describe_end, epoch_table, format_duration
-from onstage_rich_progress.above import PrintsAbove, Terminal
+from onstage_rich_progress.above import AboveTable, Terminal
 
 MOST_CELLS = 40
 """Length of a bar on a wide terminal."""
@@ -58,7 +58,7 @@ class RichDisplay:
         self._epochs = epochs
         self._rows = rows
         self._live: Live | None = None
-        self._above: PrintsAbove | None = None
+        self._above: AboveTable | None = None
         self._lock = threading.RLock()
         self._progress: Progress | None = None
         self._began = perf_counter()
@@ -75,7 +75,7 @@ class RichDisplay:
                 console=self.console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
             )
             self._live.start()
-            self._above = PrintsAbove(self.console, self._stream, self._lock)
+            self._above = AboveTable(self.console, self._stream, self._lock)
         self.show(progress)
 
     def show(self, progress: Progress) -> None:
