@@ -35,22 +35,7 @@ TURNS = 15
 REST = event_log._INTERVAL + 0.2
 """Seconds for a thread to end its work before another training's turn."""
 
-_SERVER = """
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-    def log_message(self, *_): pass
-
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-print(server.server_address[1], flush=True)
-server.serve_forever()
-"""
+_SERVER = Path(__file__).parents[1] / "sink_server.py"
 
 
 class InlineLog(event_log.EventLog):
@@ -180,7 +165,9 @@ def measure(port):
 def main():
     """Measure, print and write."""
     print(*(f"{name}: {value}" for name, value in machine().items()), sep="\n")
-    server = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         figures = list(measure(int(server.stdout.readline())))
     finally:

@@ -24,13 +24,7 @@ from onstage.registry._selection import resolve
 STEPS_PER_EPOCH = 2_000
 BATCH = 8
 
-_SERVER = """
-import sys
-from onstage_live import Server
-with Server(port=0, store=sys.argv[1]) as server:
-    print(server.url, flush=True)
-    sys.stdin.read()
-"""
+_SERVER = Path(__file__).parent / "live_server.py"
 
 
 class MeasuresEpochs(Callback):
@@ -122,7 +116,7 @@ def level(samples):
 def main(steps=1_000_000):
     with tempfile.TemporaryDirectory() as folder:
         server = subprocess.Popen(
-            [sys.executable, "-c", _SERVER, f"{folder}/runs"],
+            [sys.executable, _SERVER, f"{folder}/runs"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,19 +25,13 @@ RAISING_STAGES = [stage for stage in STAGES if stage not in ("on_exception", "on
 X = np.random.default_rng(0).normal(size=(12, 3)).astype("float32")
 Y = (X.sum(axis=1, keepdims=True) > 0).astype("float32")
 
-_SERVER = """
-import sys
-from onstage_live import Server
-with Server(port=0, store=sys.argv[1]) as server:
-    print(server.url, flush=True)
-    sys.stdin.read()
-"""
+_SERVER = Path(__file__).parent / "live_server.py"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     # In a process of its own, because this one counts its descriptors.
-    command = [sys.executable, "-c", _SERVER, str(tmp_path_factory.mktemp("runs"))]
+    command = [sys.executable, _SERVER, str(tmp_path_factory.mktemp("runs"))]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     yield process.stdout.readline().strip()
     process.communicate()

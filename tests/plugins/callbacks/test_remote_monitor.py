@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -444,32 +445,13 @@ def test_queueing_an_event_is_much_faster_than_sending_it(server):
     assert np.median(handed) < a_request / 20
 
 
-_SINK = """
-import http.server, sys, threading
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-print(server.server_address[1], flush=True)
-sys.stdin.read()
-"""
+_SINK = Path(__file__).parents[2] / "sink_server.py"
 
 
 @contextlib.contextmanager
 def a_server_process():
     """Run a server as a program, so that its sockets are not those of this process."""
-    command = [sys.executable, "-c", _SINK]
+    command = [sys.executable, _SINK]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
