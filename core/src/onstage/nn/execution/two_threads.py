@@ -27,16 +27,14 @@ def share(work: Callable[[Part, int], None], parts: Sequence[Part]) -> None:
     parts may be done at the same time does not depend on the cores, so that
     results don't either. numpy computes without Python's lock.
     """
-    if len(parts) < 2:
-        for part in parts:
-            work(part, 0)
-        return
-    with _one_blas_thread():  # on one core too: the last bits of a product depend on its threads
-        if _cores() < 2:
+    several = len(parts) > 1
+    # On one core too: the last bits of a product depend on its threads.
+    with _one_blas_thread() if several else nullcontext():
+        if several and _cores() > 1:
+            _in_two_threads(work, parts)
+        else:
             for part in parts:
                 work(part, 0)
-        else:
-            _in_two_threads(work, parts)
 
 
 def _in_two_threads(work: Callable[[Part, int], None], parts: Sequence[Part]) -> None:

@@ -120,9 +120,11 @@ class Api:
     # -- runs
 
     async def _runs(self, request: Request) -> Response:
-        now, heard = time.time(), self._store.heard
-        runs = [run.public(heard.get(run.id, run.updated), now) for run in self._store.runs.values()]
+        runs = [self._public(run) for run in self._store.runs.values()]
         return JSONResponse({"steer": self._steer, "runs": runs})
+
+    def _public(self, run: Run) -> dict[str, Any]:
+        return run.public(self._store.heard.get(run.id, run.updated), time.time())
 
     def _steered(self, request: Request) -> Run:
         if not self._steer:
@@ -153,8 +155,7 @@ class Api:
     async def _answer(self, run: Run) -> Response:
         self._hub.list_changed()
         await self._hub.written()
-        now = time.time()
-        return JSONResponse(run.public(self._store.heard.get(run.id, run.updated), now))
+        return JSONResponse(self._public(run))
 
     # -- points
 
