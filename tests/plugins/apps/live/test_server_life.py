@@ -175,8 +175,10 @@ def test_a_server_that_never_served_frees_its_port_and_store(tmp_path):
 
 
 def test_a_port_that_is_taken_is_an_error(client, tmp_path):
-    with pytest.raises(OSError, match="in use"):
-        Server(port=urlsplit(client.server.url).port, store=tmp_path / "other")
+    port = urlsplit(client.server.url).port
+
+    with pytest.raises(OSError, match=rf"port {port} of 127\.0\.0\.1 is in use; take another, or 0"):
+        Server(port=port, store=tmp_path / "other")
 
 
 def test_a_connection_without_a_whole_request_is_closed(start, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -87,8 +88,8 @@ class Server:
     ) -> None:
         if token is None and not is_loopback(host):
             raise ValueError(
-                f"token must be set for a server at {host!r}, which other machines can reach; "
-                "or leave host at '127.0.0.1'"
+                f"token must be set for a server at {host!r}, which other machines can reach "
+                "(on the command line: --token-env NAME); or leave host at '127.0.0.1'"
             )
         if token is not None and (len(token) < _SHORTEST_TOKEN or not token.isascii()):
             raise ValueError(
@@ -226,7 +227,10 @@ def _listen(host: str, port: int) -> socket.socket:
         )
         listening.bind((host, port))
         listening.listen(1024)
-    except BaseException:
+    except BaseException as error:
         listening.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            remedy = f"port {port} of {host} is in use; take another, or 0 for a free one"
+            raise OSError(error.errno, remedy) from error
         raise
     return listening
