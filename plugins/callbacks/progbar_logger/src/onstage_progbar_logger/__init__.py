@@ -1,6 +1,5 @@
 """ProgbarLogger: a progress bar on a terminal, lines in a log file."""
 
-from onstage_progbar_logger.above import PrintsAbove
 from onstage_progbar_logger.callback import Display, ProgbarLogger
 from onstage_progbar_logger.lines import Lines
 from onstage_progbar_logger.progress import Progress

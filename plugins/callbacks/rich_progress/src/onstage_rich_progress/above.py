@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
 
-from onstage_progbar_logger import PrintsAbove
+from onstage_progbar_logger.above import PrintsAbove
 from rich.ansi import AnsiDecoder
 from rich.console import Console
 from rich.text import Text
