@@ -5,12 +5,10 @@ from __future__ import annotations
 import types
 from weakref import WeakKeyDictionary
 
-from pluggy import HookimplOpts
-
 from onstage.bus import _validation
-from onstage.bus._validation import Implementations, StageRegistry
+from onstage.bus._validation import Implementation, StageRegistry
 
-_by_class: WeakKeyDictionary[type, tuple[object, dict[str, HookimplOpts]]] = WeakKeyDictionary()
+_by_class: WeakKeyDictionary[type, tuple[object, list[Implementation]]] = WeakKeyDictionary()
 """The stages that the objects of a class implement, with the contents of the class at that time."""
 
 
@@ -23,14 +21,17 @@ def _contents(plugin: object, bus: StageRegistry) -> object:
     own = getattr(plugin, "__dict__", {})
     if isinstance(plugin, (type, types.ModuleType)) or getattr(plugin, "skips", None):
         return None
+    stages = bus.stage_names()
+    if not own.keys().isdisjoint(stages):
+        return None
     for name, value in own.items():
-        if name.startswith("on_") or bus.is_stage(name) or hasattr(value, "onstage_impl"):
+        if name.startswith("on_") or hasattr(value, "onstage_impl"):
             return None
     bases = [vars(base) for base in type(plugin).__mro__[:-1]]
-    return bus.stage_names(), [(*each, *map(id, each.values())) for each in bases]
+    return stages, [(*each, *map(id, each.values())) for each in bases]
 
 
-def implementations(plugin: object, bus: StageRegistry) -> Implementations:
+def implementations(plugin: object, bus: StageRegistry) -> list[Implementation]:
     """Return what `_validation.implementations` does.
 
     It is known of a class, unless an object has its own methods or the class
@@ -40,11 +41,10 @@ def implementations(plugin: object, bus: StageRegistry) -> Implementations:
     contents = _contents(plugin, bus)
     known = None if contents is None else _by_class.get(kind)
     if known is not None and known[0] == contents:
-        return Implementations({name: {**opts} for name, opts in known[1].items()}, [])
+        return known[1]
     is_stage = frozenset(bus.stage_names()).__contains__
     found = _validation.implementations(plugin, bus)
-    # A stage that a package brings was searched for, and could be gone next time.
-    known_stages = all(is_stage(opts["specname"] or name) for name, opts in found.plain.items())
-    if contents is not None and known_stages and not found.adapted:
-        _by_class[kind] = contents, {name: {**opts} for name, opts in found.plain.items()}
+    # A stage that a package brings was searched for, and could be gone next time; an adapter is of one object.
+    if contents is not None and all(is_stage(each.stage) and each.adapter is None for each in found):
+        _by_class[kind] = contents, found
     return found

@@ -63,15 +63,11 @@ class Bus(pluggy.PluginManager):
         super().__init__(PROJECT)
         self._failures = Failures(self)
         self.stages = CompiledStages(self, self._failures, instrument)
-        self._stage_names: dict[str, None] = {}
-        self._specifications: list[Any] = []
-        self.add_hookspecs(Stages)
-        callers: dict[str, pluggy.HookCaller] = vars(self.hook)
-        callers.update({alias: callers[stage] for alias, stage in ALIASES.items()})
+        self._specifications: list[Any] = [Stages]
+        self._add_own_stages()
         self.run: RunContext | None = None
         self.disabled: list[str] = []
         self._monitors = 0
-        self._registering: dict[str, HookimplOpts] | None = None
         plugins = _names.listed(plugins)
         for plugin in plugins:
             self._add_stages_of(plugin)
@@ -100,20 +96,27 @@ class Bus(pluggy.PluginManager):
         if plugin is None:
             return None
         self._add_stages_of(plugin)
-        self._registering, adapted = _classes.implementations(plugin, self)
-        try:
-            registered = super().register(plugin, name or _validation.free_name(plugin, self))
-            if registered is not None:
-                self._add_adapted(plugin, registered, adapted)
-            return registered
-        finally:
-            self._registering = None
-            self.stages.invalidate()
-
-    def _add_adapted(self, plugin: object, name: str, adapted: Iterable[_validation.Adapted]) -> None:
-        # pluggy itself finds only functions that are attributes of the plugin.
-        for stage, function, opts in adapted:
-            getattr(self.hook, stage)._add_hookimpl(HookImpl(plugin, name, function, opts))
+        found = _classes.implementations(plugin, self)
+        name = name or _validation.free_name(plugin, self)
+        if name in self._name2plugin or self.is_registered(plugin):
+            return super().register(plugin, name)  # refuses it
+        # pluggy's own search reads every attribute, which would be most of the time that a run takes.
+        impls = [
+            HookImpl(plugin, name, each.adapter or getattr(plugin, each.name), each.opts) for each in found
+        ]
+        callers: dict[str, pluggy.HookCaller] = vars(self.hook)
+        for each, impl in zip(found, impls, strict=True):
+            if each.stage not in callers:  # an optional one, whose package may be installed later
+                callers[each.stage] = pluggy.HookCaller(each.stage, self._hookexec)
+            elif callers[each.stage].has_spec() and each.adapter is None:
+                self._verify_hook(callers[each.stage], impl)
+        self._name2plugin[name] = plugin
+        for each, impl in zip(found, impls, strict=True):
+            if callers[each.stage].has_spec():
+                callers[each.stage]._maybe_apply_history(impl)
+            callers[each.stage]._add_hookimpl(impl)
+        self.stages.invalidate()
+        return name
 
     def unregister(self, plugin: object | None = None, name: str | None = None) -> Any:
         """Remove a plugin and return it; a call in progress still reaches it."""
@@ -134,10 +137,7 @@ class Bus(pluggy.PluginManager):
         module_or_class
             Has methods marked with ``@onstage.hookspec``.
         """
-        if module_or_class is Stages:
-            self._add_own_stages()
-        else:
-            super().add_hookspecs(module_or_class)
+        super().add_hookspecs(module_or_class)
         self._specifications.append(module_or_class)
         callers: dict[str, Any] = vars(self.hook)
         self._stage_names = {name: None for name, caller in callers.items() if caller.has_spec()}
@@ -146,10 +146,13 @@ class Bus(pluggy.PluginManager):
 
     def _add_own_stages(self) -> None:
         """Add onstage's stages, whose specifications all buses share: reading them takes 0.2 ms."""
+        specifications = _own_specifications()
         callers: dict[str, pluggy.HookCaller] = vars(self.hook)
-        for name, spec in _own_specifications().items():
+        for name, spec in specifications.items():
             caller = callers[name] = pluggy.HookCaller(name, self._hookexec)
             caller.spec = spec
+        callers.update({alias: callers[stage] for alias, stage in ALIASES.items()})
+        self._stage_names = dict.fromkeys(specifications)
 
     def _add_stages_of(self, plugin: object) -> None:
         """Add the stages that a plugin brings, before plugins that implement them are checked."""
@@ -185,8 +188,6 @@ class Bus(pluggy.PluginManager):
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> HookimplOpts | None:
         """Return the options of a method that implements a stage, marked or not; else None."""
-        if self._registering is not None:
-            return self._registering.get(name)
         if not _validation.implements(plugin, name, self.is_stage):
             return None
         return super().parse_hookimpl_opts(plugin, name) or _validation.default_hookimpl_opts()
@@ -252,6 +253,7 @@ def _own_specifications() -> dict[str, Any]:
     """Return the specification of each of onstage's stages."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(Stages)
+    CompiledStages.offer(vars(manager.hook))
     return {name: caller.spec for name, caller in vars(manager.hook).items()}
 
 

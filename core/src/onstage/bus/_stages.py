@@ -73,10 +73,12 @@ class CompiledStages:
 
     def compile(self, name: str) -> Emit | None:
         """Compile a stage; return None if it has no implementation."""
+        impls = self._hooks.implementations(name)
+        if not impls:
+            return None
         caller: pluggy.HookCaller = getattr(self._hooks.hook, name)
         spec = self._hooks.argnames(name)
-        impls = self._hooks.implementations(name)
-        if impls and (self._hooks.monitored or any(impl.wrapper or impl.hookwrapper for impl in impls)):
+        if self._hooks.monitored or any(impl.wrapper or impl.hookwrapper for impl in impls):
             return self._through_pluggy(caller, spec)
         failed, wrap = partial(self._failures.handle, name), partial(self._instrumented, name)
         return compile_stage(name, impls, spec, failed, wrap)

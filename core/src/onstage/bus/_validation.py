@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 from pluggy import HookImpl, HookimplOpts
 
@@ -104,22 +104,21 @@ def default_hookimpl_opts() -> HookimplOpts:
     }
 
 
-Adapted: TypeAlias = tuple[str, Callable[..., Any], HookimplOpts]
-"""Stage, function through which pluggy calls the method, and pluggy's options."""
+class Implementation(NamedTuple):
+    """A method of a plugin that implements a stage."""
+
+    stage: str
+    name: str
+    """That of the method."""
+    adapter: Callable[..., Any] | None
+    """The function through which pluggy calls the method; None if it needs none."""
+    opts: HookimplOpts
 
 
-class Implementations(NamedTuple):
-    """The methods of a plugin that implement stages."""
-
-    plain: dict[str, HookimplOpts]
-    """pluggy's options of each method that pluggy can call itself, by its name; optional ones without a
-    stage among them, which act as soon as it is added."""
-    adapted: list[Adapted]
-    """The others."""
-
-
-def implementations(plugin: object, bus: StageRegistry) -> Implementations:
+def implementations(plugin: object, bus: StageRegistry) -> list[Implementation]:
     """Return the methods of a plugin that implement stages; none is called.
+
+    Optional ones without a stage are among them: they act as soon as it is added.
 
     Raises
     ------
@@ -156,15 +155,10 @@ def implementations(plugin: object, bus: StageRegistry) -> Implementations:
     }
     adapters = {name: _adapter(plugin, name, options[name], label, bus) for name in stages}
     kept = _without_skipped(plugin, _with_one_name(options), attributes, label, bus)
-    plain = {name: opts for name, opts in kept.items() if adapters[name] is None}
-    return Implementations(
-        {**plain, **optional},
-        [
-            (opts["specname"] or name, adapter, opts)
-            for name, opts in kept.items()
-            if (adapter := adapters[name]) is not None
-        ],
-    )
+    return [
+        Implementation(opts["specname"] or name, name, adapters.get(name), opts)
+        for name, opts in sorted({**kept, **optional}.items())
+    ]
 
 
 def _with_one_name(options: dict[str, Any]) -> dict[str, HookimplOpts]:

@@ -191,8 +191,8 @@ def warn_if_nan(array: Array, name: str) -> None:
     for begin, chunk in _chunks(array):
         # The minimum is NaN if any element is, and finding it takes no memory.
         with np.errstate(invalid="ignore"):
-            lowest = chunk.min()
-        if np.isnan(lowest):
+            lowest = np.minimum.reduce(chunk, None)
+        if lowest != lowest:
             inside = np.isnan(chunk).reshape(len(chunk), -1).any(axis=1)
             warn(
                 f"{name} holds NaN, first in sample {begin + int(inside.argmax())}; "

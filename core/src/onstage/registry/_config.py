@@ -82,16 +82,24 @@ def settings() -> Settings:
     SettingsError
         If a key, variable or value is unknown or invalid; the message says where.
     """
-    variables = tuple((name, os.environ[name]) for name in os.environ if name.startswith("ONSTAGE_"))
-    key = find_settings_file(), variables
+    key = find_settings_file(), _variables()
     found = _cache.get(key)
     if found is None:
         values = _from_file(key[0])
-        _add_environment(values, dict(variables))
+        _add_environment(values, dict(key[1]))
         found = Settings(**values)
         _cache.clear()
         _cache[key] = found
     return found
+
+
+def _variables() -> tuple[tuple[str, str], ...]:
+    """Return names and values of the variables of onstage; os.environ would decode all others too."""
+    if os.supports_bytes_environ:
+        names = [os.fsdecode(name) for name in os.environb if name.startswith(b"ONSTAGE_")]
+    else:
+        names = [name for name in os.environ if name.startswith("ONSTAGE_")]
+    return tuple((name, os.environ[name]) for name in names)
 
 
 _cache: dict[tuple[Stamp | None, tuple[tuple[str, str], ...]], Settings] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import lru_cache
 
 Stamp = tuple[str, int, int, int, int]
 """Path, modification time, size, owner and mode: changes if the file may have."""
@@ -23,7 +24,6 @@ def find_settings_file() -> Stamp | None:
         folder = os.getcwd()
     except FileNotFoundError:
         return None
-    home = os.path.realpath(os.path.expanduser("~"))
     while True:
         path = os.path.join(folder, "pyproject.toml")
         try:
@@ -32,9 +32,16 @@ def find_settings_file() -> Stamp | None:
         except OSError:
             pass
         parent = os.path.dirname(folder)
-        if parent == folder or folder == home or os.path.lexists(os.path.join(folder, ".git")):
+        if parent == folder or folder == _home() or os.path.lexists(os.path.join(folder, ".git")):
             return None
         folder = parent
+
+
+def _home() -> str:
+    return _resolve(os.path.expanduser("~"))
+
+
+_resolve = lru_cache(8)(os.path.realpath)
 
 
 def read_settings_file(path: str) -> tuple[str, str]:

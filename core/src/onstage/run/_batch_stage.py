@@ -99,7 +99,7 @@ class BatchStage:
     def close_batch(self) -> None:
         """Close the open batch: accumulate its values and fire its end stage."""
         self.is_open = False
-        logged = self._logged
+        logged, accumulator = self._logged, self.accumulator
         if logged:
             self._logged = {}
             if self.kind != "predict":
@@ -107,21 +107,19 @@ class BatchStage:
         emit = getattr(self._stages, self._end)
         if emit is None:
             return
-        if self.kind == "predict":
-            emit(self.batch, logged, self.run)
-        else:
-            emit(self.batch, self.accumulator.logs() if emit.reads_logs else {}, self.run)
+        if self.kind != "predict":
+            logged = accumulator.logs() if emit.reads_logs else {}
+        emit(self.batch, logged, self.run)
 
     def _accumulate(self, logged: Logs) -> None:
-        if not isinstance(self.accumulator, RunningMeans):
+        accumulator, samples = self.accumulator, self._samples
+        if not isinstance(accumulator, RunningMeans):
             raise RuntimeError("run.log must not be used in a loop whose model accumulates the metrics")
         if self._running:
-            self.accumulator.replace(logged)
             self._running = False
+            accumulator.replace(logged)
         else:
-            samples = sample_count(self.run.batch_data) if self._samples is None else self._samples
-            self.accumulator.add(logged, samples)
-        self._samples = None
+            accumulator.add(logged, sample_count(self.run.batch_data) if samples is None else samples)
 
     def close(self) -> None:
         """Close the open batch and the stage."""
