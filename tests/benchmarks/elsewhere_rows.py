@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
@@ -15,9 +16,11 @@ from typing import Any, NamedTuple
 
 import elsewhere_networks as networks
 import numpy as np
+import pluggy
 
 from onstage import Callback, Run, Sequential, layers
 from onstage.callbacks import CSVLogger
+from onstage.hookspecs import PROJECT, Stages
 from onstage.optimizers import Adam
 from onstage.state import storage
 
@@ -123,14 +126,24 @@ def files(megabytes: int, work: str, clock: Any) -> dict[str, float]:
         except ImportError:
             return in_turns(contestants, 5, clock)
         save_file(state, peer)
-        contestants["safetensors"] = (
-            partial(load_file, peer) if work == "load" else partial(save_file, state, peer)
-        )
+
+        def save_to_disk() -> None:
+            save_file(state, peer)
+            with open(peer, "rb") as file:
+                os.fsync(file.fileno())
+
+        if work == "load":
+            contestants["safetensors"] = partial(load_file, peer)
+        else:
+            contestants |= {
+                "safetensors": partial(save_file, state, peer),
+                "safetensors, fsync": save_to_disk,
+            }
         return in_turns(contestants, 5, clock)
 
 
 def log(reads: bool) -> dict[str, float]:
-    """Return the milliseconds of 1 000 steps of an own loop."""
+    """Return the milliseconds of 1 000 steps of an own loop, beside others without or with a reader."""
 
     class Reads(Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -138,24 +151,51 @@ def log(reads: bool) -> dict[str, float]:
 
     data = list(range(1000))
 
-    def ours(logs: bool) -> None:
+    def ours() -> None:
         with Run(None, [Reads()] if reads else []) as run:
             for _ in run.steps(data):
-                if logs:
-                    run.log(loss=0.5)
+                run.log(loss=0.5)
 
-    contestants: dict[str, Work] = {"onstage": partial(ours, True)}
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return in_turns(contestants, 30)
+    contestants: dict[str, Work] = {"onstage": ours}
+    if reads:
+        contestants["pluggy by hand"] = partial(_pluggy_by_hand, Reads(), data)
+    with suppress(ImportError):
+        contestants["Ignite"] = _ignite(reads, data)
+    with suppress(ImportError):
+        if not reads:
+            contestants["tqdm"] = _tqdm(data)
+    return in_turns(contestants, 60)
 
-    def bar() -> None:
+
+def _pluggy_by_hand(callback: Callback, data: list[int]) -> None:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(Stages)
+    manager.register(callback)
+    for batch in data:
+        manager.hook.on_train_batch_end(batch=batch, logs={"loss": 0.5}, run=None)
+
+
+def _ignite(reads: bool, data: list[int]) -> Work:
+    from ignite.engine import Engine, Events
+
+    def work() -> None:
+        engine = Engine(lambda engine, batch: 0.5)
+        if reads:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: engine.state.output)
+        engine.run(data)
+
+    return work
+
+
+def _tqdm(data: list[int]) -> Work:
+    from tqdm import tqdm
+
+    def work() -> None:
         with open(os.devnull, "w") as sink, tqdm(data, file=sink) as shown:
             for _ in shown:
                 pass
 
-    return in_turns(contestants | {"tqdm": bar}, 30)
+    return work
 
 
 def adam() -> dict[str, float]:

@@ -87,6 +87,20 @@ def test_means_taken_earlier_do_not_change():
     assert means.logs() == {"loss": 2.0}
 
 
+def test_means_of_numbers_are_floats_at_once_and_those_of_a_library_when_they_are_read():
+    means = RunningMeans()
+    means.add({"loss": 1.0, "hits": 3}, samples=np.int64(2))
+
+    assert type(means.logs()) is dict
+    assert [type(value) for value in means.logs().values()] == [float, float]
+
+    means.add({"loss": np.float32(3.0), "hits": 1}, samples=2)
+
+    assert type(means.logs()) is LazyLogs
+    assert means.logs() == {"loss": 2.0, "hits": 2.0}
+    assert [type(value) for value in means.logs().values()] == [float, float]
+
+
 def test_values_without_a_mean_are_passed_on():
     means = RunningMeans()
     means.add({"loss": 1.0, "phase": "warm-up", "image": np.eye(2)}, samples=2)

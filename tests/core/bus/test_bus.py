@@ -2,9 +2,11 @@
 
 import types
 
+import pluggy
 import pytest
 
 from onstage import Bus, Callback, Run, hookimpl, hookspec
+from onstage.hookspecs import PROJECT, Stages
 
 
 def test_hooks_are_called_as_pluggy_users_expect(recording):
@@ -15,6 +17,57 @@ def test_hooks_are_called_as_pluggy_users_expect(recording):
 
     assert recording.calls == [("on_epoch_end", 2, {"loss": 0.5})]
     assert bus.get_plugin("recorder") is recording
+
+
+def test_plugins_are_registered_as_pluggy_itself_does():
+    class Both:
+        def on_epoch_end(self, epoch, logs):
+            pass
+
+        @hookimpl(specname="on_epoch_end", tryfirst=True)
+        def first(self, epoch):
+            pass
+
+        def helper(self):
+            pass
+
+    plain, bus, plugin = pluggy.PluginManager(PROJECT), Bus(), Both()
+    plain.add_hookspecs(Stages)
+    plain.parse_hookimpl_opts = bus.parse_hookimpl_opts  # methods without a mark are implementations too
+
+    assert plain.register(plugin, "both") == bus.register(plugin, "both") == "both"
+
+    ours, theirs = (manager.hook.on_epoch_end.get_hookimpls() for manager in (bus, plain))
+    assert [repr(each) for each in ours] == [repr(each) for each in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one.function, one.argnames, one.opts) == (other.function, other.argnames, other.opts)
+    assert bus.list_name_plugin() == plain.list_name_plugin()
+    for manager in (bus, plain):
+        with pytest.raises(ValueError, match="already registered"):
+            manager.register(plugin, "again")
+        with pytest.raises(ValueError, match="already registered"):
+            manager.register(Both(), "both")
+
+
+def test_a_historic_stage_reaches_a_plugin_that_comes_later():
+    class MyStages:
+        @hookspec(historic=True)
+        def on_data_known(self, rows):
+            """Fire once; later plugins are told too."""
+
+    class Listens:
+        rows = None
+
+        def on_data_known(self, rows):
+            self.rows = rows
+
+    bus, late = Bus(), Listens()
+    bus.add_hookspecs(MyStages)
+    bus.hook.on_data_known.call_historic(kwargs={"rows": 3})
+
+    bus.register(late)
+
+    assert late.rows == 3
 
 
 def test_list_order_is_call_order(new_recording):

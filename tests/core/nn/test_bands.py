@@ -36,7 +36,9 @@ def train(layer, shape):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("cores", [1, 2])
-def test_bands_compute_the_same(case, cores, monkeypatch):
+@pytest.mark.parametrize("kept", [0, 2**20])
+def test_bands_compute_the_same(case, cores, kept, monkeypatch):
+    monkeypatch.setattr(patches, "KEPT_BYTES", kept)
     expected, trained = train(*CASES[case])
     monkeypatch.setattr(patches, "BAND_BYTES", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(cores), raising=False)

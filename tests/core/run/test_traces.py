@@ -87,6 +87,31 @@ def test_a_stop_within_an_epoch_skips_batches_but_no_end_stage(recording):
     assert run.history.stopped_by == "StopsAtFirstBatch"
 
 
+def test_a_stop_in_one_loop_over_batches_keeps_the_next_one_of_the_epoch_from_beginning(recording):
+    class StopsAtFirstBatch:
+        def on_train_batch_end(self, run):
+            run.stop("seen enough")
+
+    with Run(callbacks=[StopsAtFirstBatch(), recording]) as run:
+        for _ in run.epochs():
+            for data in ([1.0, 2.0], [3.0]):
+                for batch in run.batches(data):
+                    run.log(loss=batch)
+
+    assert recording.stages.count("on_train_batch_begin") == 1
+    assert run.history.history == {"loss": [1.0]}
+
+
+def test_batches_can_be_taken_one_by_one():
+    with Run() as run:
+        for _ in run.epochs():
+            batches = run.batches([1.0, 2.0])
+            assert [next(batches), next(batches)] == [1.0, 2.0]
+            with pytest.raises(StopIteration):
+                next(batches)
+            assert list(batches) == []
+
+
 def test_a_stop_before_the_first_batch_still_runs_one_batch_as_in_keras(recording):
     class StopsAtOnce:
         def on_epoch_begin(self, run):

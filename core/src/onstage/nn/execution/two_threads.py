@@ -16,7 +16,7 @@ from onstage.model import Array
 
 Part = TypeVar("Part")
 
-_CACHED = 2**19
+_CACHED = 2**21
 """Bytes of a buffer's block that an op works on at once."""
 
 

@@ -100,7 +100,7 @@ class _Convolution(WeightedLayer):
         bands = split_bands(window, out.shape, len(weights) * context.dtype.itemsize, max(apart, 1))
         # The user's batch has another memory order: transposed once, not per offset.
         images = context.empty(x.shape) if context.first else x
-        patches = Patches(weights, self.kernel_size, channels, out.shape, context, keep=len(bands) == 1)
+        patches = Patches(weights, self.kernel_size, channels, out.shape, context)
         out_rows = out.reshape(self.filters, -1)
         transposed = weights.T
 
@@ -133,12 +133,12 @@ class _Convolution(WeightedLayer):
             rows = gradient.reshape(self.filters, -1)
 
             def differentiate_band(band: Band, thread: int) -> None:
-                here = rows[:, band.columns]
+                here, filled = rows[:, band.columns], patches.filled(images, band, thread)
                 if sums is None:
-                    np.matmul(patches.last, here.T, out=weight_gradients)
+                    np.matmul(filled, here.T, out=weight_gradients)
                 else:
                     total, own = sums[band.number // 2 % 2]
-                    np.matmul(patches.fill(images, band, thread), here.T, out=own)
+                    np.matmul(filled, here.T, out=own)
                     np.add(total, own, total)
                 if x_gradient is not None:
                     patches.spread(

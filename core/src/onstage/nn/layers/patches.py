@@ -12,8 +12,11 @@ from onstage.model import Array
 from onstage.nn.execution.ops import BindContext
 from onstage.nn.layers.windows import KernelOffset, Lengths, Region
 
-BAND_BYTES = 4 * 2**20
+BAND_BYTES = 8 * 2**20
 """Size of the patches that are made at once: a few rows of the output of large images."""
+
+KEPT_BYTES = 2 * BAND_BYTES
+"""Size of the patches of a batch up to which they are kept: making them twice costs a tenth of a step."""
 
 
 class Band(NamedTuple):
@@ -79,9 +82,9 @@ class Patches:
     ----------
     weights
         Kernel and bias, shape ``(patch, filters)``.
-    keep
-        Whether `fill` keeps the patches for the backward pass. Otherwise they
-        are in memory that all convolutions share, until the next call.
+
+    If they are few, `fill` keeps the patches for the backward pass. Otherwise
+    they are in memory that all convolutions share, until the next call.
     """
 
     def __init__(
@@ -91,21 +94,15 @@ class Patches:
         channels: int,
         out_shape: Sequence[int],
         context: BindContext,
-        *,
-        keep: bool,
     ) -> None:
         self._rows = len(weights)
         self._kernel_rows = math.prod(kernel_size) * channels
         self._shape = (*kernel_size, channels)
         self._others = tuple(out_shape[2:])
         self._dtype, self._workspace = context.dtype, context.workspace
-        self._kept = context.empty((self._rows, math.prod(out_shape[1:]))) if keep else None
-
-    @property
-    def last(self) -> Array:
-        """Patches of the last `fill`, if they are kept."""
-        assert self._kept is not None
-        return self._kept
+        size = self._rows, math.prod(out_shape[1:])
+        keep = math.prod(size) * context.dtype.itemsize <= KEPT_BYTES
+        self._kept = context.empty(size) if keep else None
 
     def scratch(self, band: Band, thread: int, rows: int | None = None) -> Array:
         """Return a matrix for a band, by default without a row for the bias."""
@@ -115,7 +112,9 @@ class Patches:
 
     def fill(self, images: Array, band: Band, thread: int) -> Array:
         """Write the patches of a band, a row of ones for the bias last; return them."""
-        rows = self.scratch(band, thread, self._rows) if self._kept is None else self._kept
+        rows = (
+            self.scratch(band, thread, self._rows) if self._kept is None else self._kept[:, band.columns]
+        )
         rows[self._kernel_rows :] = 1
         patches = self._as_windows(rows, band)
         for place, region in band.padding:
@@ -123,6 +122,10 @@ class Patches:
         for offset in band.offsets:
             np.copyto(patches[offset.place][offset.target], images[offset.source])
         return rows
+
+    def filled(self, images: Array, band: Band, thread: int) -> Array:
+        """Return what `fill` wrote, anew if it was not kept."""
+        return self.fill(images, band, thread) if self._kept is None else self._kept[:, band.columns]
 
     def spread(self, gradients: Array, band: Band, x_gradient: Array) -> None:
         """Add the gradients of a band's patches to those of the images."""
