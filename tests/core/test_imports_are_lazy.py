@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-SLOW = ("importlib.metadata", "email", "socket", "tomllib", "difflib", "http", "multiprocessing", "asyncio")
+SLOW = (
+    *("importlib.metadata", "email", "socket", "tomllib", "difflib"),
+    *("html", "http", "multiprocessing", "asyncio"),
+)
 """Modules of the standard library that a plain training does not need."""
 
 MODEL = """

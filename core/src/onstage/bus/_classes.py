@@ -44,7 +44,7 @@ def implementations(plugin: object, bus: StageRegistry) -> list[Implementation]:
         return known[1]
     is_stage = frozenset(bus.stage_names()).__contains__
     found = _validation.implementations(plugin, bus)
-    # A stage that a package brings was searched for, and could be gone next time; an adapter is of one object.
+    # A stage that a package brings could be gone next time, and an adapter calls one object's method.
     if contents is not None and all(is_stage(each.stage) and each.adapter is None for each in found):
         _by_class[kind] = contents, found
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import Any, ClassVar
 
 import numpy as np
@@ -174,6 +173,8 @@ class History(Callback):
 
     def _repr_html_(self) -> str:
         """Return curves, if matplotlib is installed, and a table of the last and best values."""
+        from html import escape
+
         parts = [f"<div>{escape(self._headline())}</div>"]
         if self.history:
             from onstage.reporting._plot import encode_picture

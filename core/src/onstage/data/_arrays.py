@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -177,6 +176,8 @@ class ArrayBatches(BatchesBase):
 
     def fingerprint(self) -> str:
         """Return a digest of the first and the last row, to compare with the data of a saved run."""
+        import hashlib  # imported late: it loads a large library
+
         digest = hashlib.sha256()
         for array in (self._x, self._y, self._sample_weight):
             for rows in () if array is None else (array[:1], array[-1:]):

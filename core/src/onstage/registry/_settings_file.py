@@ -41,7 +41,9 @@ def _home() -> str:
     return _resolve(os.path.expanduser("~"))
 
 
-_resolve = lru_cache(8)(os.path.realpath)
+@lru_cache(8)
+def _resolve(path: str) -> str:
+    return os.path.realpath(path)
 
 
 def read_settings_file(path: str) -> tuple[str, str]:

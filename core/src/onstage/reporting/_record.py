@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from html import escape
 from typing import Any, NamedTuple, Protocol
 
 from onstage.errors import show_text
@@ -55,6 +54,8 @@ class Table(NamedTuple):
 
     def html(self) -> str:
         """Return the table without styles or blank lines, which renderers of Markdown remove or end at."""
+        from html import escape  # imported late: a terminal shows no HTML
+
         head = "".join(self._cell("th", n, cell) for n, cell in enumerate(self.header))
         lines = [f"<tr>{head}</tr>"]
         for number, row in enumerate(self.rows):

@@ -9,6 +9,7 @@ from onstage.errors import StateError
 from onstage.logs import LazyLogs, Logs, as_number, off_graph
 from onstage.model import State
 
+
 class RunningMeans:
     """Sample-weighted means of logged values since a stage began.
 

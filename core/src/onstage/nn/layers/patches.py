@@ -112,9 +112,7 @@ class Patches:
 
     def fill(self, images: Array, band: Band, thread: int) -> Array:
         """Write the patches of a band, a row of ones for the bias last; return them."""
-        rows = (
-            self.scratch(band, thread, self._rows) if self._kept is None else self._kept[:, band.columns]
-        )
+        rows = self.scratch(band, thread, self._rows) if self._kept is None else self._kept[:, band.columns]
         rows[self._kernel_rows :] = 1
         patches = self._as_windows(rows, band)
         for place, region in band.padding:
