@@ -101,6 +101,17 @@ def test_means_of_numbers_are_floats_at_once_and_those_of_a_library_when_they_ar
     assert [type(value) for value in means.logs().values()] == [float, float]
 
 
+@pytest.mark.parametrize("number", [float, np.float32])
+def test_the_mean_of_no_samples_is_zero_as_in_keras(number):
+    means = RunningMeans()
+    means.add({"loss": number(2.0)}, samples=0)
+    early = means.logs()
+    means.add({"loss": number(3.0)}, samples=2)
+
+    assert early == {"loss": 0.0}
+    assert means.logs() == {"loss": 3.0}
+
+
 def test_values_without_a_mean_are_passed_on():
     means = RunningMeans()
     means.add({"loss": 1.0, "phase": "warm-up", "image": np.eye(2)}, samples=2)

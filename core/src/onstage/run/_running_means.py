@@ -42,9 +42,9 @@ class RunningMeans:
             if pair is None:
                 sums[name] = [0.0 + value * samples, 0.0 + samples]
             else:
-                # Not in place: earlier snapshots share the old sum.
+                # Not in place: earlier snapshots share the old sums.
                 pair[0] = pair[0] + value * samples
-                pair[1] += samples
+                pair[1] = pair[1] + samples
 
     def replace(self, values: Mapping[str, Any]) -> None:
         """Replace the means by values that are already means over the stage."""
@@ -60,9 +60,9 @@ class RunningMeans:
         """Return the means so far: a snapshot, computed when it is first read if that may take time."""
         others = dict(self._others)
         if not self._on_device:
-            return {name: float(total / weight) for name, (total, weight) in self._sums.items()} | others
+            return {name: _mean(*pair) for name, pair in self._sums.items()} | others
         sums = [(name, *pair) for name, pair in self._sums.items()]
-        return LazyLogs(lambda: {name: as_number(total / weight) for name, total, weight in sums} | others)
+        return LazyLogs(lambda: {name: _mean(*pair) for name, *pair in sums} | others)
 
     def batch_logs(self) -> Logs:
         """Return the values of the last batch alone."""
@@ -82,6 +82,11 @@ class RunningMeans:
 
 def _is_pair(pair: object) -> bool:
     return isinstance(pair, list) and len(pair) == 2 and all(type(each) in (int, float) for each in pair)
+
+
+def _mean(total: Any, weight: float) -> Any:
+    """Return the mean as a float; as in Keras, 0.0 of no samples."""
+    return as_number(total / weight) if weight else 0.0
 
 
 def sample_count(data: Any) -> int:
