@@ -99,7 +99,7 @@ class BatchStage:
     def close_batch(self) -> None:
         """Close the open batch: accumulate its values and fire its end stage."""
         self.is_open = False
-        logged, accumulator = self._logged, self.accumulator
+        logged = self._logged
         if logged:
             self._logged = {}
             if self.kind != "predict":
@@ -108,7 +108,7 @@ class BatchStage:
         if emit is None:
             return
         if self.kind != "predict":
-            logged = accumulator.logs() if emit.reads_logs else {}
+            logged = self.accumulator.logs() if emit.reads_logs else {}
         emit(self.batch, logged, self.run)
 
     def _accumulate(self, logged: Logs) -> None:
